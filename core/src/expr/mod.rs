@@ -1,0 +1,1 @@
+//! Typed expressions and the tables of operators, functions, casts and aggregates.

@@ -1,0 +1,1 @@
+//! One Raft group on one instance: propose, commit, apply, read, snapshot.

@@ -1,0 +1,1 @@
+//! The top: everything of one instance, behind one `step`.

@@ -1,0 +1,1 @@
+//! The PostgreSQL protocol: messages, connection, authentication.

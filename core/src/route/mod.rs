@@ -1,0 +1,1 @@
+//! Statements on their way to the instance that can run them.

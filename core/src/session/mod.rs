@@ -1,0 +1,1 @@
+//! One client: prepared statements, portals, settings.

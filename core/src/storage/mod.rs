@@ -1,0 +1,1 @@
+//! Rows in memory, their versions and indexes; the write-ahead log.

@@ -1,0 +1,1 @@
+//! The ring: catalog, users, instances, placement.
