@@ -1,1 +1,3 @@
 //! Timestamps and commit rules.
+
+pub mod clock;
