@@ -306,3 +306,144 @@ impl Group {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const TICK_NS: u64 = 10_000_000;
+
+    /// Three members whose messages arrive at once and whose disks are instant.
+    struct Trio {
+        members: BTreeMap<InstanceId, Group>,
+        cut: Option<InstanceId>,
+        now: Mono,
+        committed: BTreeMap<InstanceId, Vec<Bytes>>,
+    }
+
+    impl Trio {
+        fn new(seed: u64) -> Trio {
+            let ids = [InstanceId(1), InstanceId(2), InstanceId(3)];
+            let membership = Membership { voters: ids.to_vec(), ..Membership::default() };
+            let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
+            let hard = HardState { term: Term(1), commit: LogIndex(1), ..HardState::default() };
+            let member = |id| {
+                let recovered = (start.clone(), hard, [].as_slice());
+                let times = GroupTimes::default();
+                (id, Group::new(GroupId(1), id, times, seed, Mono(0), false, recovered))
+            };
+            Trio {
+                members: ids.into_iter().map(member).collect(),
+                cut: None,
+                now: Mono(0),
+                committed: BTreeMap::new(),
+            }
+        }
+
+        /// Lets `ticks` ticks pass, delivering everything on the way.
+        fn run(&mut self, ticks: u64) {
+            for _ in 0..ticks {
+                self.now = Mono(self.now.0 + TICK_NS);
+                for group in self.members.values_mut() {
+                    group.advance(self.now);
+                }
+                while self.deliver() {}
+            }
+        }
+
+        fn deliver(&mut self) -> bool {
+            let mut mail = Vec::new();
+            for (id, group) in &mut self.members {
+                let Some(ready) = group.take_ready() else { continue };
+                mail.extend(ready.messages);
+                group.hold(ready.number, 0, ready.persisted_messages);
+                mail.extend(group.durable(0));
+                let data = ready.committed.iter().map(|e| e.data.clone());
+                self.committed.entry(*id).or_default().extend(data.filter(|d| !d.is_empty()));
+                if let Some(last) = ready.committed.last() {
+                    group.applied(last.index);
+                }
+            }
+            let any = !mail.is_empty();
+            for message in mail {
+                if self.cut.is_some_and(|id| id == message.to() || id == message.from()) {
+                    continue;
+                }
+                if let Some(group) = self.members.get_mut(&message.to()) {
+                    group.message(self.now, message);
+                }
+            }
+            any
+        }
+
+        fn leaders(&self) -> Vec<InstanceId> {
+            self.members.iter().filter(|(_, g)| g.is_leader()).map(|(id, _)| *id).collect()
+        }
+    }
+
+    #[test]
+    fn one_leader_commits_and_serves() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leaders = trio.leaders();
+        assert_eq!(leaders.len(), 1);
+        let now = trio.now;
+        let leader = trio.members.get_mut(&leaders[0]).unwrap();
+        assert!(leader.may_serve(now));
+        leader.propose(Bytes::from_static(b"x")).unwrap();
+        trio.run(5);
+        for id in [1, 2, 3] {
+            assert_eq!(trio.committed[&InstanceId(id)], [Bytes::from_static(b"x")]);
+        }
+    }
+
+    #[test]
+    fn leases_of_an_old_and_a_new_leader_never_overlap() {
+        for seed in 0..50 {
+            let mut trio = Trio::new(seed);
+            trio.run(60);
+            let old = trio.leaders()[0];
+            trio.cut = Some(old);
+            for _ in 0..100 {
+                trio.run(1);
+                let serving: Vec<_> =
+                    trio.members.values().filter(|g| g.may_serve(trio.now)).collect();
+                assert!(serving.len() <= 1, "seed {seed}: {serving:?}");
+            }
+            let serving = trio.members.values().filter(|g| g.may_serve(trio.now)).count();
+            assert_eq!(serving, 1, "seed {seed}: the majority elected nobody in a second");
+            assert!(!trio.members[&old].may_serve(trio.now));
+        }
+    }
+
+    #[test]
+    fn elections_are_a_function_of_the_seed() {
+        let story = |seed| {
+            let mut trio = Trio::new(seed);
+            let mut leaders = Vec::new();
+            for _ in 0..80 {
+                trio.run(1);
+                leaders.push(trio.leaders());
+            }
+            leaders
+        };
+        assert_eq!(story(3), story(3));
+        assert!((4..40).any(|seed| story(seed) != story(3)), "the seed decides nothing");
+    }
+
+    #[test]
+    fn a_transfer_ends_the_lease_at_once() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leader = trio.leaders()[0];
+        let other = InstanceId(leader.0 % 3 + 1);
+        let now = trio.now;
+        let group = trio.members.get_mut(&leader).unwrap();
+        group.transfer_leader(other);
+        assert!(!group.may_serve(now));
+        trio.run(10);
+        assert_eq!(trio.leaders(), [other]);
+    }
+}
