@@ -149,6 +149,15 @@ impl<T: Wire> Wire for Arc<T> {
     }
 }
 
+impl<T: Wire> Wire for Box<T> {
+    fn write(&self, w: &mut Writer) {
+        T::write(self, w);
+    }
+    fn read(r: &mut Reader) -> CodecResult<Self> {
+        Ok(Box::new(T::read(r)?))
+    }
+}
+
 impl<T: Wire> Wire for Vec<T> {
     fn write(&self, w: &mut Writer) {
         w.list(self, |w, v| v.write(w));
