@@ -4,7 +4,7 @@
 //! structs. Each function appends one whole message: `tag u8, length i32, body`.
 //! Strings end with a zero byte on the wire, so a zero byte inside one is dropped.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{Format, Severity};
 use crate::base::SqlError;
@@ -24,7 +24,7 @@ pub struct Field<'a> {
 }
 
 /// Appends a message: its tag, a length patched afterwards, and what `body` writes.
-fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
+fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.put_u8(tag);
     let at = out.len();
     out.put_i32(0);
@@ -33,14 +33,14 @@ fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
 }
 
 /// Writes at `at` how many bytes were appended from `at` on.
-fn patch_length(out: &mut BytesMut, at: usize) {
+fn patch_length(out: &mut Vec<u8>, at: usize) {
     let len = out.len() - at;
     // Results are bounded far below by the session; a longer message could not be framed at all.
     let len = i32::try_from(len).expect("a message shorter than 2 GiB");
     out[at..at + 4].copy_from_slice(&len.to_be_bytes());
 }
 
-fn c_string(out: &mut BytesMut, text: &str) {
+fn c_string(out: &mut Vec<u8>, text: &str) {
     if text.as_bytes().contains(&0) {
         out.extend(text.bytes().filter(|b| *b != 0));
     } else {
@@ -54,12 +54,12 @@ fn count(n: usize) -> u16 {
     u16::try_from(n).expect("at most 65,535 columns or parameters")
 }
 
-pub fn authentication_ok(out: &mut BytesMut) {
+pub fn authentication_ok(out: &mut Vec<u8>) {
     out.put_slice(b"R\0\0\0\x08\0\0\0\0");
 }
 
 /// Asks for SASL with one of `mechanisms`.
-pub fn authentication_sasl(out: &mut BytesMut, mechanisms: &[&str]) {
+pub fn authentication_sasl(out: &mut Vec<u8>, mechanisms: &[&str]) {
     message(out, b'R', |out| {
         out.put_i32(10);
         for name in mechanisms {
@@ -69,14 +69,14 @@ pub fn authentication_sasl(out: &mut BytesMut, mechanisms: &[&str]) {
     });
 }
 
-pub fn authentication_sasl_continue(out: &mut BytesMut, data: &str) {
+pub fn authentication_sasl_continue(out: &mut Vec<u8>, data: &str) {
     message(out, b'R', |out| {
         out.put_i32(11);
         out.put_slice(data.as_bytes());
     });
 }
 
-pub fn authentication_sasl_final(out: &mut BytesMut, data: &str) {
+pub fn authentication_sasl_final(out: &mut Vec<u8>, data: &str) {
     message(out, b'R', |out| {
         out.put_i32(12);
         out.put_slice(data.as_bytes());
@@ -84,7 +84,7 @@ pub fn authentication_sasl_final(out: &mut BytesMut, data: &str) {
 }
 
 /// Tells the newest version spoken here and the `_pq_.` options not known.
-pub fn negotiate_protocol_version(out: &mut BytesMut, minor: u16, unknown: &[String]) {
+pub fn negotiate_protocol_version(out: &mut Vec<u8>, minor: u16, unknown: &[String]) {
     message(out, b'v', |out| {
         out.put_u16(3);
         out.put_u16(minor);
@@ -95,14 +95,14 @@ pub fn negotiate_protocol_version(out: &mut BytesMut, minor: u16, unknown: &[Str
     });
 }
 
-pub fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
+pub fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
     message(out, b'S', |out| {
         c_string(out, name);
         c_string(out, value);
     });
 }
 
-pub fn backend_key_data(out: &mut BytesMut, pid: u32, secret: &[u8]) {
+pub fn backend_key_data(out: &mut Vec<u8>, pid: u32, secret: &[u8]) {
     message(out, b'K', |out| {
         out.put_u32(pid);
         out.put_slice(secret);
@@ -110,35 +110,35 @@ pub fn backend_key_data(out: &mut BytesMut, pid: u32, secret: &[u8]) {
 }
 
 /// `status`: `I` idle, `T` in a transaction, `E` in a failed one.
-pub fn ready_for_query(out: &mut BytesMut, status: u8) {
+pub fn ready_for_query(out: &mut Vec<u8>, status: u8) {
     out.put_slice(&[b'Z', 0, 0, 0, 5, status]);
 }
 
-pub fn parse_complete(out: &mut BytesMut) {
+pub fn parse_complete(out: &mut Vec<u8>) {
     out.put_slice(b"1\0\0\0\x04");
 }
 
-pub fn bind_complete(out: &mut BytesMut) {
+pub fn bind_complete(out: &mut Vec<u8>) {
     out.put_slice(b"2\0\0\0\x04");
 }
 
-pub fn close_complete(out: &mut BytesMut) {
+pub fn close_complete(out: &mut Vec<u8>) {
     out.put_slice(b"3\0\0\0\x04");
 }
 
-pub fn no_data(out: &mut BytesMut) {
+pub fn no_data(out: &mut Vec<u8>) {
     out.put_slice(b"n\0\0\0\x04");
 }
 
-pub fn portal_suspended(out: &mut BytesMut) {
+pub fn portal_suspended(out: &mut Vec<u8>) {
     out.put_slice(b"s\0\0\0\x04");
 }
 
-pub fn empty_query_response(out: &mut BytesMut) {
+pub fn empty_query_response(out: &mut Vec<u8>) {
     out.put_slice(b"I\0\0\0\x04");
 }
 
-pub fn parameter_description(out: &mut BytesMut, oids: impl ExactSizeIterator<Item = u32>) {
+pub fn parameter_description(out: &mut Vec<u8>, oids: impl ExactSizeIterator<Item = u32>) {
     message(out, b't', |out| {
         out.put_u16(count(oids.len()));
         for oid in oids {
@@ -147,7 +147,7 @@ pub fn parameter_description(out: &mut BytesMut, oids: impl ExactSizeIterator<It
     });
 }
 
-pub fn row_description<'a>(out: &mut BytesMut, fields: impl ExactSizeIterator<Item = Field<'a>>) {
+pub fn row_description<'a>(out: &mut Vec<u8>, fields: impl ExactSizeIterator<Item = Field<'a>>) {
     message(out, b'T', |out| {
         out.put_u16(count(fields.len()));
         for field in fields {
@@ -163,7 +163,7 @@ pub fn row_description<'a>(out: &mut BytesMut, fields: impl ExactSizeIterator<It
 }
 
 /// `CommandComplete` with `tag`, followed by a space and `rows` where given.
-pub fn command_complete(out: &mut BytesMut, tag: &str, rows: Option<u64>) {
+pub fn command_complete(out: &mut Vec<u8>, tag: &str, rows: Option<u64>) {
     message(out, b'C', |out| {
         out.put_slice(tag.as_bytes());
         if let Some(rows) = rows {
@@ -174,7 +174,7 @@ pub fn command_complete(out: &mut BytesMut, tag: &str, rows: Option<u64>) {
     });
 }
 
-fn decimal(out: &mut BytesMut, mut value: u64) {
+fn decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
@@ -196,7 +196,7 @@ pub struct DataRow {
 }
 
 impl DataRow {
-    pub fn begin(out: &mut BytesMut, columns: usize) -> DataRow {
+    pub fn begin(out: &mut Vec<u8>, columns: usize) -> DataRow {
         out.put_u8(b'D');
         let at = out.len();
         out.put_i32(0);
@@ -204,11 +204,11 @@ impl DataRow {
         DataRow { at }
     }
 
-    pub fn null(&mut self, out: &mut BytesMut) {
+    pub fn null(&mut self, out: &mut Vec<u8>) {
         out.put_i32(-1);
     }
 
-    pub fn bytes(&mut self, out: &mut BytesMut, value: &[u8]) {
+    pub fn bytes(&mut self, out: &mut Vec<u8>, value: &[u8]) {
         out.put_i32(i32::try_from(value.len()).expect("a value shorter than 2 GiB"));
         out.put_slice(value);
     }
@@ -216,8 +216,8 @@ impl DataRow {
     /// A value as `write` appends it; nothing remains of it when `write` fails.
     pub fn value<E>(
         &mut self,
-        out: &mut BytesMut,
-        write: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
         let at = out.len();
         out.put_i32(0);
@@ -230,12 +230,12 @@ impl DataRow {
         Ok(())
     }
 
-    pub fn end(self, out: &mut BytesMut) {
+    pub fn end(self, out: &mut Vec<u8>) {
         patch_length(out, self.at);
     }
 
     /// Takes the unfinished row back out of the buffer.
-    pub fn abandon(self, out: &mut BytesMut) {
+    pub fn abandon(self, out: &mut Vec<u8>) {
         out.truncate(self.at - 1);
     }
 }
@@ -252,7 +252,7 @@ pub fn leading_messages(encoded: &[u8], rows: usize) -> usize {
 }
 
 /// `ErrorResponse` with every field the error has.
-pub fn error_response(out: &mut BytesMut, severity: Severity, error: &SqlError) {
+pub fn error_response(out: &mut Vec<u8>, severity: Severity, error: &SqlError) {
     let severity = match severity {
         Severity::Error => "ERROR",
         Severity::Fatal => "FATAL",
@@ -261,11 +261,11 @@ pub fn error_response(out: &mut BytesMut, severity: Severity, error: &SqlError) 
 }
 
 /// `NoticeResponse`; `severity` is `WARNING`, `NOTICE`, `INFO`, `LOG` or `DEBUG`.
-pub fn notice_response(out: &mut BytesMut, severity: &str, notice: &SqlError) {
+pub fn notice_response(out: &mut Vec<u8>, severity: &str, notice: &SqlError) {
     report(out, b'N', severity, notice);
 }
 
-fn report(out: &mut BytesMut, tag: u8, severity: &str, error: &SqlError) {
+fn report(out: &mut Vec<u8>, tag: u8, severity: &str, error: &SqlError) {
     let fields = &error.fields;
     let position = fields.position.map(|p| p.to_string());
     message(out, tag, |out| {
@@ -298,15 +298,15 @@ fn report(out: &mut BytesMut, tag: u8, severity: &str, error: &SqlError) {
 mod tests {
     use super::*;
     use crate::base::SqlState;
-    use bytes::Bytes;
+    use bytes::{Bytes, BytesMut};
     use pgwire::messages::startup::{
         Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey,
     };
     use pgwire::messages::{Message, data, extendedquery, response};
 
     /// Our bytes and those of the other implementation are the same.
-    fn same(ours: impl FnOnce(&mut BytesMut), theirs: &impl Message) {
-        let (mut a, mut b) = (BytesMut::new(), BytesMut::new());
+    fn same(ours: impl FnOnce(&mut Vec<u8>), theirs: &impl Message) {
+        let (mut a, mut b) = (Vec::new(), BytesMut::new());
         ours(&mut a);
         theirs.encode(&mut b).unwrap();
         assert_eq!(a, b);
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_failed_value_leaves_nothing_behind() {
-        let mut out = BytesMut::from(&b"before"[..]);
+        let mut out = b"before".to_vec();
         let mut row = DataRow::begin(&mut out, 1);
         let failed = row.value(&mut out, |out| {
             out.put_slice(b"half");
@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn rows_are_counted_off_by_their_lengths() {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         for k in 0..3u8 {
             let mut row = DataRow::begin(&mut out, 1);
             row.bytes(&mut out, &vec![k; usize::from(k)]);

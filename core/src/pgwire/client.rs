@@ -466,20 +466,20 @@ mod tests {
     fn open_client() -> Client {
         let login = Login { user: "bob", database: "basalt", password: None, nonce: "n" };
         let mut client = Client::new(login);
-        let mut replies = BytesMut::new();
+        let mut replies = Vec::new();
         backend::authentication_ok(&mut replies);
         backend::parameter_status(&mut replies, "TimeZone", "UTC");
         backend::backend_key_data(&mut replies, 7, &[1, 2, 3, 4]);
         backend::ready_for_query(&mut replies, b'I');
-        client.receive(replies.freeze(), &mut BytesMut::new()).unwrap();
+        client.receive(replies.into(), &mut BytesMut::new()).unwrap();
         assert_eq!(client.event(), Some(ClientEvent::Ready));
         assert_eq!(client.parameters()["TimeZone"], "UTC");
         assert_eq!(client.cancel_key().unwrap().pid, 7);
         client
     }
 
-    fn a_reply() -> BytesMut {
-        let mut out = BytesMut::new();
+    fn a_reply() -> Vec<u8> {
+        let mut out = Vec::new();
         let field = backend::Field {
             name: "id",
             table_oid: 0,
@@ -503,7 +503,7 @@ mod tests {
     #[test]
     fn a_reply_gathers_results_and_error() {
         let mut client = open_client();
-        client.receive(a_reply().freeze(), &mut BytesMut::new()).unwrap();
+        client.receive(a_reply().into(), &mut BytesMut::new()).unwrap();
         let Some(ClientEvent::Reply(reply)) = client.event() else { panic!() };
         assert_eq!(reply.single_value(), Some("42"));
         assert_eq!(reply.tag(), Some("SELECT 1"));
@@ -514,10 +514,10 @@ mod tests {
     #[test]
     fn a_fatal_error_closes() {
         let mut client = open_client();
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let error = SqlError::new(SqlState::AdminShutdown, "terminating connection");
         backend::error_response(&mut out, Severity::Fatal, &error);
-        client.receive(out.freeze(), &mut BytesMut::new()).unwrap();
+        client.receive(out.into(), &mut BytesMut::new()).unwrap();
         assert!(matches!(client.event(), Some(ClientEvent::Closed(_))));
     }
 

@@ -16,7 +16,7 @@
 //!
 //! TLS is terminated in front of this machine, so `SSLRequest` is answered `N` here.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::frontend::{Cursor, Frame, unknown_tag};
 use super::input::{Input, LOGIN_LIMIT_BYTES};
@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// The next item; replies of the login are appended to `out`.
-    pub fn next(&mut self, out: &mut BytesMut) -> Item {
+    pub fn next(&mut self, out: &mut Vec<u8>) -> Item {
         let item = match &mut self.state {
             State::Open => self.next_frame(),
             State::Negotiating => self.negotiate(out),
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Lets the client in without a password.
-    pub fn trust(&mut self, out: &mut BytesMut) -> Item {
+    pub fn trust(&mut self, out: &mut Vec<u8>) -> Item {
         assert!(matches!(self.state, State::Deciding), "a decision in state {:?}", self.state);
         backend::authentication_ok(out);
         self.state = State::Open;
@@ -142,7 +142,7 @@ impl Connection {
     }
 
     /// Asks the client to prove its password.
-    pub fn challenge(&mut self, server: scram::Server, out: &mut BytesMut) {
+    pub fn challenge(&mut self, server: scram::Server, out: &mut Vec<u8>) {
         assert!(matches!(self.state, State::Deciding), "a decision in state {:?}", self.state);
         backend::authentication_sasl(out, &[scram::MECHANISM]);
         self.state = State::Proving(Box::new(server));
@@ -176,7 +176,7 @@ impl Connection {
         }
     }
 
-    fn negotiate(&mut self, out: &mut BytesMut) -> SqlResult<Item> {
+    fn negotiate(&mut self, out: &mut Vec<u8>) -> SqlResult<Item> {
         loop {
             let Some(packet) = self.input.startup_packet()? else { return Ok(Item::Wait) };
             let mut body = Cursor { rest: &packet };
@@ -201,7 +201,7 @@ impl Connection {
         }
     }
 
-    fn prove(&mut self, out: &mut BytesMut) -> SqlResult<Item> {
+    fn prove(&mut self, out: &mut Vec<u8>) -> SqlResult<Item> {
         let State::Proving(server) = &mut self.state else { return Ok(Item::Wait) };
         loop {
             let Some(frame) = self.input.frame(LOGIN_LIMIT_BYTES)? else { return Ok(Item::Wait) };
@@ -244,7 +244,7 @@ fn sasl_initial_response(body: &[u8]) -> SqlResult<&[u8]> {
 }
 
 /// Reads a `StartupMessage`; agrees on a version lower than asked for where need be.
-fn startup(version: i32, body: &[u8], out: &mut BytesMut) -> SqlResult<Startup> {
+fn startup(version: i32, body: &[u8], out: &mut Vec<u8>) -> SqlResult<Startup> {
     let (major, minor) = (version >> 16, version & 0xffff);
     if major != 3 {
         let message = format!(
@@ -379,9 +379,9 @@ mod tests {
     fn first_item(packet: &[u8]) -> (Item, Vec<u8>) {
         let mut connection = Connection::new(1 << 20);
         connection.push(Bytes::copy_from_slice(packet));
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let item = connection.next(&mut out);
-        (item, out.to_vec())
+        (item, out)
     }
 
     const V3_0: i32 = 3 << 16;
@@ -475,7 +475,7 @@ mod tests {
     #[test]
     fn after_an_error_everything_up_to_sync_is_skipped() {
         let mut connection = Connection::new(1 << 20);
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         connection.push(packet(V3_0, b"user\0bob\0\0").into());
         assert!(matches!(connection.next(&mut out), Item::Startup(_)));
         assert_eq!(connection.trust(&mut out), Item::Authenticated);
@@ -497,7 +497,7 @@ mod tests {
         fn no_bytes_panic(chunks in prop::collection::vec(any::<Vec<u8>>(), 0..8), trust in any::<bool>()) {
             let mut connection = Connection::new(1000);
             let mut rng = crate::seam::Rng::from_u64(0);
-            let mut out = BytesMut::new();
+            let mut out = Vec::new();
             // A sound start, so that garbage reaches the later states too.
             connection.push(packet(V3_0, b"user\0bob\0\0").into());
             for chunk in chunks {

@@ -145,10 +145,10 @@ impl FlushTicket {
     }
 }
 
-/// Bytes in order with the gates between them. Also the scratch a session writes replies into.
+/// Bytes in order with the gates between them: what a session writes replies into.
 #[derive(Debug, Default)]
 pub struct Stretch {
-    pub bytes: BytesMut,
+    pub bytes: Vec<u8>,
     /// Offsets into `bytes`, not decreasing: bytes from there on need the gate.
     gates: VecDeque<(usize, Gate)>,
 }
@@ -169,7 +169,20 @@ impl Stretch {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.gates.is_empty()
     }
+
+    /// Empties it, keeping a buffer of ordinary size for the next replies.
+    fn clear(&mut self) {
+        self.gates.clear();
+        if self.bytes.capacity() > KEPT_BYTES {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+    }
 }
+
+/// The largest buffer an idle session keeps.
+const KEPT_BYTES: usize = 8 << 10;
 
 /// What may leave now.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -183,7 +196,9 @@ pub struct Drained {
 /// The output of one connection.
 #[derive(Debug)]
 pub struct Output {
-    queue: Stretch,
+    bytes: BytesMut,
+    /// Offsets into `bytes`, not decreasing.
+    gates: VecDeque<(usize, Gate)>,
     ticket: FlushTicket,
     /// Drained and not yet reported as flushed by the shell, in bytes.
     in_flight: usize,
@@ -202,7 +217,13 @@ enum Phase {
 
 impl Output {
     pub fn new(ticket: FlushTicket) -> Output {
-        Output { queue: Stretch::default(), ticket, in_flight: 0, phase: Phase::Open }
+        Output {
+            bytes: BytesMut::new(),
+            gates: VecDeque::new(),
+            ticket,
+            in_flight: 0,
+            phase: Phase::Open,
+        }
     }
 
     /// Takes over everything in `written`, which is left empty and may be written again.
@@ -211,20 +232,15 @@ impl Output {
             return;
         }
         if self.phase == Phase::Open {
-            let base = self.queue.bytes.len();
-            if base == 0 {
-                std::mem::swap(&mut self.queue.bytes, &mut written.bytes);
-            } else {
-                self.queue.bytes.extend_from_slice(&written.bytes);
-            }
+            let base = self.bytes.len();
+            self.bytes.extend_from_slice(&written.bytes);
             for (at, gate) in written.gates.drain(..) {
                 gate.notify(&self.ticket);
-                self.queue.gate(base + at, &gate);
+                self.gates.push_back((base + at, gate));
             }
             self.ticket.request();
         }
-        written.bytes.clear();
-        written.gates.clear();
+        written.clear();
     }
 
     /// Nothing more will be written; the connection closes once all is drained.
@@ -238,7 +254,8 @@ impl Output {
     /// The client is gone: nothing needs to leave any more.
     pub fn abandon(&mut self) {
         self.phase = Phase::Closed;
-        self.queue = Stretch::default();
+        self.bytes = BytesMut::new();
+        self.gates.clear();
         self.in_flight = 0;
     }
 
@@ -248,7 +265,7 @@ impl Output {
         if self.phase == Phase::Closed {
             return Drained::default();
         }
-        while let Some((at, gate)) = self.queue.gates.front() {
+        while let Some((at, gate)) = self.gates.front() {
             match gate.state() {
                 GateState::Open => {}
                 GateState::Pending => break,
@@ -257,15 +274,15 @@ impl Output {
                     break;
                 }
             }
-            self.queue.gates.pop_front();
+            self.gates.pop_front();
         }
-        let len = self.queue.gates.front().map_or(self.queue.bytes.len(), |(at, _)| *at);
-        for (at, _) in &mut self.queue.gates {
+        let len = self.gates.front().map_or(self.bytes.len(), |(at, _)| *at);
+        for (at, _) in &mut self.gates {
             *at -= len;
         }
-        let bytes = self.queue.bytes.split_to(len).freeze();
+        let bytes = self.bytes.split_to(len).freeze();
         self.in_flight += len;
-        let close = self.phase != Phase::Open && self.queue.is_empty();
+        let close = self.phase != Phase::Open && self.bytes.is_empty() && self.gates.is_empty();
         if close {
             self.phase = Phase::Closed;
         }
@@ -279,7 +296,7 @@ impl Output {
 
     /// Bytes not yet known to have left: gated, queued, or in the shell.
     pub fn pending(&self) -> usize {
-        self.queue.bytes.len() + self.in_flight
+        self.bytes.len() + self.in_flight
     }
 
     /// Whether a lost gate ended this connection.
@@ -288,13 +305,15 @@ impl Output {
     }
 
     fn lose_from(&mut self, at: usize) {
-        self.queue.bytes.truncate(at);
-        self.queue.gates.clear();
+        self.bytes.truncate(at);
+        self.gates.clear();
         let message = "outcome of the transaction is unknown";
         let error = SqlError::new(SqlState::TransactionResolutionUnknown, message)
             .with_detail("The server lost leadership before the commit was confirmed.")
             .with_hint("Connect again and check whether the change was made.");
-        backend::error_response(&mut self.queue.bytes, Severity::Fatal, &error);
+        let mut last = Vec::new();
+        backend::error_response(&mut last, Severity::Fatal, &error);
+        self.bytes.extend_from_slice(&last);
         self.phase = Phase::Lost;
     }
 }
