@@ -29,5 +29,8 @@ pub mod placement;
 pub mod ring;
 pub mod users;
 
+#[cfg(test)]
+mod tests;
+
 pub use entry::RingEntry;
 pub use ring::{Applied, ApplyOutcome, RingState};
