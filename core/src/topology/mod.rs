@@ -24,6 +24,7 @@ pub mod catalog;
 pub mod config;
 pub mod ddl;
 pub mod entry;
+pub mod governor;
 pub mod model;
 pub mod placement;
 pub mod ring;

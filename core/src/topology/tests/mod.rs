@@ -2,6 +2,7 @@
 
 mod codec;
 mod ddl;
+mod governor;
 mod placement;
 mod ring;
 
