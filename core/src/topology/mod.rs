@@ -24,10 +24,14 @@ pub mod catalog;
 pub mod config;
 pub mod ddl;
 pub mod entry;
+pub mod governor;
 pub mod model;
 pub mod placement;
 pub mod ring;
 pub mod users;
+
+#[cfg(test)]
+mod tests;
 
 pub use entry::RingEntry;
 pub use ring::{Applied, ApplyOutcome, RingState};

@@ -75,6 +75,9 @@ pub enum SchemaOp {
 }
 
 /// One step of a shard from schema version `previous` to `version`.
+///
+/// A shard makes it if it is at `previous`, or if it is [`SchemaOp::Everything`] and newer than what
+/// the shard has. Otherwise the entry changes nothing: it was superseded while under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaChange {
     /// The version the shard must be at; any older one for [`SchemaOp::Everything`].
