@@ -2,7 +2,7 @@
 
 pub mod disk;
 #[cfg(test)]
-mod model_disk;
+pub(crate) mod model_disk;
 pub mod wal;
 
 pub use disk::DiskHandle;
