@@ -230,7 +230,7 @@ impl DataRow {
         Ok(())
     }
 
-    pub fn end(self, out: &mut Vec<u8>) {
+    pub fn end(self, out: &mut [u8]) {
         patch_length(out, self.at);
     }
 

@@ -57,12 +57,8 @@ impl Fake {
         if let Some(Stmt::Session(stmt)) = parsed.pop().map(|p| p.stmt) {
             return Ok((Plan::Session(stmt), Vec::new(), None));
         }
-        let column = |name: &str, ty, origin| ResultColumn {
-            name: name.to_owned(),
-            ty,
-            typmod: -1,
-            origin: origin,
-        };
+        let column =
+            |name: &str, ty, origin| ResultColumn { name: name.to_owned(), ty, typmod: -1, origin };
         let kv = |attnum| Some((TableId(16_384), attnum));
         let (params, columns) = match sql {
             "SELECT v FROM kv WHERE k = $1" => {
