@@ -168,6 +168,7 @@ impl Shared {
 
     pub fn end_statement(&self) {
         self.executing.set(false);
+        self.interrupt.clear();
     }
 
     fn is_overfull(&self) -> bool {

@@ -79,9 +79,9 @@ impl<'a> RowWriter<'a> {
     /// A row of values as stored, in PostgreSQL's binary form; `None` is NULL.
     pub fn stored_row<'v>(
         &mut self,
-        mut value: impl FnMut(usize) -> Option<&'v [u8]>,
+        mut value: impl FnMut(usize) -> SqlResult<Option<&'v [u8]>>,
     ) -> SqlResult<()> {
-        self.write(|writer, k, data| writer.stored(k, value(k), data))
+        self.write(|writer, k, data| writer.stored(k, value(k)?, data))
     }
 
     fn write(
@@ -190,7 +190,7 @@ mod tests {
             let (mut a, mut b) = (Vec::new(), Vec::new());
             RowWriter::new(&mut a, &columns, &formats, 1 << 20).row(&datums).unwrap();
             RowWriter::new(&mut b, &columns, &formats, 1 << 20)
-                .stored_row(|k| stored[k].as_deref())
+                .stored_row(|k| Ok(stored[k].as_deref()))
                 .unwrap();
             assert_eq!(a, b);
             assert_eq!(a[0], b'D');

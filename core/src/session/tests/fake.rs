@@ -101,7 +101,7 @@ impl Fake {
             if all {
                 rows.row(&[Datum::Int8(*k), Datum::text(v.as_str())])?;
             } else if call.params == [Datum::Int8(*k)] {
-                rows.stored_row(|_| Some(v.as_bytes()))?;
+                rows.stored_row(|_| Ok(Some(v.as_bytes())))?;
             }
         }
         Ok(done("SELECT", Some(rows.rows())))
