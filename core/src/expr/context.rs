@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::function::Function;
-use crate::base::{Datum, SqlError, SqlResult};
+use crate::base::{Datum, RowRef, SqlError, SqlResult};
 use crate::seam::Rng;
 
 /// A row that gives its values by position.
@@ -25,6 +25,12 @@ impl ColumnSource for [Datum] {
 impl ColumnSource for Vec<Datum> {
     fn datum(&self, index: usize) -> SqlResult<Datum> {
         self.as_slice().datum(index)
+    }
+}
+
+impl ColumnSource for RowRef<'_> {
+    fn datum(&self, index: usize) -> SqlResult<Datum> {
+        RowRef::datum(self, index)
     }
 }
 
