@@ -31,7 +31,9 @@ mod update;
 
 pub use query::BoundQuery;
 pub use scope::Scope;
-pub use statement::{Bound, BoundChange, BoundDelete, BoundInsert, BoundUpdate};
+pub use statement::{
+    Bound, BoundChange, BoundConflict, BoundDelete, BoundInsert, BoundUpdate, Returning,
+};
 
 use std::rc::Rc;
 

@@ -6,7 +6,7 @@ use super::Binder;
 use crate::base::schema::{ColumnIndex, TableRef};
 use crate::base::{SqlError, SqlResult, SqlState};
 use crate::expr::Expr;
-use crate::sql::plan::{Arbiter, Ddl, Logical, ResultColumn};
+use crate::sql::plan::{Arbiter, Logical, ResultColumn};
 
 /// A bound statement: logical plans, before any rule.
 #[derive(Debug)]
@@ -15,8 +15,7 @@ pub enum Bound {
     Insert(BoundInsert),
     Update(BoundUpdate),
     Delete(BoundDelete),
-    Explain { of: Box<Bound>, analyze: bool, buckets: bool, json: bool },
-    Ddl(Ddl),
+    Explain { of: Box<Bound>, buckets: bool, json: bool },
 }
 
 /// Columns and expressions of RETURNING.
@@ -117,10 +116,13 @@ impl Binder<'_> {
             }
         }
         let of = self.deeper(|binder| binder.statement(statement))?;
-        if matches!(of, Bound::Explain { .. } | Bound::Ddl(_)) {
+        if matches!(of, Bound::Explain { .. }) {
             return Err(SqlError::unsupported("EXPLAIN of this statement"));
         }
-        Ok(Bound::Explain { of: Box::new(of), analyze, buckets, json })
+        if analyze {
+            return Err(SqlError::unsupported("EXPLAIN ANALYZE"));
+        }
+        Ok(Bound::Explain { of: Box::new(of), buckets, json })
     }
 }
 

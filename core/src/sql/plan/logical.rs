@@ -131,6 +131,34 @@ impl Logical {
         }
     }
 
+    /// Types of the columns.
+    pub fn types(&self) -> Vec<SqlType> {
+        let of = |exprs: &[Expr]| exprs.iter().map(Expr::ty).collect();
+        match self {
+            Logical::Scan(scan) => {
+                let ty = |at: &usize| scan.relation.column(*at).map_or(SqlType::Unknown, |c| c.1);
+                scan.columns.iter().map(ty).collect()
+            }
+            Logical::Series(series) => vec![series.ty],
+            Logical::Values { width, rows } => match rows.first() {
+                Some(row) => of(row),
+                None => vec![SqlType::Unknown; *width],
+            },
+            Logical::Project { exprs, .. } => of(exprs),
+            Logical::Join(join) => [join.left.types(), join.right.types()].concat(),
+            Logical::Mark(mark) => [mark.input.types(), vec![SqlType::Bool]].concat(),
+            Logical::Aggregate(group) => {
+                let calls = group.calls.iter().map(|call| call.aggregate.result);
+                group.keys.iter().map(Expr::ty).chain(calls).collect()
+            }
+            Logical::Filter { input, .. }
+            | Logical::Distinct { input }
+            | Logical::Sort { input, .. }
+            | Logical::Limit { input, .. } => input.types(),
+            Logical::SetOperation { left, .. } => left.types(),
+        }
+    }
+
     /// One row without columns: what a SELECT without FROM reads.
     pub fn one_row() -> Logical {
         Logical::Values { width: 0, rows: vec![Vec::new()] }

@@ -13,13 +13,14 @@ pub mod point;
 
 pub use ddl::Ddl;
 pub use logical::Logical;
-pub use lower::lower;
+pub use lower::{is_hashable, layout_of, lower};
 pub use physical::Physical;
 pub use point::PointPlan;
 
 use std::sync::Arc;
 
 use super::parse::{AccessStmt, AlterSystem, DdlOptions, SessionStmt};
+use crate::base::row::RowLayout;
 use crate::base::schema::{ColumnIndex, TableRef};
 use crate::base::{CatalogVersion, SqlType, TableId};
 use crate::expr::Expr;
@@ -104,7 +105,6 @@ pub enum Plan {
 #[derive(Clone, Debug)]
 pub struct Explain {
     pub of: Arc<Prepared>,
-    pub analyze: bool,
     pub buckets: bool,
     pub json: bool,
 }
@@ -113,6 +113,7 @@ pub struct Explain {
 #[derive(Clone, Debug)]
 pub struct Insert {
     pub table: TableRef,
+    pub layout: Arc<RowLayout>,
     /// Rows of all columns of the table, hidden ones too, in table order, of the columns' types.
     pub source: Physical,
     pub on_conflict: OnConflict,
@@ -151,6 +152,7 @@ pub struct ConflictUpdate {
 #[derive(Clone, Debug)]
 pub struct Update {
     pub table: TableRef,
+    pub layout: Arc<RowLayout>,
     /// Rows that begin with all columns of the table; columns of FROM follow.
     pub source: Physical,
     /// Expressions over a row of `source`.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::logical::{AggregateCall, JoinKind, Series, SetKind, SortKey};
+use crate::base::SqlType;
+use crate::base::row::RowLayout;
 use crate::base::schema::{ColumnIndex, TableRef};
 use crate::expr::Expr;
 use crate::sql::catalog::VirtualTable;
@@ -20,13 +22,20 @@ pub enum Physical {
     NestedLoop(NestedLoop),
     Mark(MarkJoin),
     Aggregate(HashAggregate),
-    Distinct { input: Box<Physical> },
+    /// Rows of these types, each once.
+    Distinct { input: Box<Physical>, types: Vec<SqlType> },
     /// At most `top` rows when given, which makes it a heap instead of a sort.
     Sort { input: Box<Physical>, keys: Vec<SortKey>, top: Option<Top> },
     Limit { input: Box<Physical>, limit: Option<Expr>, offset: Option<Expr> },
     Append { left: Box<Physical>, right: Box<Physical> },
     /// INTERSECT and EXCEPT; UNION is an append, with a distinct above.
-    SetOperation { kind: SetKind, all: bool, left: Box<Physical>, right: Box<Physical> },
+    SetOperation {
+        kind: SetKind,
+        all: bool,
+        left: Box<Physical>,
+        right: Box<Physical>,
+        types: Vec<SqlType>,
+    },
 }
 
 /// The limit and offset above a sort.
@@ -40,6 +49,7 @@ pub struct Top {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableScan {
     pub table: TableRef,
+    pub layout: Arc<RowLayout>,
     pub alias: String,
     pub access: Access,
     /// What `access` does not ensure; over all columns of the table.
@@ -147,7 +157,7 @@ impl Physical {
             | Physical::Values { .. } => Vec::new(),
             Physical::Filter { input, .. }
             | Physical::Project { input, .. }
-            | Physical::Distinct { input }
+            | Physical::Distinct { input, .. }
             | Physical::Sort { input, .. }
             | Physical::Limit { input, .. } => vec![input],
             Physical::Aggregate(node) => vec![&node.input],
