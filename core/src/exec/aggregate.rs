@@ -84,12 +84,7 @@ impl State {
         }
     }
 
-    fn add(
-        &mut self,
-        call: &AggregateCall,
-        row: &Row,
-        context: &ExecContext<'_>,
-    ) -> SqlResult<()> {
+    fn add(&mut self, call: &AggregateCall, row: &Row, context: &ExecContext<'_>) -> SqlResult<()> {
         if let Some(filter) = &call.filter {
             if !filter.eval_condition(row, &context.eval)? {
                 return Ok(());

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::key::{bucket, check_length, prefix_range, primary_key, unique_prefix};
 use super::reader::{ScanPosition, ScanRequest, ScanSource};
-use super::{ExecContext, ExecOutcome, CommandTag};
+use super::{CommandTag, ExecContext, ExecOutcome};
 use crate::base::schema::{IndexDef, TableDef};
 use crate::base::{
     BucketId, Datum, RowLayout, RowRef, RowWrite, SqlError, SqlResult, SqlState, text_format,
@@ -69,12 +69,7 @@ impl<'a> Changes<'a> {
     }
 
     /// Puts a row that conflicts with nothing, or that takes the place of its older self.
-    pub fn put(
-        &mut self,
-        place: Place,
-        row: &[Datum],
-        context: &ExecContext<'_>,
-    ) -> SqlResult<()> {
+    pub fn put(&mut self, place: Place, row: &[Datum], context: &ExecContext<'_>) -> SqlResult<()> {
         let mut bytes = Vec::new();
         self.layout.encode(row, &mut bytes)?;
         context.memory.take(2 * place.1.len() + bytes.len())?;
@@ -98,7 +93,11 @@ impl<'a> Changes<'a> {
         context: &ExecContext<'_>,
     ) -> SqlResult<Option<Conflict>> {
         if let Some(found) = self.row_at(place, context)? {
-            return Ok(Some(Conflict { arbiter: Arbiter::PrimaryKey, place: place.clone(), ..found }));
+            return Ok(Some(Conflict {
+                arbiter: Arbiter::PrimaryKey,
+                place: place.clone(),
+                ..found
+            }));
         }
         self.unique_conflict(place, row, None, context)
     }
@@ -210,9 +209,7 @@ impl<'a> Changes<'a> {
     /// 23505 for a conflict with `row`.
     pub fn violation(&self, arbiter: Arbiter, row: &[Datum]) -> SqlError {
         let (name, columns) = match arbiter {
-            Arbiter::PrimaryKey => {
-                (&self.table.primary_key_name, self.table.primary_key.clone())
-            }
+            Arbiter::PrimaryKey => (&self.table.primary_key_name, self.table.primary_key.clone()),
             Arbiter::Index(at) => {
                 let index = &self.table.indexes[at];
                 (&index.name, index.columns.iter().map(|c| c.column).collect())
@@ -220,7 +217,8 @@ impl<'a> Changes<'a> {
         };
         let names: Vec<&str> =
             columns.iter().map(|c| self.table.columns[usize::from(*c)].name.as_str()).collect();
-        let values: Vec<String> = columns.iter().map(|c| self.shown(usize::from(*c), row)).collect();
+        let values: Vec<String> =
+            columns.iter().map(|c| self.shown(usize::from(*c), row)).collect();
         let message = format!("duplicate key value violates unique constraint \"{name}\"");
         SqlError::new(SqlState::UniqueViolation, message)
             .with_detail(format!(

@@ -148,11 +148,7 @@ impl Operator for HashJoining<'_> {
 }
 
 /// The bytes of the keys; `None` when one is NULL.
-fn join_key(
-    exprs: &[Expr],
-    row: &Row,
-    context: &ExecContext<'_>,
-) -> SqlResult<Option<Vec<u8>>> {
+fn join_key(exprs: &[Expr], row: &Row, context: &ExecContext<'_>) -> SqlResult<Option<Vec<u8>>> {
     let mut key = Vec::new();
     for expr in exprs {
         let value = expr.eval(row, &context.eval)?;
@@ -291,9 +287,10 @@ impl<'p> Marking<'p> {
 
     /// Whether no column says that the rows differ.
     fn may_equal(&self, a: &Row, b: &Row) -> bool {
-        self.types.iter().zip(a.iter().zip(b)).all(|(ty, (a, b))| {
-            a.is_null() || b.is_null() || compare::equal(*ty, a, b)
-        })
+        self.types
+            .iter()
+            .zip(a.iter().zip(b))
+            .all(|(ty, (a, b))| a.is_null() || b.is_null() || compare::equal(*ty, a, b))
     }
 }
 

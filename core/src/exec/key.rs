@@ -95,8 +95,7 @@ pub fn unique_prefix(
         if row[at].is_null() {
             return Ok(None);
         }
-        let order =
-            KeyOrder { descending: column.descending, nulls_first: column.nulls_first };
+        let order = KeyOrder { descending: column.descending, nulls_first: column.nulls_first };
         keycode::encode(table.columns[at].ty, &row[at], order, &mut key)?;
     }
     Ok(Some(key))

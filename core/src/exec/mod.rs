@@ -143,11 +143,7 @@ fn run(
     }
 }
 
-fn query(
-    plan: &Physical,
-    context: &ExecContext<'_>,
-    sink: &mut dyn RowSink,
-) -> SqlResult<u64> {
+fn query(plan: &Physical, context: &ExecContext<'_>, sink: &mut dyn RowSink) -> SqlResult<u64> {
     let mut operator = open(plan);
     let mut count = 0;
     while let Some(batch) = operator.next(context)? {

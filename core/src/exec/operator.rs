@@ -143,8 +143,7 @@ impl<'p> Limiting<'p> {
 
 /// The value of LIMIT; `u64::MAX` for none.
 pub fn limit_value(expr: Option<&Expr>, context: &ExecContext<'_>) -> SqlResult<u64> {
-    let negative =
-        || SqlError::new(SqlState::InvalidRowCountInLimit, "LIMIT must not be negative");
+    let negative = || SqlError::new(SqlState::InvalidRowCountInLimit, "LIMIT must not be negative");
     Ok(row_count(expr, context, negative)?.unwrap_or(u64::MAX))
 }
 
@@ -172,9 +171,7 @@ impl Operator for Limiting<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
         let (mut skip, mut give) = match self.left {
             Some(left) => left,
-            None => {
-                (offset_value(self.offset, context)?, limit_value(self.limit, context)?)
-            }
+            None => (offset_value(self.offset, context)?, limit_value(self.limit, context)?),
         };
         let mut result = None;
         while give > 0 && result.is_none() {

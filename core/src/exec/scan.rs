@@ -15,9 +15,7 @@ use crate::base::{
 use crate::expr::Expr;
 use crate::expr::context::NoRow;
 use crate::sql::plan::logical::Series;
-use crate::sql::plan::physical::{
-    Access, Buckets, Limit, RangeExprs, TableScan, VirtualScan,
-};
+use crate::sql::plan::physical::{Access, Buckets, Limit, RangeExprs, TableScan, VirtualScan};
 
 /// Reads a table by its access path.
 pub struct TableScanning<'p> {

@@ -83,9 +83,7 @@ impl PlanCache {
             let key = self.by_use.remove(&old.used).expect("every entry has a use");
             self.text_bytes -= key.text.len();
         }
-        while self.entries.len() > self.limits.entries
-            || self.text_bytes > self.limits.text_bytes
-        {
+        while self.entries.len() > self.limits.entries || self.text_bytes > self.limits.text_bytes {
             let Some((_, oldest)) = self.by_use.pop_first() else { break };
             self.entries.remove(&oldest);
             self.text_bytes -= oldest.text.len();

@@ -13,7 +13,7 @@ pub mod cache;
 pub mod catalog;
 pub mod explain;
 #[cfg(test)]
-mod golden;
+pub mod golden;
 pub mod parse;
 pub mod plan;
 mod prepare;

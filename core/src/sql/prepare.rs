@@ -149,10 +149,7 @@ impl Finish {
         });
     }
 
-    fn returning(
-        &self,
-        returning: Returning,
-    ) -> (Option<Vec<Expr>>, Option<Vec<ResultColumn>>) {
+    fn returning(&self, returning: Returning) -> (Option<Vec<Expr>>, Option<Vec<ResultColumn>>) {
         match returning {
             None => (None, None),
             Some((exprs, columns)) => {

@@ -38,11 +38,7 @@ impl Binder<'_> {
     }
 
     /// The column of a table that a statement assigns to.
-    pub(super) fn target_column(
-        &self,
-        table: &TableRef,
-        ident: &Ident,
-    ) -> SqlResult<ColumnIndex> {
+    pub(super) fn target_column(&self, table: &TableRef, ident: &Ident) -> SqlResult<ColumnIndex> {
         let name = fold(ident);
         match table.column(&name) {
             Some(index) if !table.columns[usize::from(index)].hidden => Ok(index),

@@ -26,7 +26,7 @@ impl Binder<'_> {
         let (table, alias) = self.target_factor(&target.relation)?;
         let (mut source, mut scope) = self.scan(Relation::Table(table.clone()), alias)?;
         if let Some(using) = &delete.using {
-            let (right, right_scope) = self.from_list(using)?;
+            let (right, right_scope) = self.table_list(using)?;
             let (left, right) = (Box::new(source), Box::new(right));
             source = Logical::Join(Join { kind: JoinKind::Inner, left, right, on: Vec::new() });
             scope.append(right_scope)?;

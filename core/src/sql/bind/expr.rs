@@ -6,10 +6,12 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Span;
 
 use super::scope::{Found, ambiguous, no_column};
-use super::{At, BoundSubquery, Binder, PendingMark, SUBQUERY_PARAM, types};
+use super::{At, Binder, BoundSubquery, PendingMark, SUBQUERY_PARAM, types};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
+use crate::expr::build::LikeForm;
 use crate::expr::cast::CastContext;
-use crate::expr::{CompareOp, Expr, LikeForm, Truth};
+use crate::expr::tree::Truth;
+use crate::expr::{CompareOp, Expr};
 use crate::sql::parse::{fold, object_name};
 use crate::sql::plan::SubqueryKind;
 
@@ -74,9 +76,7 @@ impl Binder<'_> {
             E::IsDistinctFrom(a, b) => self.is_distinct(a, b, false, at),
             E::IsNotDistinctFrom(a, b) => self.is_distinct(a, b, true, at),
             E::InList { expr, list, negated } => self.in_list(expr, list, *negated, at),
-            E::Between { expr, negated, low, high } => {
-                self.between(expr, low, high, *negated, at)
-            }
+            E::Between { expr, negated, low, high } => self.between(expr, low, high, *negated, at),
             E::Like { negated, any, expr, pattern, escape_char } => {
                 let form = LikeForm { negated: *negated, case_insensitive: false };
                 self.like(expr, pattern, escape_char.as_deref(), form, *any, at)
@@ -102,9 +102,7 @@ impl Binder<'_> {
                 let name = object_name(collation)?;
                 match name.name.as_str() {
                     "default" | "C" | "POSIX" | "ucs_basic" => self.expr(expr, at),
-                    other => {
-                        Err(SqlError::unsupported(format_args!("collation \"{other}\"")))
-                    }
+                    other => Err(SqlError::unsupported(format_args!("collation \"{other}\""))),
                 }
             }
             _ => self.special_function(expr, at),
@@ -231,10 +229,7 @@ impl Binder<'_> {
             |op: &BinaryOperator| matches!(op, BinaryOperator::And | BinaryOperator::Or);
         let nesting = steps.iter().filter(|(_, op, _)| !is_logical(op)).count();
         if nesting + self.depth > crate::base::limits::EXPR_DEPTH_MAX {
-            return Err(SqlError::new(
-                SqlState::StatementTooComplex,
-                "stack depth limit exceeded",
-            ));
+            return Err(SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded"));
         }
         let (left, op, right) = steps.pop().expect("a chain has an operator");
         let mut result = self.first_binary(left, op, right, at)?;
@@ -548,8 +543,7 @@ impl Binder<'_> {
         let bound = self.subquery(query, at)?;
         if bound.columns.len() != keys.len() {
             let few = bound.columns.len() < keys.len();
-            let message =
-                format!("subquery has too {} columns", if few { "few" } else { "many" });
+            let message = format!("subquery has too {} columns", if few { "few" } else { "many" });
             return Err(SqlError::new(SqlState::SyntaxError, message));
         }
         let (mut lefts, mut rights) = (Vec::new(), Vec::new());

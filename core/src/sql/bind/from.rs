@@ -18,19 +18,19 @@ use crate::sql::plan::{Logical, ResultColumn};
 
 impl Binder<'_> {
     /// The cross join of a FROM list; one row without columns when it is empty.
-    pub(super) fn from_list(&mut self, from: &[TableWithJoins]) -> SqlResult<(Logical, Scope)> {
+    pub(super) fn table_list(&mut self, from: &[TableWithJoins]) -> SqlResult<(Logical, Scope)> {
         let mut items = from.iter();
         let Some(first) = items.next() else { return Ok((Logical::one_row(), Scope::default())) };
-        let (mut plan, mut scope) = self.from_item(first)?;
+        let (mut plan, mut scope) = self.table_item(first)?;
         for item in items {
-            let (right, right_scope) = self.from_item(item)?;
+            let (right, right_scope) = self.table_item(item)?;
             plan = cross(plan, right);
             scope.append(right_scope)?;
         }
         Ok((plan, scope))
     }
 
-    fn from_item(&mut self, item: &TableWithJoins) -> SqlResult<(Logical, Scope)> {
+    fn table_item(&mut self, item: &TableWithJoins) -> SqlResult<(Logical, Scope)> {
         let (mut plan, mut scope) = self.factor(&item.relation)?;
         for join in &item.joins {
             (plan, scope) = self.join(plan, scope, join)?;
@@ -44,9 +44,9 @@ impl Binder<'_> {
                 refuse_table_extras(factor)?;
                 self.table_factor(&object_name(name)?, alias.as_ref())
             }
-            TableFactor::Table { name, alias, args: Some(args), with_ordinality: false, .. } => {
-                self.table_function(&object_name(name)?, &args.args, alias.as_ref())
-            }
+            TableFactor::Table {
+                name, alias, args: Some(args), with_ordinality: false, ..
+            } => self.table_function(&object_name(name)?, &args.args, alias.as_ref()),
             TableFactor::Function { name, args, alias, with_ordinality: false, .. } => {
                 self.table_function(&object_name(name)?, args, alias.as_ref())
             }
@@ -55,7 +55,7 @@ impl Binder<'_> {
             }
             TableFactor::Derived { .. } => Err(SqlError::unsupported("LATERAL")),
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
-                self.deeper(|binder| binder.from_item(table_with_joins))
+                self.deeper(|binder| binder.table_item(table_with_joins))
             }
             TableFactor::NestedJoin { .. } => Err(SqlError::unsupported("an alias of a join")),
             TableFactor::UNNEST { .. } => Err(SqlError::unsupported("unnest in FROM")),
@@ -90,8 +90,7 @@ impl Binder<'_> {
         let name = table.name.clone();
         let mut columns = scope_columns(&relation);
         if let Some(alias) = alias {
-            let visible: Vec<usize> =
-                (0..columns.len()).filter(|at| !columns[*at].shy).collect();
+            let visible: Vec<usize> = (0..columns.len()).filter(|at| !columns[*at].shy).collect();
             if alias.columns.len() > visible.len() {
                 let message = format!(
                     "table \"{name}\" has {} columns available but {} columns specified",
@@ -187,8 +186,10 @@ impl Binder<'_> {
             SqlType::Int4
         };
         for bound in &mut bounds {
-            let known =
-                matches!(bound.ty(), SqlType::Unknown | SqlType::Int2 | SqlType::Int4 | SqlType::Int8);
+            let known = matches!(
+                bound.ty(),
+                SqlType::Unknown | SqlType::Int2 | SqlType::Int4 | SqlType::Int8
+            );
             if !known {
                 let what = bound.ty().info().sql_name;
                 return Err(SqlError::unsupported(format_args!("generate_series over {what}")));
@@ -359,7 +360,14 @@ pub(super) fn scope_columns(relation: &Relation) -> Vec<ScopeColumn> {
 
 fn refuse_table_extras(factor: &TableFactor) -> SqlResult<()> {
     let TableFactor::Table {
-        with_hints, version, with_ordinality, partitions, sample, index_hints, json_path, ..
+        with_hints,
+        version,
+        with_ordinality,
+        partitions,
+        sample,
+        index_hints,
+        json_path,
+        ..
     } = factor
     else {
         return Ok(());

@@ -23,11 +23,7 @@ struct Arguments<'q> {
 }
 
 impl Binder<'_> {
-    pub(super) fn function(
-        &mut self,
-        call: &ast::Function,
-        at: &mut At<'_>,
-    ) -> SqlResult<Expr> {
+    pub(super) fn function(&mut self, call: &ast::Function, at: &mut At<'_>) -> SqlResult<Expr> {
         let name = object_name(&call.name)?;
         self.call(call, &name, at).map_err(|error| self.at(error, name.span))
     }
@@ -50,9 +46,15 @@ impl Binder<'_> {
         }
         if arguments.star || arguments.distinct || call.filter.is_some() {
             let what = if arguments.star {
-                format!("{}(*) specified, but {} is not an aggregate function", name.name, name.name)
+                format!(
+                    "{}(*) specified, but {} is not an aggregate function",
+                    name.name, name.name
+                )
             } else {
-                format!("DISTINCT or FILTER specified, but {} is not an aggregate function", name.name)
+                format!(
+                    "DISTINCT or FILTER specified, but {} is not an aggregate function",
+                    name.name
+                )
             };
             return Err(SqlError::new(SqlState::WrongObjectType, what));
         }
@@ -120,10 +122,8 @@ impl Binder<'_> {
             args.push(self.expr(arg, at)?);
         }
         if args.is_empty() && !arguments.star {
-            let message = format!(
-                "{}(*) must be used to call a parameterless aggregate function",
-                name.name
-            );
+            let message =
+                format!("{}(*) must be used to call a parameterless aggregate function", name.name);
             return Err(SqlError::new(SqlState::WrongObjectType, message));
         }
         let types: Vec<_> = args.iter().map(Expr::ty).collect();

@@ -39,11 +39,7 @@ impl Binder<'_> {
     }
 
     /// The columns that get values: those listed, else all declared ones. The flag says which.
-    fn insert_targets(
-        &self,
-        table: &TableRef,
-        listed: &[ast::ObjectName],
-    ) -> SqlResult<Targets> {
+    fn insert_targets(&self, table: &TableRef, listed: &[ast::ObjectName]) -> SqlResult<Targets> {
         if listed.is_empty() {
             let declared = table.columns.iter().enumerate().filter(|(_, column)| !column.hidden);
             let columns = declared.map(|(at, _)| at as ColumnIndex).collect();

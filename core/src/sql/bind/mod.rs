@@ -170,10 +170,7 @@ impl<'a> Binder<'a> {
     /// Runs `bind` one level deeper; 54001 when that is too deep to recurse.
     fn deeper<T>(&mut self, bind: impl FnOnce(&mut Self) -> SqlResult<T>) -> SqlResult<T> {
         if self.depth >= EXPR_DEPTH_MAX {
-            return Err(SqlError::new(
-                SqlState::StatementTooComplex,
-                "stack depth limit exceeded",
-            ));
+            return Err(SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded"));
         }
         self.depth += 1;
         let result = bind(self);
@@ -236,10 +233,7 @@ impl<'a> Binder<'a> {
         }
         let schema = self.context.search_path.iter().find(|s| catalog.has_schema(s));
         schema.cloned().ok_or_else(|| {
-            SqlError::new(
-                SqlState::InvalidSchemaName,
-                "no schema has been selected to create in",
-            )
+            SqlError::new(SqlState::InvalidSchemaName, "no schema has been selected to create in")
         })
     }
 }

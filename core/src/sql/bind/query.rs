@@ -74,11 +74,7 @@ impl Binder<'_> {
             let name = fold(&cte.alias.name);
             if with.cte_tables[..at].iter().any(|other| fold(&other.alias.name) == name) {
                 let message = format!("WITH query name \"{name}\" specified more than once");
-                return Err(self.error_at(
-                    SqlState::DuplicateAlias,
-                    message,
-                    cte.alias.name.span,
-                ));
+                return Err(self.error_at(SqlState::DuplicateAlias, message, cte.alias.name.span));
             }
             if with.recursive && mentions(&cte.query, &name) {
                 return Err(SqlError::unsupported("WITH RECURSIVE"));
@@ -131,10 +127,7 @@ impl Binder<'_> {
             first = left;
         }
         if steps.len() + self.depth > crate::base::limits::EXPR_DEPTH_MAX {
-            return Err(SqlError::new(
-                SqlState::StatementTooComplex,
-                "stack depth limit exceeded",
-            ));
+            return Err(SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded"));
         }
         let mut left = self.body(first, Ending::default())?;
         while let Some((op, quantifier, right)) = steps.pop() {
@@ -232,9 +225,7 @@ impl Binder<'_> {
             for key in ending.order {
                 let expr = match self.output_position(&key.expr, &bound.columns)? {
                     Some(index) => column_expr(&bound.columns, index),
-                    None if is_set_operation
-                        && !matches!(&key.expr, ast::Expr::Identifier(_)) =>
-                    {
+                    None if is_set_operation && !matches!(&key.expr, ast::Expr::Identifier(_)) => {
                         return Err(SqlError::new(
                             SqlState::FeatureNotSupported,
                             "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
@@ -354,12 +345,7 @@ impl Binder<'_> {
     }
 
     /// Converts an untyped column where it is computed; false if that place is not found.
-    fn convert_inside(
-        &mut self,
-        plan: &mut Logical,
-        index: usize,
-        ty: SqlType,
-    ) -> SqlResult<bool> {
+    fn convert_inside(&mut self, plan: &mut Logical, index: usize, ty: SqlType) -> SqlResult<bool> {
         let mut cells: Vec<&mut Expr> = match plan {
             Logical::Project { exprs, .. } => vec![&mut exprs[index]],
             Logical::Values { rows, .. } => rows.iter_mut().map(|row| &mut row[index]).collect(),
@@ -469,11 +455,8 @@ fn ending(query: &Query) -> SqlResult<Ending<'_>> {
         }
         Some(LimitClause::LimitOffset { .. }) => return Err(SqlError::unsupported("LIMIT BY")),
         Some(LimitClause::OffsetCommaLimit { .. }) => {
-            return Err(SqlError::new(
-                SqlState::SyntaxError,
-                "LIMIT #,# syntax is not supported",
-            )
-            .with_hint("Use separate LIMIT and OFFSET clauses."));
+            return Err(SqlError::new(SqlState::SyntaxError, "LIMIT #,# syntax is not supported")
+                .with_hint("Use separate LIMIT and OFFSET clauses."));
         }
     }
     if let Some(Fetch { with_ties, percent, quantity }) = &query.fetch {

@@ -55,7 +55,7 @@ impl Binder<'_> {
             unlogged: create.unlogged,
         };
         for column in &create.columns {
-            self.column(column, &mut table)?;
+            self.table_column_def(column, &mut table)?;
         }
         for constraint in &create.constraints {
             self.constraint(constraint, &mut table)?;
@@ -73,14 +73,18 @@ impl Binder<'_> {
         Ok(Ddl::CreateTable(table))
     }
 
-    fn column(&mut self, column: &ast::ColumnDef, table: &mut CreateTable) -> SqlResult<()> {
+    fn table_column_def(
+        &mut self,
+        column: &ast::ColumnDef,
+        table: &mut CreateTable,
+    ) -> SqlResult<()> {
         let name = fold(&column.name);
         if table.columns.iter().any(|known| known.name == name) {
             let message = format!("column \"{name}\" specified more than once");
             return Err(self.error_at(SqlState::DuplicateColumn, message, column.name.span));
         }
-        let (ty, typmod) = types::resolve(&column.data_type)
-            .map_err(|error| self.at(error, column.name.span))?;
+        let (ty, typmod) =
+            types::resolve(&column.data_type).map_err(|error| self.at(error, column.name.span))?;
         let index = table.columns.len() as ColumnIndex;
         table.columns.push(ColumnDef {
             name,
@@ -148,8 +152,7 @@ impl Binder<'_> {
             return Err(SqlError::new(SqlState::FeatureNotSupported, message));
         }
         let from = bound.ty();
-        let converted =
-            self.exprs.coerce(bound, column.ty, column.typmod, CastContext::Assignment);
+        let converted = self.exprs.coerce(bound, column.ty, column.typmod, CastContext::Assignment);
         if let Err(error) = converted {
             if error.state != SqlState::CannotCoerce {
                 return Err(error);
@@ -223,11 +226,7 @@ impl Binder<'_> {
         }
     }
 
-    fn place(
-        &self,
-        clause: Option<&DistributedClause>,
-        table: &mut CreateTable,
-    ) -> SqlResult<()> {
+    fn place(&self, clause: Option<&DistributedClause>, table: &mut CreateTable) -> SqlResult<()> {
         table.distribution = match clause {
             None => return Ok(()),
             Some(DistributedClause::Globally) => Placement::Global,
@@ -236,7 +235,8 @@ impl Binder<'_> {
                 for ident in idents {
                     let index = self.table_column(ident, table)?;
                     if columns.contains(&index) {
-                        let message = format!("column \"{}\" specified more than once", fold(ident));
+                        let message =
+                            format!("column \"{}\" specified more than once", fold(ident));
                         return Err(self.error_at(SqlState::DuplicateColumn, message, ident.span));
                     }
                     columns.push(index);
@@ -416,8 +416,7 @@ fn set_primary_key(
     name: Option<String>,
 ) -> SqlResult<()> {
     if !table.primary_key.is_empty() {
-        let message =
-            format!("multiple primary keys for table \"{}\" are not allowed", table.name);
+        let message = format!("multiple primary keys for table \"{}\" are not allowed", table.name);
         return Err(SqlError::new(SqlState::InvalidTableDefinition, message));
     }
     table.primary_key = columns;

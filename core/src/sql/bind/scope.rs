@@ -89,7 +89,9 @@ impl Scope {
     fn taken(&self, table: &ScopeTable) -> Option<SqlError> {
         let same = |other: &&ScopeTable| {
             other.name == table.name
-                && (other.schema == table.schema || other.schema.is_none() || table.schema.is_none())
+                && (other.schema == table.schema
+                    || other.schema.is_none()
+                    || table.schema.is_none())
         };
         self.tables.iter().find(same).map(|_| {
             let message = format!("table name \"{}\" specified more than once", table.name);
@@ -99,8 +101,7 @@ impl Scope {
 
     /// Looks up an unqualified column.
     pub fn column(&self, name: &str) -> Found {
-        let mut matches =
-            self.columns.iter().enumerate().filter(|(_, c)| !c.shy && c.name == name);
+        let mut matches = self.columns.iter().enumerate().filter(|(_, c)| !c.shy && c.name == name);
         match (matches.next(), matches.next()) {
             (None, _) => Found::Nothing,
             (Some((at, _)), None) => Found::Column(at),

@@ -32,13 +32,9 @@ enum OrderItem {
 }
 
 impl Binder<'_> {
-    pub(super) fn select(
-        &mut self,
-        select: &Select,
-        ending: Ending<'_>,
-    ) -> SqlResult<BoundQuery> {
+    pub(super) fn select(&mut self, select: &Select, ending: Ending<'_>) -> SqlResult<BoundQuery> {
         refuse_extras(select)?;
-        let (mut plan, scope) = self.from_list(&select.from)?;
+        let (mut plan, scope) = self.table_list(&select.from)?;
         if let Some(condition) = &select.selection {
             plan = self.filter(plan, &scope, condition, "WHERE")?;
         }
@@ -123,11 +119,7 @@ impl Binder<'_> {
                     }
                 },
             };
-            let expr = Expr::Column {
-                index,
-                ty: exprs[index].ty(),
-                typmod: exprs[index].typmod(),
-            };
+            let expr = Expr::Column { index, ty: exprs[index].ty(), typmod: exprs[index].typmod() };
             keys.push(sort_key(expr, written));
         }
         let total = exprs.len();

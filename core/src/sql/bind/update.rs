@@ -28,7 +28,7 @@ impl Binder<'_> {
             }
         };
         if !from.is_empty() {
-            let (right, right_scope) = self.from_list(from)?;
+            let (right, right_scope) = self.table_list(from)?;
             let (left, right) = (Box::new(source), Box::new(right));
             source = Logical::Join(Join { kind: JoinKind::Inner, left, right, on: Vec::new() });
             scope.append(right_scope)?;

@@ -1,7 +1,8 @@
 //! Expressions as SQL text, near to how PostgreSQL deparses them.
 
 use crate::base::{Datum, SqlType, text_format};
-use crate::expr::{Expr, Truth};
+use crate::expr::Expr;
+use crate::expr::tree::Truth;
 use crate::sql::plan::point::{KeySlot, SlotSource};
 
 /// The expression over columns of these names.

@@ -102,18 +102,12 @@ fn statement(prepared: &Prepared) -> Node {
     let mut node = match &prepared.plan {
         Plan::Query(plan) => operator(plan),
         Plan::Point(plan) => point(plan),
-        Plan::Insert(plan) => {
-            Node::new(format!("Insert on {}", plan.table.name), Vec::new())
-                .over(vec![operator(&plan.source)])
-        }
-        Plan::Update(plan) => {
-            Node::new(format!("Update on {}", plan.table.name), Vec::new())
-                .over(vec![operator(&plan.source)])
-        }
-        Plan::Delete(plan) => {
-            Node::new(format!("Delete on {}", plan.table.name), Vec::new())
-                .over(vec![operator(&plan.source)])
-        }
+        Plan::Insert(plan) => Node::new(format!("Insert on {}", plan.table.name), Vec::new())
+            .over(vec![operator(&plan.source)]),
+        Plan::Update(plan) => Node::new(format!("Update on {}", plan.table.name), Vec::new())
+            .over(vec![operator(&plan.source)]),
+        Plan::Delete(plan) => Node::new(format!("Delete on {}", plan.table.name), Vec::new())
+            .over(vec![operator(&plan.source)]),
         other => Node::new(format!("{other:?}"), Vec::new()),
     };
     for (at, subquery) in prepared.subqueries.iter().enumerate() {
@@ -160,9 +154,7 @@ fn operator(plan: &Physical) -> Node {
         }
         Physical::Project { exprs, .. } => {
             let columns = shown_all(exprs, &below);
-            Node::new("Project", columns.clone())
-                .note("Output", columns.join(", "))
-                .over(children)
+            Node::new("Project", columns.clone()).note("Output", columns.join(", ")).over(children)
         }
         Physical::Distinct { .. } => Node::new("Unique", below).over(children),
         Physical::Sort { keys, top, .. } => {
@@ -229,8 +221,11 @@ fn aggregate(keys: &[Expr], calls: &[AggregateCall], below: Vec<String>) -> Node
     let mut columns = shown_all(keys, &below);
     let group = columns.join(", ");
     for call in calls {
-        let args =
-            if call.args.is_empty() { "*".into() } else { shown_all(&call.args, &below).join(", ") };
+        let args = if call.args.is_empty() {
+            "*".into()
+        } else {
+            shown_all(&call.args, &below).join(", ")
+        };
         let distinct = if call.distinct { "DISTINCT " } else { "" };
         columns.push(format!("{}({distinct}{args})", call.aggregate.name));
     }

@@ -11,7 +11,10 @@ pub enum Ddl {
     DropIndexes(Drop),
     Truncate(Drop),
     /// `IF [NOT] EXISTS` leaves nothing to do; the notice says so.
-    Nothing { tag: &'static str, notice: String },
+    Nothing {
+        tag: &'static str,
+        notice: String,
+    },
 }
 
 /// `CREATE TABLE`.
@@ -45,7 +48,10 @@ pub struct Unique {
 pub enum Placement {
     Global,
     /// No columns: by the primary key. No tier: the default one.
-    Sharded { columns: Vec<ColumnIndex>, tier: Option<String> },
+    Sharded {
+        columns: Vec<ColumnIndex>,
+        tier: Option<String>,
+    },
 }
 
 /// `CREATE INDEX`.

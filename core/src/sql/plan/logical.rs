@@ -11,22 +11,45 @@ pub enum Logical {
     Scan(Scan),
     Series(Series),
     /// Literal rows, all of `width` columns.
-    Values { width: usize, rows: Vec<Vec<Expr>> },
+    Values {
+        width: usize,
+        rows: Vec<Vec<Expr>>,
+    },
     /// Rows of the input for which all conditions hold.
-    Filter { input: Box<Logical>, conditions: Vec<Expr> },
+    Filter {
+        input: Box<Logical>,
+        conditions: Vec<Expr>,
+    },
     /// One column per expression over the input's row.
-    Project { input: Box<Logical>, exprs: Vec<Expr> },
+    Project {
+        input: Box<Logical>,
+        exprs: Vec<Expr>,
+    },
     /// The left row, then the right one.
     Join(Join),
     /// The input's row, then one boolean: whether the subquery has a row with this key.
     Mark(Mark),
     Aggregate(Group),
     /// The input without duplicates.
-    Distinct { input: Box<Logical> },
-    Sort { input: Box<Logical>, keys: Vec<SortKey> },
+    Distinct {
+        input: Box<Logical>,
+    },
+    Sort {
+        input: Box<Logical>,
+        keys: Vec<SortKey>,
+    },
     /// `None` is no limit; the expressions depend on no row and are int8.
-    Limit { input: Box<Logical>, limit: Option<Expr>, offset: Option<Expr> },
-    SetOperation { kind: SetKind, all: bool, left: Box<Logical>, right: Box<Logical> },
+    Limit {
+        input: Box<Logical>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    SetOperation {
+        kind: SetKind,
+        all: bool,
+        left: Box<Logical>,
+        right: Box<Logical>,
+    },
 }
 
 /// A relation: its columns at these positions, where all conditions hold. The conditions are over

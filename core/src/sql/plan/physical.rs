@@ -15,19 +15,41 @@ pub enum Physical {
     Scan(TableScan),
     VirtualScan(VirtualScan),
     Series(Series),
-    Values { rows: Vec<Vec<Expr>> },
-    Filter { input: Box<Physical>, condition: Expr },
-    Project { input: Box<Physical>, exprs: Vec<Expr> },
+    Values {
+        rows: Vec<Vec<Expr>>,
+    },
+    Filter {
+        input: Box<Physical>,
+        condition: Expr,
+    },
+    Project {
+        input: Box<Physical>,
+        exprs: Vec<Expr>,
+    },
     HashJoin(HashJoin),
     NestedLoop(NestedLoop),
     Mark(MarkJoin),
     Aggregate(HashAggregate),
     /// Rows of these types, each once.
-    Distinct { input: Box<Physical>, types: Vec<SqlType> },
+    Distinct {
+        input: Box<Physical>,
+        types: Vec<SqlType>,
+    },
     /// At most `top` rows when given, which makes it a heap instead of a sort.
-    Sort { input: Box<Physical>, keys: Vec<SortKey>, top: Option<Top> },
-    Limit { input: Box<Physical>, limit: Option<Expr>, offset: Option<Expr> },
-    Append { left: Box<Physical>, right: Box<Physical> },
+    Sort {
+        input: Box<Physical>,
+        keys: Vec<SortKey>,
+        top: Option<Top>,
+    },
+    Limit {
+        input: Box<Physical>,
+        limit: Option<Expr>,
+        offset: Option<Expr>,
+    },
+    Append {
+        left: Box<Physical>,
+        right: Box<Physical>,
+    },
     /// INTERSECT and EXCEPT; UNION is an append, with a distinct above.
     SetOperation {
         kind: SetKind,
@@ -63,11 +85,19 @@ pub struct TableScan {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     /// Rows by whole primary keys, in one bucket each.
-    Get { keys: Vec<Vec<Expr>> },
+    Get {
+        keys: Vec<Vec<Expr>>,
+    },
     /// A range of the primary key in the named buckets.
-    KeyRange { range: RangeExprs, buckets: Buckets },
+    KeyRange {
+        range: RangeExprs,
+        buckets: Buckets,
+    },
     /// A range of a secondary index, by its position in the table.
-    Index { index: usize, range: RangeExprs },
+    Index {
+        index: usize,
+        range: RangeExprs,
+    },
     Full,
 }
 

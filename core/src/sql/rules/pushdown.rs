@@ -39,9 +39,7 @@ fn push(plan: Logical, conditions: Vec<Expr>) -> Logical {
             Logical::Scan(scan)
         }
         Logical::Project { input, exprs } => {
-            let (below, above) = split(conditions, |condition| {
-                can_substitute(condition, &exprs)
-            });
+            let (below, above) = split(conditions, |condition| can_substitute(condition, &exprs));
             let below = below.into_iter().map(|condition| substitute(condition, &exprs));
             let input = Box::new(push(*input, below.collect()));
             filter(Logical::Project { input, exprs }, above)
