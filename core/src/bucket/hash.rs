@@ -22,13 +22,18 @@ const SEED: u32 = 13;
 ///
 /// Errors: those of [`keycode::encode`].
 pub fn bucket_of(columns: &[(SqlType, &Datum)], count: u16) -> SqlResult<BucketId> {
-    assert!(count > 0, "a tier without buckets");
     let mut key = Vec::with_capacity(32);
     for (ty, value) in columns {
         keycode::encode(*ty, value, KeyOrder::ASCENDING, &mut key)?;
     }
-    let bucket = murmur3_32(&key, SEED) % u32::from(count) + 1;
-    Ok(BucketId(u16::try_from(bucket).expect("a remainder of a u16, and one")))
+    Ok(bucket_of_key(&key, count))
+}
+
+/// The bucket of distribution columns whose key bytes are at hand.
+pub fn bucket_of_key(key: &[u8], count: u16) -> BucketId {
+    assert!(count > 0, "a tier without buckets");
+    let bucket = murmur3_32(key, SEED) % u32::from(count) + 1;
+    BucketId(u16::try_from(bucket).expect("a remainder of a u16, and one"))
 }
 
 /// MurmurHash3, 32 bits.

@@ -2,4 +2,4 @@
 
 pub mod hash;
 
-pub use hash::bucket_of;
+pub use hash::{bucket_of, bucket_of_key};
