@@ -34,6 +34,12 @@ pub struct TestDb {
 
 const BUCKETS: u16 = 30;
 
+impl Default for TestDb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl TestDb {
     pub fn new() -> TestDb {
         TestDb {
