@@ -141,10 +141,10 @@ impl Finish {
     /// Moves the parameters of subqueries behind the statement's own.
     fn renumber(&self, expr: &mut Expr) {
         expr.rewrite(&mut |e| {
-            if let Expr::Param { index, .. } = e {
-                if *index >= SUBQUERY_PARAM {
-                    *index = *index - SUBQUERY_PARAM + self.own;
-                }
+            if let Expr::Param { index, .. } = e
+                && *index >= SUBQUERY_PARAM
+            {
+                *index = *index - SUBQUERY_PARAM + self.own;
             }
         });
     }
