@@ -19,9 +19,7 @@ use crate::topology::ddl::{
 };
 use crate::topology::entry::CreateUser;
 use crate::topology::password::check_password;
-use crate::topology::users::{
-    self, Object, Privilege, User, UserChange, UserKind, Verifier,
-};
+use crate::topology::users::{self, Object, Privilege, User, UserChange, UserKind, Verifier};
 use crate::topology::{RingEntry, RingState};
 
 /// Rounds of the password hash, as PostgreSQL's default.
@@ -68,12 +66,19 @@ pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
                 .collect(),
             unique: i.unique,
         })],
-        Ddl::DropTables(drop) => drop.names.iter().map(|n| DdlRequest::DropTable(named(n))).collect(),
-        Ddl::DropIndexes(drop) => drop.names.iter().map(|n| DdlRequest::DropIndex(named(n))).collect(),
+        Ddl::DropTables(drop) => {
+            drop.names.iter().map(|n| DdlRequest::DropTable(named(n))).collect()
+        }
+        Ddl::DropIndexes(drop) => {
+            drop.names.iter().map(|n| DdlRequest::DropIndex(named(n))).collect()
+        }
         Ddl::Truncate(drop) => drop
             .names
             .iter()
-            .map(|(schema, name)| DdlRequest::Truncate { schema: schema.clone(), name: name.clone() })
+            .map(|(schema, name)| DdlRequest::Truncate {
+                schema: schema.clone(),
+                name: name.clone(),
+            })
             .collect(),
         Ddl::Nothing { .. } => Vec::new(),
     };
@@ -255,7 +260,8 @@ fn objects(ring: &RingState, on: &Objects) -> SqlResult<Vec<Object>> {
         Objects::Tables(names) => names
             .iter()
             .map(|name| {
-                let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(folded).collect();
+                let parts: Vec<String> =
+                    name.0.iter().filter_map(|p| p.as_ident()).map(folded).collect();
                 let (schema, table) = match parts.as_slice() {
                     [table] => (PUBLIC_SCHEMA, table.as_str()),
                     [schema, table] => (schema.as_str(), table.as_str()),
@@ -293,19 +299,27 @@ fn words(word: Word, object: Object) -> SqlResult<Vec<Privilege>> {
             Object::User(Some(_)) | Object::Role(Some(_)) => vec![Alter, Drop],
             Object::User(None) | Object::Role(None) => vec![Create, Alter, Drop],
         },
-        Word::Login => return Err(SqlError::unsupported("GRANT LOGIN").with_hint("Use ALTER USER … LOGIN.")),
+        Word::Login => {
+            return Err(SqlError::unsupported("GRANT LOGIN").with_hint("Use ALTER USER … LOGIN."));
+        }
     })
 }
 
 /// The entries of `ALTER SYSTEM`.
-pub fn of_alter_system(ring: &RingState, by: UserId, stmt: &AlterSystem) -> SqlResult<Vec<RingEntry>> {
+pub fn of_alter_system(
+    ring: &RingState,
+    by: UserId,
+    stmt: &AlterSystem,
+) -> SqlResult<Vec<RingEntry>> {
     ring.catalog.check(by, Access::Administer)?;
     let (key, value, scope) = match stmt {
         AlterSystem::Set { name, value, scope } => (name.clone(), set_value(value)?, scope),
         AlterSystem::Reset { name, scope } => (name.clone(), None, scope),
         AlterSystem::ResetAll { .. } => {
             let keys = ring.config.keys().cloned();
-            return Ok(keys.map(|(key, tier)| RingEntry::SetConfig { key, tier, value: None }).collect());
+            return Ok(keys
+                .map(|(key, tier)| RingEntry::SetConfig { key, tier, value: None })
+                .collect());
         }
     };
     let tiers = match scope {
@@ -322,7 +336,9 @@ fn set_value(value: &SetValue) -> SqlResult<Option<String>> {
         SetValue::Default => None,
         SetValue::Values(values) => match values.as_slice() {
             [one] => Some(one.clone()),
-            _ => return Err(SqlError::new(SqlState::InvalidParameterValue, "one value is expected")),
+            _ => {
+                return Err(SqlError::new(SqlState::InvalidParameterValue, "one value is expected"));
+            }
         },
     })
 }

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -20,19 +21,18 @@ use super::shard::{Gated, Release};
 use super::state::{Shared, State};
 use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
-    TableId, Timestamp, UserId, binary_format,
+    TableId, UserId, binary_format,
 };
 use crate::exec::{self, CommandTag, Memory, RowSink, point};
 use crate::expr::{EvalContext, SessionValues};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
 use crate::session::{
-    Attempt, Call, Credentials, Done, Engine, Gate, Notice, Outcome, RowWriter, SessionContext,
-    Tag,
+    Attempt, Call, Credentials, Done, Engine, Gate, Notice, Outcome, RowWriter, SessionContext, Tag,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
-use crate::sql::parse::{self, Source};
+use crate::sql::parse::{self, DdlOptions, Source};
 use crate::sql::plan::{Ddl, Plan, Prepared};
 use crate::sql::prepare::prepare;
 use crate::storage::{Demand, MemoryLimit, Store};
@@ -249,9 +249,7 @@ impl State {
         let observed = reader.observed();
         match outcome {
             Err(error) => (Err(error), self.unsettled(observed)),
-            Ok(outcome) if outcome.writes.is_empty() => {
-                (Ok(outcome.tag), self.unsettled(observed))
-            }
+            Ok(outcome) if outcome.writes.is_empty() => (Ok(outcome.tag), self.unsettled(observed)),
             Ok(outcome) => match self.commit(&outcome.writes) {
                 Ok(index) => (Ok(outcome.tag), Some(index)),
                 Err(error) => (Err(error), self.unsettled(observed)),
@@ -339,10 +337,14 @@ fn since_2000(wall: Wall) -> i64 {
 /// Runs a statement that has to wait for somebody.
 async fn execute(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
     match &call.prepared.plan {
-        Plan::Ddl(ddl, options) => schema_change(me, call, ddl, options.timeout_s()).await,
+        Plan::Ddl(ddl, options) => schema_change(me, call, ddl, timeout_of(options)).await,
         Plan::Access(_) | Plan::AlterSystem(_) => decision(me, call).await,
         _ => on_leader(me, call, rows).await,
     }
+}
+
+fn timeout_of(options: &DdlOptions) -> Option<Duration> {
+    options.timeout_seconds.map(|s| Duration::from_secs(s.into()))
 }
 
 fn failed(error: SqlError) -> Outcome {
@@ -636,7 +638,7 @@ async fn schema_change(
     me: &Shared,
     call: &Call<'_>,
     ddl: &Ddl,
-    timeout: Option<std::time::Duration>,
+    timeout: Option<Duration>,
 ) -> Outcome {
     let deadline = {
         let state = me.borrow();
@@ -644,7 +646,9 @@ async fn schema_change(
     };
     let mut notices = Vec::new();
     let told = match ddl {
-        Ddl::DropTables(drop) | Ddl::DropIndexes(drop) | Ddl::Truncate(drop) => drop.notices.clone(),
+        Ddl::DropTables(drop) | Ddl::DropIndexes(drop) | Ddl::Truncate(drop) => {
+            drop.notices.clone()
+        }
         Ddl::Nothing { notice, .. } => vec![notice.clone()],
         _ => Vec::new(),
     };
@@ -697,6 +701,3 @@ async fn finished(
         serve::pause(me).await;
     }
 }
-
-/// Reads of the whole future: what a statement of one turn sees.
-pub const NEWEST: Timestamp = Timestamp::MAX;

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use super::shard::ShardMember;
 use crate::base::schema::{Distribution, TableDef};
 use crate::base::{BucketId, Datum, LogIndex, SqlError, SqlResult, SqlState, Timestamp, UserId};
-use crate::exec::{Reader, ScanPosition, ScanRequest, ScanSource};
+use crate::exec::{Reader, RowSink, ScanPosition, ScanRequest, ScanSource, point};
 use crate::sql::catalog::VirtualTable;
+use crate::sql::plan::PointPlan;
 use crate::storage::table::Seen;
 use crate::topology::RingState;
 use crate::topology::virtual_table::{self, SettingRow, View};
@@ -40,6 +41,21 @@ impl<'a> StoreReader<'a> {
     /// The highest log position of anything seen.
     pub fn observed(&self) -> LogIndex {
         self.observed.get()
+    }
+
+    /// The point path: the row goes to the sink as it is stored; how many rows that were.
+    pub fn point(
+        &self,
+        plan: &PointPlan,
+        params: &[Datum],
+        buffer: &mut point::KeyBuffer,
+        sink: &mut dyn RowSink,
+    ) -> SqlResult<u64> {
+        let count = || self.bucket_count(&plan.table);
+        let Some(bucket) = point::locate(plan, params, count, buffer)? else { return Ok(0) };
+        let store = &self.shard(&plan.table)?.store;
+        let seen = store.get(plan.table.id, bucket, buffer.key(), Timestamp::MAX);
+        point::send(plan, seen.and_then(|seen| self.note(&seen)), sink)
     }
 
     fn note<'s>(&self, seen: &Seen<'s>) -> Option<&'s [u8]> {
