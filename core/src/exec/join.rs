@@ -202,4 +202,3 @@ impl Operator for LoopJoining<'_> {
         Ok(self.matcher.batch())
     }
 }
-
