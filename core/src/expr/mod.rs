@@ -26,12 +26,14 @@
 //! | [`eval`] | evaluation, three-valued logic |
 //! | [`fold`] | constant folding |
 //! | [`aggregate`] | accumulators |
+//! | [`codec`] | expressions as bytes |
 //!
 //! Functions of a row are pure: time, user and randomness come from the context.
 
 pub mod aggregate;
 pub mod build;
 pub mod cast;
+pub mod codec;
 pub mod context;
 pub mod eval;
 pub mod fold;

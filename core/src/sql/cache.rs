@@ -127,6 +127,7 @@ mod tests {
             params: vec![],
             columns: None,
             subqueries: vec![],
+            outer_params: 0,
             touches: Touches::default(),
             catalog_version: CatalogVersion(1),
         })
