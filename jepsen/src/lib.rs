@@ -1,1 +1,12 @@
+//! Histories in, verdicts out.
+pub mod history;
+mod invariant;
+mod register;
+mod verdict;
 
+pub use invariant::{BankOptions, check_bank, check_set, check_unique_ids};
+pub use register::check_register;
+pub use verdict::{
+    Anomaly, AnomalyKind, CheckError, CheckOptions, CycleClass, CycleEdge, EdgeReason, Family,
+    Model, Statistics, Verdict,
+};

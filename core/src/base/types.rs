@@ -135,6 +135,21 @@ impl SqlType {
         Self::ALL.into_iter().find(|t| t.info().oid == oid)
     }
 
+    /// The type of an array type's elements; `None` for a type that is no array.
+    pub fn element(self) -> Option<SqlType> {
+        match self {
+            SqlType::TextArray => Some(SqlType::Text),
+            SqlType::Int4Array => Some(SqlType::Int4),
+            SqlType::Int8Array => Some(SqlType::Int8),
+            _ => None,
+        }
+    }
+
+    /// The array type over this one, if Basalt has it.
+    pub fn array(self) -> Option<SqlType> {
+        Self::ALL.into_iter().find(|t| t.element() == Some(self))
+    }
+
     /// The type with this discriminant, as stored in catalogs on disk.
     pub fn from_tag(tag: u8) -> Option<SqlType> {
         Self::ALL.get(usize::from(tag)).copied()

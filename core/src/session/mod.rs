@@ -1,1 +1,3 @@
-//! One client: prepared statements, portals, settings.
+//! Client sessions.
+
+pub mod output;

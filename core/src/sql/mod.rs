@@ -1,1 +1,7 @@
 //! From text to plan.
+//!
+//! 1. [`parse`]: text → statements, ours and sqlparser's.
+
+#[cfg(test)]
+mod golden;
+pub mod parse;

@@ -10,6 +10,7 @@ mod client;
 mod draw;
 mod history;
 mod op;
+mod pg;
 mod wire;
 
 pub use client::{Client, Move, Role, Situation};
@@ -18,4 +19,5 @@ pub use history::{Entry, History, Outcome, Rows};
 pub use op::{
     ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, OWN_MODULUS, Op, PAIRS, REGISTERS, own_row_next,
 };
+pub use pg::{PASSWORD, PgWire};
 pub use wire::{Answer, Request, Said, Wire};
