@@ -14,6 +14,8 @@ use crate::toy::{Clockwork, Quorum};
 use crate::workload::{History, Mix};
 use crate::world::{Recorder, World};
 
+include!(concat!(env!("OUT_DIR"), "/marks.rs"));
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Verdict {

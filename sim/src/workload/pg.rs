@@ -10,7 +10,9 @@
 //!
 //! Clients of even number speak the simple protocol, those of odd number the extended one.
 
-use basalt_core::pgwire::client::{self, Client as PgClient, ClientEvent, Login, Reply, ServerError};
+use basalt_core::pgwire::client::{
+    self, Client as PgClient, ClientEvent, Login, Reply, ServerError,
+};
 use bytes::{Bytes, BytesMut};
 
 use super::op::{ACCOUNT_START, ACCOUNTS, OWN_MODULUS, Op, PAIRS, REGISTERS};
@@ -29,7 +31,8 @@ pub struct PgWire {
 
 impl Wire for PgWire {
     fn new(name: &str) -> PgWire {
-        let login = Login { user: "admin", database: "basalt", password: Some(PASSWORD), nonce: name };
+        let login =
+            Login { user: "admin", database: "basalt", password: Some(PASSWORD), nonce: name };
         PgWire { client: PgClient::new(login), in_flight: None }
     }
 
