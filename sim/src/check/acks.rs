@@ -15,8 +15,10 @@ pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
     // Time of confirmation (or of a sighting) and id.
     let mut certain: Vec<(u64, i64)> = Vec::new();
     let mut reads: Vec<(u64, u64, &Rows)> = Vec::new();
-    for (begun, ended) in &operations {
-        match (begun.op, ended.map(|entry| (&entry.outcome, entry.time_ns))) {
+    for operation in &operations {
+        let begun = operation.begun;
+        let ended = operation.ended.map(|(entry, _)| (&entry.outcome, entry.time_ns));
+        match (begun.op, ended) {
             (Op::Insert { id }, outcome) => {
                 invoked.insert(id);
                 match outcome {

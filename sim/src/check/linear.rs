@@ -12,9 +12,10 @@
 //! and no backward zone lies wholly within a forward one. Pairs of rows count as one register.
 //! A write of unknown outcome is left out if nobody saw its value, else it may end at any time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workload::{History, Op, Outcome};
+use super::second;
+use crate::workload::{History, Op, Operation, Outcome, Rows};
 
 /// Value every register starts with; its write ended before time began.
 const START: i64 = 0;
@@ -22,80 +23,84 @@ const START: i64 = 0;
 #[derive(Clone, Copy, Debug)]
 struct Cluster {
     value: i64,
-    write_start_ns: u64,
-    write_end_ns: u64,
-    earliest_end_ns: u64,
-    latest_start_ns: u64,
-    earliest_read_end_ns: u64,
+    write_start: u64,
+    write_end: u64,
+    earliest_end: u64,
+    latest_start: u64,
+    earliest_read_end: u64,
     was_read: bool,
 }
 
 impl Cluster {
-    fn new(value: i64, start_ns: u64, end_ns: u64) -> Cluster {
+    fn new(value: i64, start: u64, end: u64) -> Cluster {
         Cluster {
             value,
-            write_start_ns: start_ns,
-            write_end_ns: end_ns,
-            earliest_end_ns: end_ns,
-            latest_start_ns: start_ns,
-            earliest_read_end_ns: u64::MAX,
+            write_start: start,
+            write_end: end,
+            earliest_end: end,
+            latest_start: start,
+            earliest_read_end: u64::MAX,
             was_read: false,
         }
     }
 
     fn is_forward(&self) -> bool {
-        self.earliest_end_ns < self.latest_start_ns
+        self.earliest_end < self.latest_start
     }
 
     /// Low and high end of the zone.
     fn zone(&self) -> (u64, u64) {
-        let (a, b) = (self.earliest_end_ns, self.latest_start_ns);
+        let (a, b) = (self.earliest_end, self.latest_start);
         (a.min(b), a.max(b))
     }
 }
 
 pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
-    let mut registers: BTreeMap<(bool, u64), Register> = BTreeMap::new();
-    for (begun, ended) in history.operations() {
-        let outcome = ended.map(|entry| (&entry.outcome, entry.time_ns));
-        match begun.op {
-            Op::Write { key, value } => {
-                let register = registers.entry((false, key)).or_default();
-                register.write(value, begun.time_ns, outcome);
-            }
-            Op::PairWrite { pair, value } => {
-                let register = registers.entry((true, pair)).or_default();
-                register.write(value, begun.time_ns, outcome);
-            }
-            Op::Read { key } => {
-                if let Some((Outcome::Ok(rows), end_ns)) = outcome {
-                    let value =
-                        one_value(rows).ok_or(format!("register {key} read as {rows:?}"))?;
-                    registers.entry((false, key)).or_default().read(value, begun.time_ns, end_ns);
-                }
-            }
-            Op::PairRead { pair } => {
-                if let Some((Outcome::Ok(rows), end_ns)) = outcome
-                    && let Some(value) = one_value(&rows[..rows.len().min(1)])
-                {
-                    registers.entry((true, pair)).or_default().read(value, begun.time_ns, end_ns);
-                }
-            }
-            _ => {}
+    let mut registers: BTreeMap<Name, Register> = BTreeMap::new();
+    for operation in history.operations() {
+        if let Some((name, call)) = call(&operation)? {
+            registers.entry(name).or_default().add(call, operation);
         }
     }
-    for ((is_pair, key), register) in &registers {
-        let name = if *is_pair { "pair" } else { "register" };
-        register.judge().map_err(|why| format!("{name} {key}: {why}"))?;
-    }
-    Ok(())
+    let time = |place: u64| {
+        let entry = place.checked_sub(1).and_then(|k| history.entries.get(k as usize));
+        entry.map_or(0, |entry| entry.time_ns)
+    };
+    let verdict = registers.iter().try_for_each(|((table, key), register)| {
+        register.judge(&time).map_err(|why| format!("{table} {key}: {why}"))
+    });
+    second::agrees(history, &verdict)?;
+    verdict
 }
 
-fn one_value(rows: &[(i64, Option<i64>)]) -> Option<i64> {
-    match rows {
-        [(_, Some(value))] => Some(*value),
+/// Table and key of a register.
+type Name = (&'static str, u64);
+
+/// One operation on one register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Call {
+    Write(i64),
+    /// What was read; `None` where nobody was told.
+    Read(Option<i64>),
+}
+
+/// What an operation does to which register; `None` for those on other tables.
+fn call(operation: &Operation<'_>) -> Result<Option<(Name, Call)>, String> {
+    let seen = match operation.outcome() {
+        Some(Outcome::Ok(rows)) => Some(rows),
         _ => None,
-    }
+    };
+    let first = |rows: &Rows| match rows.first() {
+        Some((_, Some(value))) => Ok(*value),
+        _ => Err(format!("{:?} gave {rows:?}", operation.begun.op)),
+    };
+    Ok(match operation.begun.op {
+        Op::Write { key, value } => Some((("register", key), Call::Write(value))),
+        Op::PairWrite { pair, value } => Some((("pair", pair), Call::Write(value))),
+        Op::Read { key } => Some((("register", key), Call::Read(seen.map(first).transpose()?))),
+        Op::PairRead { pair } => Some((("pair", pair), Call::Read(seen.map(first).transpose()?))),
+        _ => None,
+    })
 }
 
 /// The operations on one register.
@@ -103,71 +108,75 @@ fn one_value(rows: &[(i64, Option<i64>)]) -> Option<i64> {
 struct Register {
     writes: BTreeMap<i64, Cluster>,
     /// Values that were certainly refused.
-    refused: BTreeMap<i64, u64>,
+    refused: BTreeSet<i64>,
+    /// Value, begin and end.
     reads: Vec<(i64, u64, u64)>,
 }
 
 impl Register {
-    fn write(&mut self, value: i64, start_ns: u64, outcome: Option<(&Outcome, u64)>) {
-        match outcome {
-            Some((Outcome::Ok(_), end_ns)) => {
-                self.writes.insert(value, Cluster::new(value, start_ns, end_ns));
+    fn add(&mut self, call: Call, operation: Operation<'_>) {
+        let began = operation.begun_at;
+        let ended = operation.ended.map(|(entry, at)| (&entry.outcome, at));
+        match (call, ended) {
+            (Call::Write(value), Some((Outcome::Ok(_), end))) => {
+                self.writes.insert(value, Cluster::new(value, began, end));
             }
-            Some((Outcome::Fail(_), end_ns)) => {
-                self.refused.insert(value, end_ns);
+            (Call::Write(value), Some((Outcome::Fail(_), _))) => {
+                self.refused.insert(value);
             }
-            _ => {
-                self.writes.insert(value, Cluster::new(value, start_ns, u64::MAX));
+            (Call::Write(value), _) => {
+                self.writes.insert(value, Cluster::new(value, began, u64::MAX));
             }
+            (Call::Read(Some(value)), Some((_, end))) => self.reads.push((value, began, end)),
+            (Call::Read(_), _) => {}
         }
     }
 
-    fn read(&mut self, value: i64, start_ns: u64, end_ns: u64) {
-        self.reads.push((value, start_ns, end_ns));
-    }
-
-    fn judge(&self) -> Result<(), String> {
+    /// `time`: the nanoseconds of a place in the history, for people.
+    fn judge(&self, time: &dyn Fn(u64) -> u64) -> Result<(), String> {
         let mut clusters = self.writes.clone();
         clusters.insert(START, Cluster::new(START, 0, 0));
-        for (value, start_ns, end_ns) in &self.reads {
+        for (value, start, end) in &self.reads {
             let Some(cluster) = clusters.get_mut(value) else {
-                let what = if self.refused.contains_key(value) { "refused" } else { "never made" };
-                return Err(format!("{value} was read at {}, a write {what}", seconds(*end_ns)));
+                let what = if self.refused.contains(value) { "refused" } else { "never made" };
+                let when = seconds(time(*end));
+                return Err(format!("{value} was read at {when}, a write {what}"));
             };
             cluster.was_read = true;
-            cluster.earliest_end_ns = cluster.earliest_end_ns.min(*end_ns);
-            cluster.latest_start_ns = cluster.latest_start_ns.max(*start_ns);
-            cluster.earliest_read_end_ns = cluster.earliest_read_end_ns.min(*end_ns);
+            cluster.earliest_end = cluster.earliest_end.min(*end);
+            cluster.latest_start = cluster.latest_start.max(*start);
+            cluster.earliest_read_end = cluster.earliest_read_end.min(*end);
         }
         let seen: Vec<Cluster> = clusters
             .into_values()
-            .filter(|cluster| cluster.was_read || cluster.write_end_ns != u64::MAX)
+            .filter(|cluster| cluster.was_read || cluster.write_end != u64::MAX)
             .collect();
-        reads_follow_writes(&seen)?;
-        zones_fit(seen)
+        reads_follow_writes(&seen, time)?;
+        zones_fit(seen).map_err(|(a, b)| conflict(&a, &b, time))
     }
 }
 
-fn reads_follow_writes(clusters: &[Cluster]) -> Result<(), String> {
+fn reads_follow_writes(clusters: &[Cluster], time: &dyn Fn(u64) -> u64) -> Result<(), String> {
     for cluster in clusters {
-        if cluster.earliest_read_end_ns < cluster.write_start_ns {
+        if cluster.earliest_read_end < cluster.write_start {
             return Err(format!(
                 "{} was read by {}, before its write began at {}",
                 cluster.value,
-                seconds(cluster.earliest_read_end_ns),
-                seconds(cluster.write_start_ns)
+                seconds(time(cluster.earliest_read_end)),
+                seconds(time(cluster.write_start))
             ));
         }
     }
     Ok(())
 }
 
-fn zones_fit(mut clusters: Vec<Cluster>) -> Result<(), String> {
+/// `Err`: two values that cannot both have been there.
+fn zones_fit(mut clusters: Vec<Cluster>) -> Result<(), (Cluster, Cluster)> {
     clusters.sort_by_key(|cluster| (cluster.zone(), cluster.value));
     let forward: Vec<&Cluster> = clusters.iter().filter(|c| c.is_forward()).collect();
     for pair in forward.windows(2) {
         if pair[1].zone().0 < pair[0].zone().1 {
-            return Err(conflict(pair[0], pair[1]));
+            return Err((*pair[0], *pair[1]));
         }
     }
     for backward in clusters.iter().filter(|c| !c.is_forward()) {
@@ -177,17 +186,17 @@ fn zones_fit(mut clusters: Vec<Cluster>) -> Result<(), String> {
         if let Some(around) = before.checked_sub(1).map(|k| forward[k])
             && high < around.zone().1
         {
-            return Err(conflict(around, backward));
+            return Err((*around, *backward));
         }
     }
     Ok(())
 }
 
-fn conflict(a: &Cluster, b: &Cluster) -> String {
+fn conflict(a: &Cluster, b: &Cluster, time: &dyn Fn(u64) -> u64) -> String {
     let describe = |c: &Cluster| {
         let (low, high) = c.zone();
         let kind = if c.is_forward() { "must hold from" } else { "must be set between" };
-        format!("{} {kind} {} to {}", c.value, seconds(low), seconds(high))
+        format!("{} {kind} {} to {}", c.value, seconds(time(low)), seconds(time(high)))
     };
     format!("{}, but {}", describe(a), describe(b))
 }

@@ -9,6 +9,7 @@ mod linear;
 mod raft;
 mod replicas;
 mod rows;
+mod second;
 
 use crate::clock::Clock;
 use crate::node::{GroupView, Inspectable};

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workload::{Entry, History, Op, Outcome, own_row_next};
+use crate::workload::{History, Op, Outcome, own_row_next};
 
 /// Past this many unresolved updates a row is no longer judged: the set would grow too large.
 const UNKNOWN_MAX: usize = 6;
@@ -57,19 +57,20 @@ impl Row {
 
 pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
     let mut rows: BTreeMap<(u16, u64), Row> = BTreeMap::new();
-    for (begun, ended) in history.operations() {
+    for operation in history.operations() {
+        let begun = operation.begun;
         let (Op::OwnUpdate { row, .. } | Op::OwnRead { row }) = begun.op else { continue };
         let model = rows.entry((begun.client, row)).or_insert_with(Row::new);
         if model.unknown.len() <= UNKNOWN_MAX {
-            apply(model, begun, ended)
+            apply(model, begun.op, operation.outcome())
                 .map_err(|why| format!("row {row} of client c{}: {why}", begun.client))?;
         }
     }
     Ok(())
 }
 
-fn apply(row: &mut Row, begun: &Entry, ended: Option<&Entry>) -> Result<(), String> {
-    match (begun.op, ended.map(|entry| &entry.outcome)) {
+fn apply(row: &mut Row, op: Op, outcome: Option<&Outcome>) -> Result<(), String> {
+    match (op, outcome) {
         (Op::OwnUpdate { factor, add, .. }, Some(Outcome::Ok(_))) => row.update(factor, add),
         (Op::OwnUpdate { .. }, Some(Outcome::Fail(_))) => {}
         (Op::OwnUpdate { factor, add, .. }, _) => row.unknown.push((factor, add)),
@@ -87,6 +88,7 @@ fn apply(row: &mut Row, begun: &Entry, ended: Option<&Entry>) -> Result<(), Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Entry;
 
     fn run(operations: &[(Op, Outcome)]) -> Result<(), String> {
         let mut history = History::default();

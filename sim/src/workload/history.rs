@@ -1,5 +1,6 @@
 //! What clients asked and saw, in order of true time.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::op::Op;
@@ -30,6 +31,22 @@ pub struct Entry {
     pub outcome: Outcome,
 }
 
+/// Both ends of an operation, with their places in the history, counted from 1: real time, without
+/// ties.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    pub begun: &'a Entry,
+    pub begun_at: u64,
+    /// `None`: nobody ever heard of it again.
+    pub ended: Option<(&'a Entry, u64)>,
+}
+
+impl<'a> Operation<'a> {
+    pub fn outcome(&self) -> Option<&'a Outcome> {
+        self.ended.map(|(entry, _)| &entry.outcome)
+    }
+}
+
 /// All entries of a run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -41,16 +58,16 @@ impl History {
         self.entries.push(entry);
     }
 
-    /// Each operation once: when it began, when and how it ended (`None`: it never did).
-    pub fn operations(&self) -> Vec<(&Entry, Option<&Entry>)> {
-        let mut open = std::collections::BTreeMap::<u32, usize>::new();
-        let mut operations: Vec<(&Entry, Option<&Entry>)> = Vec::new();
-        for entry in &self.entries {
+    /// Each operation once, in order of invocation.
+    pub fn operations(&self) -> Vec<Operation<'_>> {
+        let mut open = BTreeMap::<u32, usize>::new();
+        let mut operations: Vec<Operation<'_>> = Vec::new();
+        for (at, entry) in (1u64..).zip(&self.entries) {
             if entry.outcome == Outcome::Invoked {
                 open.insert(entry.process, operations.len());
-                operations.push((entry, None));
+                operations.push(Operation { begun: entry, begun_at: at, ended: None });
             } else if let Some(k) = open.remove(&entry.process) {
-                operations[k].1 = Some(entry);
+                operations[k].ended = Some((entry, at));
             }
         }
         operations
