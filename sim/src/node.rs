@@ -74,6 +74,11 @@ pub trait Inspectable {
     /// Queue lengths and sizes that must come back to their bounds: name, value, bound.
     fn resources(&self, _out: &mut Vec<(&'static str, u64, u64)>) {}
 
+    /// Whether a cluster of so many instances is complete, as far as it knows.
+    fn is_formed(&self, _instances: usize) -> bool {
+        self.is_ready()
+    }
+
     /// Whether it serves clients now.
     fn is_ready(&self) -> bool {
         true

@@ -34,6 +34,9 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Whether legal but unlikely ways are taken in the code.
     pub buggify: bool,
+    /// Whether clients come over the network and log in with a password.
+    #[serde(default)]
+    pub passwords: bool,
     /// Bugs planted, by name.
     pub canaries: Vec<String>,
     /// More is taken than a cluster can survive: it may stop, it must not lie.

@@ -174,6 +174,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         limits: draw_limits(&mut root.fork("limits")),
         faults,
         buggify: knobs.below(4) == 0,
+        passwords: knobs.below(8) == 0,
         canaries: Vec::new(),
         beyond_budget: beyond,
     }
@@ -221,22 +222,25 @@ fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
     }
 }
 
-/// Sizes far below production's, so that their boundaries are met; about half are left alone.
+/// Sizes and times far from production's, so that their boundaries are met; each is left alone in
+/// every third seed, except for those that only cost time.
 fn draw_limits(rng: &mut Rng) -> BTreeMap<String, u64> {
     let ranges = [
-        ("election_timeout_ms", 150, 600),
-        ("heartbeat_ms", 10, 60),
-        ("wal_segment_bytes", 4_096, 1 << 20),
-        ("snapshot_chunk_rows", 1, 64),
-        ("snapshot_every_entries", 20, 2_000),
-        ("log_keep_entries", 1, 500),
-        ("append_bytes_max", 256, 65_536),
-        ("inflight_appends_max", 1, 64),
+        ("wal_segment_bytes", 16 << 10, 1 << 20),
+        ("log_before_snapshot_bytes", 8 << 10, 4 << 20),
+        ("snapshot_chunk_bytes", 64, 64 << 10),
+        ("tick_ms", 5, 20),
+        ("election_ticks", 10, 40),
+        ("heartbeat_ticks", 1, 5),
+        ("join_retry_ms", 20, 500),
+        ("report_ms", 50, 1_000),
     ];
     let mut limits = BTreeMap::new();
     for (name, low, high) in ranges {
-        if rng.below(2) == 0 {
-            limits.insert(name.to_owned(), rng.range(low, high));
+        let top = [high, low * 4, low * 16][rng.below(3) as usize].min(high);
+        let value = rng.range(low, top);
+        if name == "wal_segment_bytes" || rng.below(3) != 0 {
+            limits.insert(name.to_owned(), value);
         }
     }
     limits

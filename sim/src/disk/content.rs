@@ -30,9 +30,14 @@ impl Content {
         let mut done = 0;
         while done < data.len() {
             let (page, start, count) = piece(offset + done as u64, data.len() - done);
-            let held = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
-            Arc::make_mut(held)[start..start + count].copy_from_slice(&data[done..done + count]);
+            let part = &data[done..done + count];
             done += count;
+            // Zeros over a page never written change nothing: filling a file costs no memory.
+            if !self.pages.contains_key(&page) && part.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+            let held = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+            Arc::make_mut(held)[start..start + count].copy_from_slice(part);
         }
         if !data.is_empty() {
             self.len = self.len.max(offset + data.len() as u64);

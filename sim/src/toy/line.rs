@@ -13,7 +13,7 @@ pub struct LineWire {
 }
 
 impl Wire for LineWire {
-    fn new(_: &str) -> LineWire {
+    fn new(_: &str, _: bool) -> LineWire {
         LineWire::default()
     }
 

@@ -28,8 +28,10 @@ pub enum Role {
 /// What a client wants done.
 #[derive(Debug)]
 pub enum Move {
+    /// Over the network with a password, or over the local socket.
     Connect {
         node: u16,
+        has_password: bool,
     },
     Send(Vec<u8>),
     Close,
@@ -77,16 +79,20 @@ pub struct Client<W> {
     deadline_ns: u64,
     wire: Option<W>,
     connection_failures: u32,
+    /// Connections made, which makes each one's nonce its own.
+    connections: u32,
+    has_password: bool,
     rng: Rng,
 }
 
 impl<W: Wire> Client<W> {
+    /// `has_password`: connects over the network, not over the local socket.
     pub fn new(
         id: u16,
         dc: u8,
         role: Role,
         requests: Vec<Request>,
-        think_us: u64,
+        (think_us, has_password): (u64, bool),
         rng: Rng,
     ) -> Self {
         Client {
@@ -102,6 +108,8 @@ impl<W: Wire> Client<W> {
             deadline_ns: 0,
             wire: None,
             connection_failures: 0,
+            connections: 0,
+            has_password: has_password && role != Role::Setup,
             rng,
         }
     }
@@ -139,7 +147,7 @@ impl<W: Wire> Client<W> {
     }
 
     pub fn on_open(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
-        let mut wire = W::new(&format!("c{}", self.id));
+        let mut wire = W::new(&format!("c{}x{}", self.id, self.connections), self.has_password);
         let mut bytes = Vec::new();
         wire.greet(&mut bytes);
         self.wire = Some(wire);
@@ -196,7 +204,8 @@ impl<W: Wire> Client<W> {
             return;
         };
         self.state = State::Connecting;
-        moves.push(Move::Connect { node });
+        self.connections += 1;
+        moves.push(Move::Connect { node, has_password: self.has_password });
         self.due_in(s.now_ns, CONNECT_TIMEOUT_NS, moves);
     }
 

@@ -30,9 +30,9 @@ pub struct PgWire {
 }
 
 impl Wire for PgWire {
-    fn new(name: &str) -> PgWire {
-        let login =
-            Login { user: "admin", database: "basalt", password: Some(PASSWORD), nonce: name };
+    fn new(name: &str, has_password: bool) -> PgWire {
+        let password = has_password.then_some(PASSWORD);
+        let login = Login { user: "admin", database: "basalt", password, nonce: name };
         PgWire { client: PgClient::new(login), in_flight: None }
     }
 
@@ -108,6 +108,7 @@ fn setup() -> Vec<String> {
     let own = &mut (1..=CLIENTS_MAX)
         .flat_map(|client| (0..OWN_ROWS).map(move |row| client * 1_000 + row));
     vec![
+        format!("ALTER USER admin WITH PASSWORD '{PASSWORD}'"),
         table("registers"),
         table("pairs"),
         table("accounts"),

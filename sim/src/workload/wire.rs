@@ -36,7 +36,8 @@ pub enum Said {
 
 /// One connection's protocol, from the client's side. Makes bytes, holds no socket.
 pub trait Wire {
-    fn new(client: &str) -> Self;
+    /// `has_password`: over the network; otherwise over the local socket, as the superuser.
+    fn new(client: &str, has_password: bool) -> Self;
     /// How many steps making the tables takes.
     fn setup_steps() -> usize;
     /// Reads that, after those of the registers, cover everything the clients may have written.

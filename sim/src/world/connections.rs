@@ -23,6 +23,7 @@ struct Stream {
 pub(super) struct Connection {
     client: u16,
     node: u16,
+    kind: ConnKind,
     /// The process it was accepted by.
     incarnation: u32,
     client_open: bool,
@@ -89,7 +90,9 @@ impl<N: Node> World<'_, N> {
     pub(super) fn do_move(&mut self, client: u16, what: Move) {
         let c = usize::from(client);
         match what {
-            Move::Connect { node } => self.client_connects(client, node),
+            Move::Connect { node, has_password } => {
+                self.client_connects(client, node, has_password)
+            }
             Move::Send(bytes) => {
                 if let Some(connection) = self.client_connection[c] {
                     self.client_sends(connection, Bytes::from(bytes));
@@ -111,12 +114,13 @@ impl<N: Node> World<'_, N> {
         }
     }
 
-    fn client_connects(&mut self, client: u16, node: u16) {
+    fn client_connects(&mut self, client: u16, node: u16, has_password: bool) {
         let connection = self.connections.len() as u32;
         let rng = self.root.fork(&format!("client/c{client}->n{}/{connection}", node + 1));
         self.connections.push(Connection {
             client,
             node,
+            kind: if has_password { ConnKind::Postgres } else { ConnKind::Admin },
             incarnation: 0,
             client_open: true,
             node_open: false,
@@ -144,9 +148,9 @@ impl<N: Node> World<'_, N> {
             held.node_open = true;
             held.incarnation = host.incarnation;
             let remote = format!("10.0.0.{}:40000", held.client).into_boxed_str();
-            let node = held.node;
+            let (node, kind) = (held.node, held.kind);
             let conn = conn_id(connection);
-            self.give(node, Event::Accepted { conn, kind: ConnKind::Postgres, remote });
+            self.give(node, Event::Accepted { conn, kind, remote });
             self.queue.push(self.now_ns + latency_ns, Happening::Dialled { connection });
         } else if host.held_down == 0 {
             // The operating system refuses; a machine without power says nothing.

@@ -240,6 +240,9 @@ impl<'a, N: Node> World<'a, N> {
             }
         }
         self.take_failure();
+        if self.phase == Phase::Setup {
+            self.check_phase();
+        }
     }
 
     /// The first failure counts; what comes after may be its consequence.

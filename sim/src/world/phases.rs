@@ -52,7 +52,7 @@ impl<N: Node> World<'_, N> {
         let heal_ns = chaos_ns + self.plan.heal_ms * 1_000_000;
         let chaos_for_ns = self.now_ns.saturating_sub(self.chaos_begins_ns);
         match self.phase {
-            Phase::Setup if all_done => self.begin_chaos(),
+            Phase::Setup if all_done && self.is_formed() => self.begin_chaos(),
             Phase::Setup if self.now_ns >= SETUP_NS => self.not_live("the cluster did not form"),
             Phase::Chaos if chaos_for_ns >= chaos_ns => self.begin_heal(),
             Phase::Heal if all_done => self.begin_audit(),
@@ -66,6 +66,15 @@ impl<N: Node> World<'_, N> {
             Phase::Rest { until_ns } if self.now_ns >= until_ns => self.end(),
             _ => {}
         }
+    }
+
+    /// Whether every instance is a full member: only then a plan's faults are what they seem.
+    fn is_formed(&self) -> bool {
+        let size = self.hosts.len();
+        let formed = |host: &super::host::Host<N>| {
+            host.process.as_ref().is_some_and(|process| process.node.is_formed(size))
+        };
+        self.hosts.iter().all(formed)
     }
 
     fn begin_chaos(&mut self) {
@@ -166,7 +175,8 @@ impl<N: Node> World<'_, N> {
     fn add_client(&mut self, dc: u8, role: Role, requests: Vec<Request>, think_us: u64) {
         let id = self.clients.len() as u16;
         let rng = self.root.fork(&format!("client/c{id}"));
-        let mut client = Client::new(id, dc, role, requests, think_us, rng);
+        let manner = (think_us, self.plan.passwords);
+        let mut client = Client::new(id, dc, role, requests, manner, rng);
         let mut moves = Vec::new();
         client.start(self.now_ns, &mut moves);
         self.clients.push(client);
