@@ -79,10 +79,8 @@ pub fn decode(ty: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
             _ => return Err(out_of_range("timestamp")),
         },
         SqlType::Uuid => Datum::Uuid(fixed(bytes)?),
-        SqlType::TextArray => decode_array(SqlType::Text, bytes)?,
-        SqlType::Int4Array => decode_array(SqlType::Int4, bytes)?,
-        SqlType::Int8Array => decode_array(SqlType::Int8, bytes)?,
         SqlType::Void => Datum::text(""),
+        array => decode_array(array.element().unwrap_or(SqlType::Text), bytes)?,
     })
 }
 
@@ -116,13 +114,13 @@ pub fn encode(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> SqlResult<()> {
             out.extend_from_slice(&v.to_be_bytes());
         }
         (SqlType::Uuid, Datum::Uuid(v)) => out.extend_from_slice(v),
-        (SqlType::TextArray, Datum::Array(v)) => encode_array(SqlType::Text, v, out)?,
-        (SqlType::Int4Array, Datum::Array(v)) => encode_array(SqlType::Int4, v, out)?,
-        (SqlType::Int8Array, Datum::Array(v)) => encode_array(SqlType::Int8, v, out)?,
-        _ => {
-            let name = ty.info().name;
-            return Err(SqlError::internal(format!("{value:?} is not a value of type {name}")));
-        }
+        (array, value) => match (array.element(), value) {
+            (Some(element), Datum::Array(v)) => encode_array(element, v, out)?,
+            _ => {
+                let name = ty.info().name;
+                return Err(SqlError::internal(format!("{value:?} is not a value of type {name}")));
+            }
+        },
     }
     Ok(())
 }

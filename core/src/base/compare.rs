@@ -28,7 +28,9 @@ pub fn compare(ty: SqlType, a: &Datum, b: &Datum) -> Ordering {
         (Datum::Uuid(a), Datum::Uuid(b)) => a.cmp(b),
         (Datum::Date(a), Datum::Date(b)) => a.cmp(b),
         (Datum::Timestamp(a), Datum::Timestamp(b)) => a.cmp(b),
-        (Datum::Array(a), Datum::Array(b)) => compare_arrays(a, b),
+        (Datum::Array(a), Datum::Array(b)) => {
+            compare_arrays(ty.element().unwrap_or(SqlType::Text), a, b)
+        }
         (Datum::Null, Datum::Null) => Ordering::Equal,
         _ => compare_across(a, b),
     }
@@ -72,10 +74,10 @@ fn compare_date_timestamp(days: i32, micros: i64) -> Ordering {
     }
 }
 
-fn compare_arrays(a: &[Datum], b: &[Datum]) -> Ordering {
+fn compare_arrays(element: SqlType, a: &[Datum], b: &[Datum]) -> Ordering {
     for (left, right) in a.iter().zip(b) {
         // Unlike elsewhere, a NULL element equals a NULL element and is above the others.
-        let order = compare_ordered(SqlType::Text, left, right, KeyOrder::ASCENDING);
+        let order = compare_ordered(element, left, right, KeyOrder::ASCENDING);
         if order.is_ne() {
             return order;
         }

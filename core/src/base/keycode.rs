@@ -290,10 +290,8 @@ fn decode_body(ty: SqlType, input: &mut Input) -> SqlResult<Datum> {
             Datum::text(binary_format::decode_text(&bytes)?)
         }
         SqlType::Bytea => Datum::Bytea(input.bytes()?.into()),
-        SqlType::TextArray => decode_array(SqlType::Text, input)?,
-        SqlType::Int4Array => decode_array(SqlType::Int4, input)?,
-        SqlType::Int8Array => decode_array(SqlType::Int8, input)?,
         SqlType::Json | SqlType::Void => return Err(not_orderable(ty)),
+        array => decode_array(array.element().unwrap_or(SqlType::Text), input)?,
     })
 }
 
@@ -395,7 +393,7 @@ mod tests {
             SqlType::Uuid => any::<[u8; 16]>().prop_map(Datum::Uuid).boxed(),
             SqlType::Oid => any::<u32>().prop_map(Datum::Oid).boxed(),
             SqlType::Char => "[a-z]?".prop_map(Datum::text).boxed(),
-            SqlType::TextArray | SqlType::Int4Array | SqlType::Int8Array => {
+            array if array.element().is_some() => {
                 let element = values(ty.element().unwrap());
                 prop::collection::vec(prop_oneof![Just(Datum::Null), element], 0..4)
                     .prop_map(|v| Datum::Array(v.into()))

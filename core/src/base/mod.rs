@@ -18,8 +18,8 @@ mod schema_codec;
 pub mod sqlstate;
 pub mod text_format;
 pub mod types;
-pub mod wire;
 pub mod typmod;
+pub mod wire;
 pub mod write;
 
 pub use datum::{Datum, Numeric};

@@ -39,10 +39,8 @@ fn parse_plain(ty: SqlType, text: &str) -> SqlResult<Datum> {
         SqlType::Timestamp => Datum::Timestamp(datetime::parse_timestamp(text, false)?),
         SqlType::TimestampTz => Datum::Timestamp(datetime::parse_timestamp(text, true)?),
         SqlType::Uuid => Datum::Uuid(parse_uuid(text)?),
-        SqlType::TextArray => parse_array(SqlType::Text, text)?,
-        SqlType::Int4Array => parse_array(SqlType::Int4, text)?,
-        SqlType::Int8Array => parse_array(SqlType::Int8, text)?,
         SqlType::Void => Datum::text(""),
+        array => parse_array(array.element().unwrap_or(SqlType::Text), text)?,
     })
 }
 

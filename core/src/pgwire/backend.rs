@@ -33,7 +33,7 @@ fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Writes at `at` how many bytes were appended from `at` on.
-fn patch_length(out: &mut Vec<u8>, at: usize) {
+fn patch_length(out: &mut [u8], at: usize) {
     let len = out.len() - at;
     // Results are bounded far below by the session; a longer message could not be framed at all.
     let len = i32::try_from(len).expect("a message shorter than 2 GiB");
@@ -230,7 +230,7 @@ impl DataRow {
         Ok(())
     }
 
-    pub fn end(self, out: &mut Vec<u8>) {
+    pub fn end(self, out: &mut [u8]) {
         patch_length(out, self.at);
     }
 
@@ -240,15 +240,17 @@ impl DataRow {
     }
 }
 
-/// The bytes of the first `rows` messages in `encoded`, which holds whole messages only.
-pub fn leading_messages(encoded: &[u8], rows: usize) -> usize {
-    let mut at = 0;
-    for _ in 0..rows {
+/// How many bytes and how many messages the first `wanted` messages in `encoded` are; it holds whole
+/// messages only, perhaps fewer than wanted.
+pub fn leading_messages(encoded: &[u8], wanted: usize) -> (usize, usize) {
+    let (mut at, mut count) = (0, 0);
+    while count < wanted {
         let Some(length) = encoded.get(at + 1..at + 5) else { break };
         let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
         at += 1 + length as usize;
+        count += 1;
     }
-    at.min(encoded.len())
+    (at.min(encoded.len()), count)
 }
 
 /// `ErrorResponse` with every field the error has.
@@ -444,8 +446,8 @@ mod tests {
             row.bytes(&mut out, &vec![k; usize::from(k)]);
             row.end(&mut out);
         }
-        assert_eq!(leading_messages(&out, 0), 0);
-        assert_eq!(leading_messages(&out, 2), 11 + 12);
-        assert_eq!(leading_messages(&out, 9), out.len());
+        assert_eq!(leading_messages(&out, 0), (0, 0));
+        assert_eq!(leading_messages(&out, 2), (11 + 12, 2));
+        assert_eq!(leading_messages(&out, 9), (out.len(), 3));
     }
 }

@@ -94,7 +94,15 @@ impl Input {
 
     fn take(&mut self, len: usize) -> Option<Bytes> {
         if !self.joined.is_empty() {
-            return (self.joined.len() >= len).then(|| self.joined.split_to(len).freeze());
+            if self.joined.len() < len {
+                return None;
+            }
+            let packet = self.joined.split_to(len).freeze();
+            if self.joined.is_empty() {
+                // An empty buffer would still hold on to the memory of a large message.
+                self.joined = BytesMut::new();
+            }
+            return Some(packet);
         }
         if self.chunk.len() >= len {
             return Some(self.chunk.split_to(len));

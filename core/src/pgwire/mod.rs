@@ -14,6 +14,7 @@
 //! * [`frontend`] reads one message out of a frame; every field borrows from it.
 //! * [`backend`] appends replies to a buffer.
 //! * [`scram`] is both sides of SCRAM-SHA-256 and the stored form of a password.
+//! * [`transcript`] prints replies, for people.
 //! * [`client`] is the other end of the wire, for the simulator and for tests.
 //!
 //! The crate `pgwire` is named here only. Its encoders are the client's, so the two ends of the wire
@@ -28,6 +29,7 @@ pub mod connection;
 pub mod frontend;
 pub mod input;
 pub mod scram;
+pub mod transcript;
 
 pub use connection::{CancelKey, Connection, Item, Startup};
 pub use frontend::{Bind, Format, Formats, Frame, Message, Target};

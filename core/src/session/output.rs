@@ -281,6 +281,10 @@ impl Output {
             *at -= len;
         }
         let bytes = self.bytes.split_to(len).freeze();
+        if self.bytes.is_empty() && len > KEPT_BYTES {
+            // An empty buffer would still hold on to the large one.
+            self.bytes = BytesMut::new();
+        }
         self.in_flight += len;
         let close = self.phase != Phase::Open && self.bytes.is_empty() && self.gates.is_empty();
         if close {

@@ -25,6 +25,7 @@ mod resolve;
 mod tables;
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::schema::TableRef;
@@ -214,6 +215,28 @@ pub fn check_name(name: &str) -> SqlResult<()> {
         ));
     }
     Ok(())
+}
+
+/// In a few words, for logs and `_pico_property`.
+impl fmt::Display for SchemaOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaOp::CreateTable(table) => write!(f, "create table {}", table.name),
+            SchemaOp::DropTable(id) => write!(f, "drop table {id}"),
+            SchemaOp::AlterTable(table) => write!(f, "alter table {}", table.name),
+            SchemaOp::CreateIndex { table, index } => {
+                write!(f, "create index {index} of {}", table.name)
+            }
+            SchemaOp::DropIndex { table, index } => {
+                write!(f, "drop index {index} of {}", table.name)
+            }
+            SchemaOp::Truncate(id) => write!(f, "truncate {id}"),
+            SchemaOp::Everything(tables) => {
+                let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+                write!(f, "everything: {}", names.join(" "))
+            }
+        }
+    }
 }
 
 impl Wire for SchemaOp {

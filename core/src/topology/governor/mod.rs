@@ -107,9 +107,7 @@ impl fmt::Display for Step {
             Step::PushSchema { group, change } => write!(
                 f,
                 "group {group} schema {} to {} {}",
-                change.previous,
-                change.version,
-                view::describe_op(&change.op)
+                change.previous, change.version, change.op
             ),
         }
     }

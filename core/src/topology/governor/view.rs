@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::base::{CatalogVersion, GroupId, InstanceId, SqlError};
 use crate::seam::Now;
 use crate::topology::config;
-use crate::topology::ddl::SchemaOp;
 use crate::topology::entry::RingEntry;
 use crate::topology::ring::RingState;
 
@@ -90,21 +89,5 @@ pub(super) fn describe(entry: &RingEntry) -> String {
         }
         RingEntry::SetClusterVersion { version } => format!("cluster version {version}"),
         other => format!("{other:?}"),
-    }
-}
-
-/// A schema operation in a few words.
-pub(super) fn describe_op(op: &SchemaOp) -> String {
-    match op {
-        SchemaOp::CreateTable(table) => format!("create table {}", table.name),
-        SchemaOp::DropTable(id) => format!("drop table {id}"),
-        SchemaOp::AlterTable(table) => format!("alter table {}", table.name),
-        SchemaOp::CreateIndex { table, index } => format!("create index {index} of {}", table.name),
-        SchemaOp::DropIndex { table, index } => format!("drop index {index} of {}", table.name),
-        SchemaOp::Truncate(id) => format!("truncate {id}"),
-        SchemaOp::Everything(tables) => {
-            let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
-            format!("everything: {}", names.join(" "))
-        }
     }
 }

@@ -76,8 +76,10 @@ impl World {
             Step::ChangeMembership { group, change } => {
                 let up = |id: &InstanceId| self.up[id];
                 let facts = self.groups.get_mut(&group).unwrap();
-                let majority = facts.voters.iter().filter(|id| up(id)).count() * 2;
-                assert!(majority > facts.voters.len(), "group {group} cannot commit {change}");
+                let alive = |facts: &GroupFacts| {
+                    facts.voters.iter().filter(|id| up(id)).count() * 2 > facts.voters.len()
+                };
+                assert!(alive(facts), "group {group} cannot commit{change}");
                 facts.learners.extend(&change.add_learners);
                 for id in &change.promote {
                     assert!(facts.learners.remove(id), "{id} was no learner");
@@ -87,6 +89,7 @@ impl World {
                     facts.voters.remove(id);
                     facts.learners.remove(id);
                 }
+                assert!(alive(facts), "group {group} is dead after{change}");
                 assert!(facts.voters.contains(&facts.leader.unwrap()), "the leader left");
                 let members = facts.voters.union(&facts.learners);
                 facts.lag = members.map(|id| (*id, 0)).collect();

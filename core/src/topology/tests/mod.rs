@@ -5,6 +5,7 @@ mod ddl;
 mod governor;
 mod placement;
 mod ring;
+mod virtual_tables;
 
 use uuid::Uuid;
 
@@ -16,11 +17,11 @@ use super::ring::{ApplyOutcome, RingState};
 use crate::base::{GroupId, InstanceId, LogIndex, SqlResult};
 use crate::seam::Wall;
 
-pub(super) fn uuid(n: u64) -> Uuid {
+pub(crate) fn uuid(n: u64) -> Uuid {
     Uuid::from_u64_pair(0, n)
 }
 
-pub(super) fn bootstrap(factor: u8, domain: &str) -> RingEntry {
+pub(crate) fn bootstrap(factor: u8, domain: &str) -> RingEntry {
     RingEntry::Bootstrap(Box::new(Bootstrap {
         cluster_uuid: uuid(1),
         cluster_name: "demo".into(),
@@ -52,19 +53,19 @@ fn endpoints(k: u64) -> Endpoints {
 }
 
 /// A cluster of one instance.
-pub(super) fn cluster(factor: u8, domain: &str) -> RingState {
+pub(crate) fn cluster(factor: u8, domain: &str) -> RingState {
     let mut state = RingState::new();
     apply(&mut state, bootstrap(factor, domain)).unwrap();
     state
 }
 
 /// Applies an entry at the next index.
-pub(super) fn apply(state: &mut RingState, entry: RingEntry) -> ApplyOutcome {
+pub(crate) fn apply(state: &mut RingState, entry: RingEntry) -> ApplyOutcome {
     let index = LogIndex(state.applied.0 + 1);
     state.apply(index, &entry)
 }
 
-pub(super) fn join_request(k: u64, tier: &str, domain: FailureDomain) -> JoinRequest {
+pub(crate) fn join_request(k: u64, tier: &str, domain: FailureDomain) -> JoinRequest {
     JoinRequest {
         uuid: uuid(100 + k),
         new_replicaset_uuid: uuid(1_000 + k),
@@ -79,7 +80,7 @@ pub(super) fn join_request(k: u64, tier: &str, domain: FailureDomain) -> JoinReq
 }
 
 /// Plans and applies a join.
-pub(super) fn join(state: &mut RingState, request: &JoinRequest) -> SqlResult<InstanceId> {
+pub(crate) fn join(state: &mut RingState, request: &JoinRequest) -> SqlResult<InstanceId> {
     match plan_join(state, request, Wall(2_000_000))? {
         JoinPlan::Member(id) => Ok(id),
         JoinPlan::Propose(entries) => {
@@ -92,7 +93,7 @@ pub(super) fn join(state: &mut RingState, request: &JoinRequest) -> SqlResult<In
 }
 
 /// Makes an instance Online, as the governor would after a while.
-pub(super) fn set_online(state: &mut RingState, id: InstanceId) {
+pub(crate) fn set_online(state: &mut RingState, id: InstanceId) {
     let online = Some(Presence::Online);
     let entry = RingEntry::SetInstanceState {
         id,
