@@ -11,6 +11,7 @@
 //!
 //! Nothing here reads a clock, a file or a random number while a world runs.
 
+pub mod basalt;
 pub mod check;
 pub mod clock;
 pub mod disk;

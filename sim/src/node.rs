@@ -20,6 +20,8 @@ pub struct Identity {
     pub peers: Vec<PeerAddr>,
     pub dc: u8,
     pub replication_factor: u8,
+    /// Whether every data centre holds exactly one instance.
+    pub one_in_each_dc: bool,
     /// Whether this instance may found the cluster: the first one, unless it lost its disk.
     pub may_bootstrap: bool,
     pub limits: BTreeMap<String, u64>,
@@ -56,6 +58,17 @@ pub struct GroupView {
     pub commit: LogIndex,
     /// While set, reads are served without asking anyone, up to this time of its own clock.
     pub lease_until: Option<Mono>,
+}
+
+impl std::fmt::Display for GroupView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let role = if self.is_leader { "leads" } else { "follows" };
+        write!(
+            f,
+            "group {} {role} in term {}, {} of {} committed",
+            self.group, self.term, self.commit, self.last
+        )
+    }
 }
 
 /// What the checks may ask. A machine without groups answers nothing and is checked from outside.

@@ -6,12 +6,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
 
+use crate::basalt::{Basalt, Spoken};
 use crate::check::{Check, Failure, judge_history};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::scenario::Abilities;
 use crate::toy::{Clockwork, Quorum};
-use crate::workload::{History, Mix};
+use crate::workload::{History, Mix, NoWire, PgWire};
 use crate::world::{Recorder, World};
 
 include!(concat!(env!("OUT_DIR"), "/marks.rs"));
@@ -37,6 +38,8 @@ pub struct Verdict {
 
 /// The systems that can be tested.
 pub const SUBJECTS: &[Abilities] = &[
+    Abilities { subject: <PgWire as Spoken>::SUBJECT, mix: Mix::Sql, survives_damage: true },
+    Abilities { subject: <NoWire as Spoken>::SUBJECT, mix: Mix::Nothing, survives_damage: true },
     Abilities { subject: Quorum::SUBJECT, mix: Mix::Registers, survives_damage: false },
     Abilities { subject: Clockwork::SUBJECT, mix: Mix::Registers, survives_damage: false },
 ];
@@ -54,6 +57,8 @@ pub fn run(plan: &Plan) -> Verdict {
 /// Runs a plan and hands every event and effect to `recorder`.
 pub fn run_recorded<'a>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verdict {
     match plan.subject.as_str() {
+        <PgWire as Spoken>::SUBJECT => run_node::<Basalt<PgWire>>(plan, recorder),
+        <NoWire as Spoken>::SUBJECT => run_node::<Basalt<NoWire>>(plan, recorder),
         Quorum::SUBJECT => run_node::<Quorum>(plan, recorder),
         Clockwork::SUBJECT => run_node::<Clockwork>(plan, recorder),
         other => panic!("no subject is called {other}"),

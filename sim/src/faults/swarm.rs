@@ -44,7 +44,19 @@ pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rn
         occurrences(kind, at_ms, topology, budget, rng, &mut faults);
     }
     faults.sort_by_key(|fault| fault.at_ms);
+    wipe_once(&mut faults);
     faults
+}
+
+/// An instance that comes back empty is a new one, and the old one a voter that is gone for good:
+/// more than one a machine would cost more than the budget says.
+fn wipe_once(faults: &mut Vec<Fault>) {
+    let mut wiped = Vec::new();
+    for fault in faults.iter_mut().filter(|fault| fault.kind == Kind::ProcessWiped) {
+        fault.nodes.retain(|node| !wiped.contains(node));
+        wiped.extend(&fault.nodes);
+    }
+    faults.retain(|fault| !fault.nodes.is_empty());
 }
 
 fn choose_kinds(

@@ -4,7 +4,7 @@
 //!   hello → ready        w KEY VALUE → ok | refused        r KEY → value KEY VALUE | refused
 //! ```
 
-use crate::workload::{Answer, Op, Request, Said, Wire};
+use crate::workload::{Answer, Op, REGISTERS, Request, Said, Wire};
 
 /// The client's side of the line protocol.
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl Wire for LineWire {
     }
 
     fn audit() -> Vec<Op> {
-        Vec::new()
+        (0..REGISTERS).map(|key| Op::Read { key }).collect()
     }
 
     fn greet(&mut self, out: &mut Vec<u8>) {

@@ -95,6 +95,7 @@ impl<W: Wire> Client<W> {
         (think_us, has_password): (u64, bool),
         rng: Rng,
     ) -> Self {
+        let state = if requests.is_empty() { State::Done } else { State::Away };
         Client {
             id,
             dc,
@@ -104,7 +105,7 @@ impl<W: Wire> Client<W> {
             attempt: 0,
             process: u32::from(id),
             think_ns: think_us * 1_000,
-            state: State::Away,
+            state,
             deadline_ns: 0,
             wire: None,
             connection_failures: 0,

@@ -8,6 +8,7 @@ use crate::plan::{ClientPlan, Topology};
 /// Which operations a subject can carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mix {
+    Nothing,
     /// Registers only.
     Registers,
     /// Everything.
@@ -26,6 +27,9 @@ pub fn draw_clients(
     topology: &Topology,
     rng: &mut Rng,
 ) -> Vec<ClientPlan> {
+    if mix == Mix::Nothing {
+        return Vec::new();
+    }
     let weights = Weights::draw(mix, rng);
     (0..count)
         .map(|client| {

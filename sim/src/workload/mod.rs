@@ -20,4 +20,4 @@ pub use op::{
     ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, OWN_MODULUS, Op, PAIRS, REGISTERS, own_row_next,
 };
 pub use pg::{PASSWORD, PgWire};
-pub use wire::{Answer, Request, Said, Wire};
+pub use wire::{Answer, NoWire, Request, Said, Wire};

@@ -42,7 +42,8 @@ impl Wire for PgWire {
 
     fn audit() -> Vec<Op> {
         let pairs = (0..PAIRS).map(|pair| Op::PairRead { pair });
-        pairs.chain([Op::ReadInserted, Op::BankRead]).collect()
+        let registers = (0..REGISTERS).map(|key| Op::Read { key });
+        registers.chain(pairs).chain([Op::ReadInserted, Op::BankRead]).collect()
     }
 
     fn greet(&mut self, out: &mut Vec<u8>) {

@@ -34,13 +34,39 @@ pub enum Said {
     Goodbye(String),
 }
 
+/// Clients that have nothing to say.
+#[derive(Debug)]
+pub struct NoWire;
+
+impl Wire for NoWire {
+    fn new(_: &str, _: bool) -> NoWire {
+        NoWire
+    }
+
+    fn setup_steps() -> usize {
+        0
+    }
+
+    fn audit() -> Vec<Op> {
+        Vec::new()
+    }
+
+    fn greet(&mut self, _: &mut Vec<u8>) {}
+
+    fn ask(&mut self, _: u16, _: Request, _: &mut Vec<u8>) {}
+
+    fn feed(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<Vec<Said>, String> {
+        Ok(Vec::new())
+    }
+}
+
 /// One connection's protocol, from the client's side. Makes bytes, holds no socket.
 pub trait Wire {
     /// `has_password`: over the network; otherwise over the local socket, as the superuser.
     fn new(client: &str, has_password: bool) -> Self;
     /// How many steps making the tables takes.
     fn setup_steps() -> usize;
-    /// Reads that, after those of the registers, cover everything the clients may have written.
+    /// Reads that cover everything the clients may have written.
     fn audit() -> Vec<Op>;
     /// The first bytes on a connection.
     fn greet(&mut self, out: &mut Vec<u8>);

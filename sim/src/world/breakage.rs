@@ -159,6 +159,8 @@ impl<N: Node> World<'_, N> {
                 let machine = &mut self.hosts[usize::from(node)];
                 machine.disk.wipe();
                 machine.identity.may_bootstrap = false;
+                // Alone, it would have nobody to join: it stays off.
+                machine.held_down += u32::from(machine.identity.peers.len() == 1);
             }
             Kind::ProcessKill | Kind::PermanentLoss => {
                 machine.held_down += 1;

@@ -240,7 +240,7 @@ impl<'a, N: Node> World<'a, N> {
             }
         }
         self.take_failure();
-        if self.phase == Phase::Setup {
+        if matches!(self.phase, Phase::Setup | Phase::Heal) {
             self.check_phase();
         }
     }
@@ -295,6 +295,7 @@ fn identities(plan: &Plan) -> Vec<Identity> {
             peers: peers.clone(),
             dc: *dc,
             replication_factor: plan.topology.replication_factor,
+            one_in_each_dc: usize::from(plan.topology.dcs()) == plan.topology.nodes.len(),
             may_bootstrap: node == 0,
             limits: plan.limits.clone(),
             canaries: plan.canaries.clone(),

@@ -6,11 +6,12 @@
 //! Each phase but `Chaos` has a deadline, and missing it is a failure of liveness. Beyond-budget runs
 //! end quietly when they miss one.
 
+use super::host::Host;
 use super::{Happening, SAMPLE_NS, World};
 use crate::check::Check;
-use crate::node::Node;
+use crate::node::{GroupView, Node};
 use crate::plan::Fault;
-use crate::workload::{Client, Op, REGISTERS, Request, Role, Wire};
+use crate::workload::{Client, Request, Role, Wire};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -55,9 +56,9 @@ impl<N: Node> World<'_, N> {
             Phase::Setup if all_done && self.is_formed() => self.begin_chaos(),
             Phase::Setup if self.now_ns >= SETUP_NS => self.not_live("the cluster did not form"),
             Phase::Chaos if chaos_for_ns >= chaos_ns => self.begin_heal(),
-            Phase::Heal if all_done => self.begin_audit(),
+            Phase::Heal if all_done && self.is_recovered() => self.begin_audit(),
             Phase::Heal if chaos_for_ns >= heal_ns => {
-                self.not_live("clients did not finish after everything healed");
+                self.not_live("not every client and instance finished after everything healed");
             }
             Phase::Audit if all_done => self.begin_rest(),
             Phase::Audit if chaos_for_ns >= heal_ns + AUDIT_NS => {
@@ -71,10 +72,23 @@ impl<N: Node> World<'_, N> {
     /// Whether every instance is a full member: only then a plan's faults are what they seem.
     fn is_formed(&self) -> bool {
         let size = self.hosts.len();
-        let formed = |host: &super::host::Host<N>| {
+        let formed = |host: &Host<N>| {
             host.process.as_ref().is_some_and(|process| process.node.is_formed(size))
         };
         self.hosts.iter().all(formed)
+    }
+
+    /// Whether every instance that runs is ready, and every group has a leader; those that are lost
+    /// for good aside.
+    fn is_recovered(&self) -> bool {
+        let lost = self.plan.lost_for_good();
+        let core = || self.hosts.iter().filter(|host| !lost.contains(&host.identity.node));
+        let is_led = |view: &GroupView| {
+            let mut others = core().flat_map(|host| &host.views);
+            others.any(|other| other.group == view.group && other.is_leader)
+        };
+        let is_ready = |host: &Host<N>| host.process.as_ref().is_none_or(|p| p.node.is_ready());
+        core().all(is_ready) && core().flat_map(|host| &host.views).all(is_led)
     }
 
     fn begin_chaos(&mut self) {
@@ -114,7 +128,7 @@ impl<N: Node> World<'_, N> {
     fn begin_audit(&mut self) {
         self.phase = Phase::Audit;
         self.tell("clients are done; the last reads begin".to_owned());
-        let reads: Vec<Request> = audit_ops::<N>().into_iter().map(Request::Op).collect();
+        let reads: Vec<Request> = N::Wire::audit().into_iter().map(Request::Op).collect();
         for dc in 0..2 {
             let dc = dc % self.plan.topology.dcs().max(1);
             self.add_client(dc, Role::Auditor, reads.clone(), 0);
@@ -155,7 +169,8 @@ impl<N: Node> World<'_, N> {
                 (None, Some(reason)) => format!("stopped: {reason:?}"),
                 (None, None) => "off".to_owned(),
             };
-            lines.push(format!("{name} is {state}; groups {:?}", host.views));
+            lines.push(format!("{name} is {state}"));
+            lines.extend(host.views.iter().map(GroupView::to_string));
         }
         self.fail(Check::Liveness, lines.join("; "));
     }
@@ -186,9 +201,4 @@ impl<N: Node> World<'_, N> {
             self.do_move(id, what);
         }
     }
-}
-
-/// What the last reads cover.
-fn audit_ops<N: Node>() -> Vec<Op> {
-    (0..REGISTERS).map(|key| Op::Read { key }).chain(N::Wire::audit()).collect()
 }
