@@ -490,9 +490,10 @@ impl RequestKind {
 impl ResponseKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            ResponseKind::Rows { tag, types, rows } => {
+            ResponseKind::Rows { tag, count, types, rows } => {
                 w.u8(1);
-                w.str(tag);
+                w.u8(*tag);
+                w.varint(*count);
                 w.bytes(types);
                 w.list(rows, |w, row| {
                     w.list(row, |w, value| w.option(value.as_deref(), Writer::bytes));
@@ -517,7 +518,8 @@ impl ResponseKind {
     fn read(r: &mut Reader) -> CodecResult<ResponseKind> {
         Ok(match r.u8()? {
             1 => ResponseKind::Rows {
-                tag: r.string()?,
+                tag: r.u8()?,
+                count: r.varint()?,
                 types: r.bytes()?.to_vec(),
                 rows: r.list(|r| r.list(|r| r.option(Reader::bytes)))?,
             },
@@ -635,7 +637,8 @@ mod tests {
         round_trip(Body::Response(Response {
             id: 4,
             what: ResponseKind::Rows {
-                tag: "SELECT 1".into(),
+                tag: 1,
+                count: 1,
                 types: vec![3],
                 rows: vec![vec![None, Some(Bytes::from_static(b"x"))]],
             },

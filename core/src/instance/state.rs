@@ -6,11 +6,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::clients::Clients;
 use super::config::Config;
 use super::durability::Durability;
+use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
 use super::message::{Body, Msg};
@@ -55,6 +54,7 @@ pub struct State {
     pub phase: Phase,
     pub identity: Option<Identity>,
     pub durability: Durability,
+    pub workbench: Workbench,
     pub ring: Option<RingMember>,
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
@@ -80,6 +80,7 @@ impl State {
             phase: Phase::Booting,
             identity: None,
             durability: Durability::default(),
+            workbench: Workbench::new(rng.fork("statements")),
             ring: None,
             shard: None,
             addresses: BTreeMap::new(),
@@ -187,10 +188,5 @@ impl State {
     /// A fresh version 4 uuid from the seeded stream.
     pub fn random_uuid(&mut self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random()).into_uuid()
-    }
-
-    /// Writes to a client.
-    pub fn write_client(&mut self, conn: crate::base::ConnId, bytes: Bytes) {
-        self.effects.push(Effect::Write { conn, bytes });
     }
 }
