@@ -2,8 +2,7 @@
 
 use super::state::State;
 use crate::base::error::SqlState;
-use crate::base::schema::{ColumnDef, IndexColumn};
-use crate::base::{SqlError, SqlResult, TableId, UserId};
+use crate::base::{SqlError, SqlResult, UserId};
 use crate::pgwire::scram;
 use crate::session::SessionContext;
 use crate::sql::parse::{
@@ -337,7 +336,10 @@ fn set_value(value: &SetValue) -> SqlResult<Option<String>> {
         SetValue::Values(values) => match values.as_slice() {
             [one] => Some(one.clone()),
             _ => {
-                return Err(SqlError::new(SqlState::InvalidParameterValue, "one value is expected"));
+                return Err(SqlError::new(
+                    SqlState::InvalidParameterValue,
+                    "one value is expected",
+                ));
             }
         },
     })

@@ -27,6 +27,7 @@ use crate::exec::{self, CommandTag, Memory, RowSink, point};
 use crate::expr::{EvalContext, SessionValues};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
+use crate::session::settings::{Fixed, Settings};
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Notice, Outcome, RowWriter, SessionContext, Tag,
 };
@@ -34,7 +35,7 @@ use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
 use crate::sql::parse::{self, DdlOptions, Source};
 use crate::sql::plan::{Ddl, Plan, Prepared};
-use crate::sql::prepare::prepare;
+use crate::sql::prepare;
 use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::RingEntry;
 use crate::topology::catalog::Access;
@@ -314,7 +315,7 @@ impl State {
     }
 
     /// The replica set that holds the rows.
-    fn data_group(&self) -> GroupId {
+    pub fn data_group(&self) -> GroupId {
         let own = self.shard.as_ref().map_or(GroupId(1), |s| s.group.id());
         let Some(ring) = &self.ring else { return own };
         let default = ring.state.tiers.values().find(|t| t.is_default);
@@ -468,10 +469,11 @@ pub async fn run_forwarded(
         }
     };
     match wait {
-        Some(wait) if wait.await != Some(Release::Committed) => {
-            ResponseKind::Failed(outcome_unknown())
-        }
-        _ => response,
+        Some(wait) => match wait.await {
+            Some(Release::Committed) => response,
+            _ => ResponseKind::Failed(outcome_unknown()),
+        },
+        None => response,
     }
 }
 
@@ -533,6 +535,10 @@ impl State {
                 backend_pid: 0,
             },
             search_path: path.into(),
+            settings: Rc::new(RefCell::new(Settings::new(&Fixed {
+                user: &known.name,
+                superuser: known.superuser,
+            }))),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::state::{Phase, State};
 use crate::admin::metrics::{GroupMetrics, Metrics, TableMetrics, render};
-use crate::admin::{ClusterView, cluster::cluster_json, status::status_text};
+use crate::admin::{ClusterView, cluster_json, status_text};
 use crate::base::GroupId;
 use crate::seam::Inspect;
 
@@ -51,7 +51,7 @@ impl State {
             metrics.groups.insert(shard.group.id(), group_metrics(&shard.group, shard.applied));
             for table in shard.store.tables() {
                 let bytes = shard.store.table_bytes(table.id);
-                let rows = shard.store.table_rows(table.id);
+                let rows = shard.store.table_keys(table.id);
                 metrics.tables.insert(table.name.clone(), TableMetrics { rows, bytes });
             }
         }

@@ -124,9 +124,10 @@ pub struct Response {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseKind {
-    /// A statement's result: command tag, type tags of the columns, rows of binary values.
+    /// A statement's result: command tag and count, type tags of the columns, rows of binary values.
     Rows {
-        tag: String,
+        tag: u8,
+        count: u64,
         types: Vec<u8>,
         rows: Vec<Vec<Option<Bytes>>>,
     },

@@ -44,7 +44,7 @@ pub use message::Msg;
 use message::{Body, Response};
 use state::{Phase, Shared, State};
 
-use crate::seam::{Effect, Effects, Event, Executor, Inspect, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.

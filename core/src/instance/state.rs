@@ -18,6 +18,7 @@ use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
+use crate::admin::Metrics;
 use crate::base::{GroupId, InstanceId};
 use crate::group::Group;
 use crate::raft;
@@ -55,6 +56,8 @@ pub struct State {
     pub identity: Option<Identity>,
     pub durability: Durability,
     pub workbench: Workbench,
+    /// What `/metrics` counts.
+    pub counters: Metrics,
     pub ring: Option<RingMember>,
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
@@ -70,7 +73,10 @@ pub struct State {
 
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
+        let workbench = Workbench::new(rng.fork("statements"));
         State {
+            workbench,
+            counters: Metrics::default(),
             config,
             rng,
             now: Now::default(),
@@ -80,7 +86,6 @@ impl State {
             phase: Phase::Booting,
             identity: None,
             durability: Durability::default(),
-            workbench: Workbench::new(rng.fork("statements")),
             ring: None,
             shard: None,
             addresses: BTreeMap::new(),

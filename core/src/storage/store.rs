@@ -435,6 +435,12 @@ impl Store {
         self.tables.get(&table).map_or(0, Table::bytes)
     }
 
+    /// Keys of a table, deleted ones that garbage collection has not reached included.
+    pub fn table_keys(&self, table: TableId) -> u64 {
+        let buckets = self.tables.get(&table).into_iter().flat_map(Table::buckets);
+        buckets.map(|(_, tree)| tree.len() as u64).sum()
+    }
+
     /// An estimate of what writing a row adds, for admission.
     pub fn write_bytes(write: &RowWrite) -> u64 {
         let row = write.row.as_ref().map_or(0, |row| row.len());
