@@ -34,6 +34,7 @@ mod state;
 mod tests;
 mod timers;
 mod turn;
+pub mod watch;
 
 use std::cell::RefCell;
 use std::rc::Rc;
