@@ -18,6 +18,8 @@ use crate::inbox::{Inbox, Input, READ_BYTES_MAX, step_back};
 use crate::machine::Wire;
 use crate::platform::Platform;
 
+/// Connections of peers at once: two lanes of more instances than a cluster has.
+const CONNECTIONS_MAX: usize = 8192;
 /// A stranger must have said hello by then.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,12 @@ pub async fn accept<P: Platform, M: Wire>(
     inbox: Rc<Inbox<P, M>>,
     listener: P::Listener,
 ) {
+    let open = Rc::new(());
     accept_each(&platform, &listener, |reader, writer, remote| {
+        if Rc::strong_count(&open) > CONNECTIONS_MAX {
+            tracing::warn!(remote, "too many connections of peers");
+            return;
+        }
         let gate = Rc::new(Gate::default());
         let greeted = Rc::new(Cell::new(false));
         platform.spawn(limit_hello(platform.clone(), greeted.clone(), Rc::downgrade(&gate)));
@@ -50,6 +57,7 @@ pub async fn accept<P: Platform, M: Wire>(
             from: From::Stranger(writer),
             greeted,
             gate,
+            _open: open.clone(),
         };
         platform.spawn(connection.run(reader, remote));
     })
@@ -77,6 +85,8 @@ struct Inbound<P: Platform, M> {
     from: From<P::Writer>,
     greeted: Rc<Cell<bool>>,
     gate: Rc<Gate>,
+    /// Counts the open connections.
+    _open: Rc<()>,
 }
 
 impl<P: Platform, M: Wire> Inbound<P, M> {

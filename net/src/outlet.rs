@@ -175,3 +175,59 @@ fn poll_write_front<W: Writer>(
     }
     Poll::Ready(Ok(written))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Takes as many bytes a call as the script says, over and over; 0 stands for a full buffer.
+    struct Stingy {
+        script: Vec<usize>,
+        calls: usize,
+        taken: Vec<u8>,
+    }
+
+    impl Writer for Stingy {
+        fn poll_write(
+            &mut self,
+            _: &mut Context<'_>,
+            chunks: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let room = self.script[self.calls % self.script.len()];
+            self.calls += 1;
+            if room == 0 {
+                return Poll::Pending;
+            }
+            let bytes = chunks.iter().flat_map(|chunk| chunk.iter().copied()).take(room);
+            let before = self.taken.len();
+            self.taken.extend(bytes);
+            Poll::Ready(Ok(self.taken.len() - before))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_leaves_once_and_in_order_however_little_fits(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..20), 0..100),
+            mut script in prop::collection::vec(0usize..50, 0..10),
+        ) {
+            script.push(1);
+            let mut writer = Stingy { script, calls: 0, taken: Vec::new() };
+            let mut queue: VecDeque<Bytes> = chunks.iter().cloned().map(Bytes::from).collect();
+            let mut context = Context::from_waker(Waker::noop());
+            let mut written = 0;
+            while !queue.is_empty() {
+                if let Poll::Ready(bytes) = poll_write_front(&mut writer, &mut queue, &mut context) {
+                    written += bytes.unwrap();
+                }
+            }
+            prop_assert_eq!(&writer.taken, &chunks.concat());
+            prop_assert_eq!(written, writer.taken.len());
+        }
+    }
+}

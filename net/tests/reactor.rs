@@ -334,11 +334,19 @@ fn a_reply_larger_than_the_sockets_buffer_arrives_whole_and_is_reported_flushed(
 fn closing_delivers_the_last_words_and_a_deaf_client_cannot_prevent_it() {
     let dir = tempfile::tempdir().unwrap();
     let toy = start(dir.path(), config(dir.path()));
-    let mut polite = toy.client();
-    polite.write("quit\nunread\nunread\n");
-    assert_eq!(polite.line(), "bye");
-    let mut rest = Vec::new();
-    polite.0.read_to_end(&mut rest).unwrap();
+    for size in [0, 100_000, 400_000, 1_000_000, 3_000_000] {
+        let mut polite = toy.client();
+        polite.write(&format!("big {size}\nquit\n"));
+        polite.0.get_ref().peek(&mut [0]).unwrap();
+        // What comes after the end would reset a closed socket, and with it the words under way.
+        for _ in 0..1000 {
+            let _ = polite.0.get_mut().write_all(b"unread\n");
+        }
+        assert_eq!(polite.line().len(), size);
+        assert_eq!(polite.line(), "bye");
+        let mut rest = Vec::new();
+        polite.0.read_to_end(&mut rest).unwrap();
+    }
     let mut deaf = toy.client();
     deaf.write("big 30000000\nquit\n");
     assert_eq!(toy.client().ask("still here"), "still here");

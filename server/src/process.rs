@@ -15,11 +15,13 @@ use crate::instances::InstanceOptions;
 /// How long instances may take to hand over and stop.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-type Outcome = Result<StopReason, StartError>;
+/// How an instance ended.
+pub type Outcome = Result<StopReason, StartError>;
 
 /// Running instances.
 pub struct Process {
     threads: Vec<InstanceThread>,
+    running: usize,
     outcomes: channel::UnboundedReceiver<Outcome>,
     pub bound: Vec<Bound>,
 }
@@ -61,12 +63,22 @@ impl Process {
             }
             threads.push(thread);
         }
-        Ok(Process { threads, outcomes, bound: all_bound })
+        Ok(Process { running: threads.len(), threads, outcomes, bound: all_bound })
     }
 
-    /// The end of the first instance that ends.
-    pub async fn ended(&mut self) -> Option<Result<StopReason, StartError>> {
-        self.outcomes.recv().await
+    /// The end of the first instance that ends while others should go on. One of several may be
+    /// expelled; the others then do go on.
+    pub async fn ended(&mut self) -> Option<Outcome> {
+        loop {
+            let outcome = self.outcomes.recv().await;
+            self.running = self.running.saturating_sub(1);
+            match outcome {
+                Some(Ok(StopReason::Expelled)) if self.running > 0 => {
+                    tracing::info!("an instance was expelled from the cluster");
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Stops every instance that still runs. An error if one of them failed or took too long.
