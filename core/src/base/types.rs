@@ -36,6 +36,20 @@ pub enum SqlType {
     Int4Array = 21,
     Int8Array = 22,
     Void = 23,
+    BoolArray = 24,
+    Int2Array = 25,
+    Float4Array = 26,
+    Float8Array = 27,
+    NumericArray = 28,
+    VarcharArray = 29,
+    BpcharArray = 30,
+    NameArray = 31,
+    OidArray = 32,
+    ByteaArray = 33,
+    DateArray = 34,
+    TimestampArray = 35,
+    TimestampTzArray = 36,
+    UuidArray = 37,
 }
 
 /// What PostgreSQL's `pg_type` says about a type.
@@ -69,7 +83,7 @@ const fn row(
 }
 
 /// One row a type, in the order of [`SqlType`]'s discriminants.
-static TYPES: [TypeInfo; 24] = [
+static TYPES: [TypeInfo; 38] = [
     row(705, "unknown", "unknown", -2, 'X', false, 0),
     row(16, "bool", "boolean", 1, 'B', true, 1000),
     row(21, "int2", "smallint", 2, 'N', false, 1005),
@@ -94,11 +108,25 @@ static TYPES: [TypeInfo; 24] = [
     row(1007, "_int4", "integer[]", -1, 'A', false, 0),
     row(1016, "_int8", "bigint[]", -1, 'A', false, 0),
     row(2278, "void", "void", 4, 'P', false, 0),
+    row(1000, "_bool", "boolean[]", -1, 'A', false, 0),
+    row(1005, "_int2", "smallint[]", -1, 'A', false, 0),
+    row(1021, "_float4", "real[]", -1, 'A', false, 0),
+    row(1022, "_float8", "double precision[]", -1, 'A', false, 0),
+    row(1231, "_numeric", "numeric[]", -1, 'A', false, 0),
+    row(1015, "_varchar", "character varying[]", -1, 'A', false, 0),
+    row(1014, "_bpchar", "character[]", -1, 'A', false, 0),
+    row(1003, "_name", "name[]", -1, 'A', false, 0),
+    row(1028, "_oid", "oid[]", -1, 'A', false, 0),
+    row(1001, "_bytea", "bytea[]", -1, 'A', false, 0),
+    row(1182, "_date", "date[]", -1, 'A', false, 0),
+    row(1115, "_timestamp", "timestamp without time zone[]", -1, 'A', false, 0),
+    row(1185, "_timestamptz", "timestamp with time zone[]", -1, 'A', false, 0),
+    row(2951, "_uuid", "uuid[]", -1, 'A', false, 0),
 ];
 
 impl SqlType {
     /// Every type, in discriminant order.
-    pub const ALL: [SqlType; 24] = [
+    pub const ALL: [SqlType; 38] = [
         SqlType::Unknown,
         SqlType::Bool,
         SqlType::Int2,
@@ -123,6 +151,20 @@ impl SqlType {
         SqlType::Int4Array,
         SqlType::Int8Array,
         SqlType::Void,
+        SqlType::BoolArray,
+        SqlType::Int2Array,
+        SqlType::Float4Array,
+        SqlType::Float8Array,
+        SqlType::NumericArray,
+        SqlType::VarcharArray,
+        SqlType::BpcharArray,
+        SqlType::NameArray,
+        SqlType::OidArray,
+        SqlType::ByteaArray,
+        SqlType::DateArray,
+        SqlType::TimestampArray,
+        SqlType::TimestampTzArray,
+        SqlType::UuidArray,
     ];
 
     /// The `pg_type` row of this type.
@@ -133,6 +175,35 @@ impl SqlType {
     /// The type with this oid, or `None` if Basalt has no such type.
     pub fn from_oid(oid: u32) -> Option<SqlType> {
         Self::ALL.into_iter().find(|t| t.info().oid == oid)
+    }
+
+    /// The type of an array type's elements; `None` for a type that is no array.
+    pub fn element(self) -> Option<SqlType> {
+        match self {
+            SqlType::TextArray => Some(SqlType::Text),
+            SqlType::Int4Array => Some(SqlType::Int4),
+            SqlType::Int8Array => Some(SqlType::Int8),
+            SqlType::BoolArray => Some(SqlType::Bool),
+            SqlType::Int2Array => Some(SqlType::Int2),
+            SqlType::Float4Array => Some(SqlType::Float4),
+            SqlType::Float8Array => Some(SqlType::Float8),
+            SqlType::NumericArray => Some(SqlType::Numeric),
+            SqlType::VarcharArray => Some(SqlType::Varchar),
+            SqlType::BpcharArray => Some(SqlType::Bpchar),
+            SqlType::NameArray => Some(SqlType::Name),
+            SqlType::OidArray => Some(SqlType::Oid),
+            SqlType::ByteaArray => Some(SqlType::Bytea),
+            SqlType::DateArray => Some(SqlType::Date),
+            SqlType::TimestampArray => Some(SqlType::Timestamp),
+            SqlType::TimestampTzArray => Some(SqlType::TimestampTz),
+            SqlType::UuidArray => Some(SqlType::Uuid),
+            _ => None,
+        }
+    }
+
+    /// The array type over this one, if Basalt has it.
+    pub fn array(self) -> Option<SqlType> {
+        Self::ALL.into_iter().find(|t| t.element() == Some(self))
     }
 
     /// The type with this discriminant, as stored in catalogs on disk.

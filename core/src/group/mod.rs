@@ -157,6 +157,11 @@ impl Group {
         self.node.progress()
     }
 
+    /// Whether a change of membership is in the log behind `applied`.
+    pub fn change_pending(&self, applied: LogIndex) -> bool {
+        self.node.change_pending(applied)
+    }
+
     pub fn lease(&self) -> &Lease {
         &self.lease
     }

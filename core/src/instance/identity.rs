@@ -7,6 +7,7 @@
 //! uuid       uuid     of the instance
 //! id         varint   Raft id
 //! group      varint   the data group
+//! founders   varint ×2  first voter of the ring, first voter of the data group
 //! name       bytes
 //! crc32      u32      of everything before
 //! ```
@@ -27,7 +28,7 @@ pub const FILE: &str = "identity";
 /// Name of the file while it is written.
 pub const NEW_FILE: &str = "identity.new";
 /// More than any identity takes.
-pub const MAX_BYTES: u32 = 4096;
+pub const MAX_BYTES: u64 = 4096;
 
 /// An instance's identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub struct Identity {
     pub id: InstanceId,
     /// The replica set it belongs to.
     pub group: GroupId,
+    /// The first voter of the ring: every log of the ring begins with it as the only member.
+    pub ring_founder: InstanceId,
+    /// The first voter of the data group.
+    pub group_founder: InstanceId,
     pub name: String,
 }
 
@@ -49,6 +54,8 @@ impl Identity {
         w.raw(self.uuid.as_bytes());
         w.varint(self.id.0);
         w.varint(self.group.0);
+        w.varint(self.ring_founder.0);
+        w.varint(self.group_founder.0);
         w.str(&self.name);
         let crc = crc32fast::hash(w.as_slice());
         w.u32(crc);
@@ -83,6 +90,8 @@ impl Identity {
             uuid: uuid(&mut r)?,
             id: InstanceId(r.varint()?),
             group: GroupId(r.varint()?),
+            ring_founder: InstanceId(r.varint()?),
+            group_founder: InstanceId(r.varint()?),
             name: r.string()?,
         };
         r.finish()?;
@@ -100,6 +109,8 @@ mod tests {
             uuid: Uuid::from_u128(2),
             id: InstanceId(3),
             group: GroupId(1),
+            ring_founder: InstanceId(1),
+            group_founder: InstanceId(1),
             name: "default_1_3".into(),
         }
     }
@@ -110,7 +121,7 @@ mod tests {
         assert_eq!(
             hex,
             "42534c5449440000010000000000000000000000000000000100000000000000000000000000000002\
-             03010b64656661756c745f315f33a34cb487"
+             030101010b64656661756c745f315f33a95423d1"
         );
         assert_eq!(Identity::decode(sample().encode()).unwrap(), sample());
     }

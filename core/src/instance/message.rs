@@ -12,12 +12,9 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
-use crate::base::error::ErrorFields;
-use crate::base::{
-    CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState, Term, UserId,
-};
+use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, Term, UserId, Wire};
 use crate::raft;
-use crate::seam::{Trace, Traced};
+use crate::seam::{Recorded, Trace, Traced};
 
 const VERSION: u8 = 1;
 
@@ -75,6 +72,8 @@ pub enum JoinReply {
         name: String,
         /// The data group the instance belongs to.
         group: GroupId,
+        ring_founder: InstanceId,
+        group_founder: InstanceId,
         /// Where the instances known so far are reached.
         addresses: Vec<(InstanceId, String)>,
     },
@@ -181,6 +180,10 @@ pub struct GroupReport {
     pub membership: Option<raft::Membership>,
     /// The leader only: how far each member is.
     pub progress: Vec<(InstanceId, LogIndex, bool)>,
+    /// The leader only: a change of the membership is in the log and not done.
+    pub changing: bool,
+    /// The schema change this group refused last, and why.
+    pub refused: Option<(CatalogVersion, SqlError)>,
 }
 
 impl Msg {
@@ -295,13 +298,16 @@ impl Traced for Msg {
     }
 }
 
-fn write_uuid(w: &mut Writer, uuid: &Uuid) {
-    w.raw(uuid.as_bytes());
-}
+impl Recorded for Msg {
+    fn to_wire(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
+    }
 
-fn read_uuid(r: &mut Reader) -> CodecResult<Uuid> {
-    let bytes = r.raw(16)?;
-    Uuid::from_slice(&bytes).or_else(|_| r.invalid("a uuid of other than 16 bytes"))
+    fn from_wire(bytes: Bytes) -> CodecResult<Msg> {
+        Msg::decode(bytes)
+    }
 }
 
 fn write_pair(w: &mut Writer, pair: &(String, String)) {
@@ -315,7 +321,7 @@ fn read_pair(r: &mut Reader) -> CodecResult<(String, String)> {
 
 impl Join {
     fn write(&self, w: &mut Writer) {
-        write_uuid(w, &self.uuid);
+        self.uuid.write(w);
         w.str(&self.address);
         w.str(&self.pg_address);
         w.str(&self.http_address);
@@ -329,7 +335,7 @@ impl Join {
 
     fn read(r: &mut Reader) -> CodecResult<Join> {
         Ok(Join {
-            uuid: read_uuid(r)?,
+            uuid: Wire::read(r)?,
             address: r.string()?,
             pg_address: r.string()?,
             http_address: r.string()?,
@@ -346,12 +352,22 @@ impl Join {
 impl JoinReply {
     fn write(&self, w: &mut Writer) {
         match self {
-            JoinReply::Accepted { cluster, id, name, group, addresses } => {
+            JoinReply::Accepted {
+                cluster,
+                id,
+                name,
+                group,
+                ring_founder,
+                group_founder,
+                addresses,
+            } => {
                 w.u8(1);
-                write_uuid(w, cluster);
+                cluster.write(w);
                 w.varint(id.0);
                 w.str(name);
                 w.varint(group.0);
+                w.varint(ring_founder.0);
+                w.varint(group_founder.0);
                 w.list(addresses, |w, (id, address)| {
                     w.varint(id.0);
                     w.str(address);
@@ -371,10 +387,12 @@ impl JoinReply {
     fn read(r: &mut Reader) -> CodecResult<JoinReply> {
         Ok(match r.u8()? {
             1 => JoinReply::Accepted {
-                cluster: read_uuid(r)?,
+                cluster: Wire::read(r)?,
                 id: InstanceId(r.varint()?),
                 name: r.string()?,
                 group: GroupId(r.varint()?),
+                ring_founder: InstanceId(r.varint()?),
+                group_founder: InstanceId(r.varint()?),
                 addresses: r.list(|r| Ok((InstanceId(r.varint()?), r.string()?)))?,
             },
             2 => JoinReply::Elsewhere(r.option(Reader::string)?),
@@ -469,30 +487,6 @@ impl RequestKind {
     }
 }
 
-fn write_error(w: &mut Writer, error: &SqlError) {
-    w.str(error.state.code());
-    w.str(&error.message);
-    let f = &error.fields;
-    for text in [&f.detail, &f.hint, &f.schema, &f.table, &f.column, &f.data_type, &f.constraint] {
-        w.option(text.as_deref(), Writer::str);
-    }
-    w.option(f.position, Writer::u32);
-}
-
-fn read_error(r: &mut Reader) -> CodecResult<SqlError> {
-    let code = r.string()?;
-    let message = r.string()?;
-    let mut text = || r.option(Reader::string);
-    let (detail, hint, schema, table, column, data_type, constraint) =
-        (text()?, text()?, text()?, text()?, text()?, text()?, text()?);
-    let position = r.option(Reader::u32)?;
-    // A newer instance may know states that this one does not.
-    let state = SqlState::from_code(&code).unwrap_or(SqlState::InternalError);
-    let fields =
-        ErrorFields { detail, hint, position, schema, table, column, data_type, constraint };
-    Ok(SqlError { state, message, fields: Box::new(fields) })
-}
-
 impl ResponseKind {
     fn write(&self, w: &mut Writer) {
         match self {
@@ -511,7 +505,7 @@ impl ResponseKind {
             ResponseKind::Done => w.u8(3),
             ResponseKind::Failed(error) => {
                 w.u8(4);
-                write_error(w, error);
+                error.write(w);
             }
             ResponseKind::NotLeader(leader) => {
                 w.u8(5);
@@ -529,7 +523,7 @@ impl ResponseKind {
             },
             2 => ResponseKind::Applied { index: LogIndex(r.varint()?) },
             3 => ResponseKind::Done,
-            4 => ResponseKind::Failed(read_error(r)?),
+            4 => ResponseKind::Failed(Wire::read(r)?),
             5 => ResponseKind::NotLeader(r.option(|r| Ok(InstanceId(r.varint()?)))?),
             tag => return r.unknown_tag(tag),
         })
@@ -553,6 +547,11 @@ impl Report {
                 w.varint(matched.0);
                 w.bool(*active);
             });
+            w.bool(g.changing);
+            w.option(g.refused.as_ref(), |w, (version, error)| {
+                w.varint(version.0);
+                error.write(w);
+            });
         });
     }
 
@@ -572,6 +571,8 @@ impl Report {
                     progress: r.list(|r| {
                         Ok((InstanceId(r.varint()?), LogIndex(r.varint()?), r.bool()?))
                     })?,
+                    changing: r.bool()?,
+                    refused: r.option(|r| Ok((CatalogVersion(r.varint()?), Wire::read(r)?)))?,
                 })
             })?,
         })
@@ -581,6 +582,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::SqlState;
     use proptest::prelude::*;
 
     fn round_trip(body: Body) {
@@ -609,6 +611,8 @@ mod tests {
             id: InstanceId(3),
             name: "default_1_3".into(),
             group: GroupId(1),
+            ring_founder: InstanceId(1),
+            group_founder: InstanceId(2),
             addresses: vec![(InstanceId(1), "a:1".into())],
         }));
         round_trip(Body::Request(Request {
@@ -654,6 +658,8 @@ mod tests {
                 schema: CatalogVersion(2),
                 membership: Some(raft::Membership::single(InstanceId(2))),
                 progress: vec![(InstanceId(1), LogIndex(3), true)],
+                changing: true,
+                refused: Some((CatalogVersion(2), SqlError::internal("no"))),
             }],
         }));
         round_trip(Body::Status { request: 8 });

@@ -198,6 +198,11 @@ impl Node {
         self.raw.raft.commit_to_current_term()
     }
 
+    /// Whether a change of membership may be in the log behind `applied`. Leader only.
+    pub fn change_pending(&self, applied: LogIndex) -> bool {
+        self.raw.raft.pending_conf_index > applied.0
+    }
+
     /// Whether leadership is being handed over.
     pub fn is_transferring(&self) -> bool {
         self.raw.raft.lead_transferee.is_some()

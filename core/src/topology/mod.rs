@@ -16,7 +16,7 @@
 //! - [`users`], [`config`], [`catalog`] rights, parameters and look-ups
 //! - [`placement`] where a joining instance goes and who votes in the ring
 //! - [`governor`] the loop that moves the actual state towards the desired one
-//! - [`system_tables`], [`pg_catalog`] the same state as SQL tables
+//! - [`virtual_table`], [`system_tables`], [`pg_catalog`] the same state as SQL tables
 //!
 //! Nothing here does I/O, reads a clock or draws a random number: times and uuids come with entries.
 
@@ -24,10 +24,17 @@ pub mod catalog;
 pub mod config;
 pub mod ddl;
 pub mod entry;
+pub mod governor;
 pub mod model;
+pub mod pg_catalog;
 pub mod placement;
 pub mod ring;
+pub mod system_tables;
 pub mod users;
+pub mod virtual_table;
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use entry::RingEntry;
 pub use ring::{Applied, ApplyOutcome, RingState};

@@ -540,10 +540,7 @@ impl RingState {
     }
 
     fn set_cluster_version(&mut self, version: FormatVersion) -> ApplyOutcome {
-        let behind = self
-            .instances
-            .values()
-            .find(|i| i.is_online() && i.is_member() && i.format_version < version);
+        let behind = self.instances.values().find(|i| i.is_member() && i.format_version < version);
         if let Some(instance) = behind {
             return Err(conflict(format!(
                 "instance {} reads formats up to {} only",

@@ -25,6 +25,7 @@ mod resolve;
 mod tables;
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::schema::TableRef;
@@ -75,6 +76,9 @@ pub enum SchemaOp {
 }
 
 /// One step of a shard from schema version `previous` to `version`.
+///
+/// A shard makes it if it is at `previous`, or if it is [`SchemaOp::Everything`] and newer than what
+/// the shard has. Otherwise the entry changes nothing: it was superseded while under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaChange {
     /// The version the shard must be at; any older one for [`SchemaOp::Everything`].
@@ -211,6 +215,28 @@ pub fn check_name(name: &str) -> SqlResult<()> {
         ));
     }
     Ok(())
+}
+
+/// In a few words, for logs and `_pico_property`.
+impl fmt::Display for SchemaOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchemaOp::CreateTable(table) => write!(f, "create table {}", table.name),
+            SchemaOp::DropTable(id) => write!(f, "drop table {id}"),
+            SchemaOp::AlterTable(table) => write!(f, "alter table {}", table.name),
+            SchemaOp::CreateIndex { table, index } => {
+                write!(f, "create index {index} of {}", table.name)
+            }
+            SchemaOp::DropIndex { table, index } => {
+                write!(f, "drop index {index} of {}", table.name)
+            }
+            SchemaOp::Truncate(id) => write!(f, "truncate {id}"),
+            SchemaOp::Everything(tables) => {
+                let names: Vec<&str> = tables.iter().map(|t| t.name.as_str()).collect();
+                write!(f, "everything: {}", names.join(" "))
+            }
+        }
+    }
 }
 
 impl Wire for SchemaOp {

@@ -1,0 +1,22 @@
+//! Bounds on what a statement may hold, each with the SQLSTATE a client sees at the bound.
+//!
+//! Where PostgreSQL has a limit, ours is the same or lower, so that what fits here fits there.
+
+/// Columns of a table (54011), as PostgreSQL.
+pub const TABLE_COLUMNS_MAX: usize = 1600;
+/// Bytes of an identifier; longer ones are cut, as PostgreSQL does with a notice.
+pub const NAME_BYTES_MAX: usize = 63;
+/// Parameters of a statement: the protocol counts them in 16 bits.
+pub const PARAMS_MAX: usize = 65_535;
+/// Arguments of a function (54023), as PostgreSQL.
+pub const ARGUMENTS_MAX: usize = 100;
+/// Bytes of one value (54000): what `repeat`, `lpad` and `||` may make, and a row may hold.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+/// Elements of an array value.
+pub const ARRAY_ELEMENTS_MAX: usize = 1 << 20;
+/// Bytes of an encoded key (54000): keys are copied into log entries, locks and range ends.
+pub const KEY_BYTES_MAX: usize = 8 << 10;
+/// Depth of a parsed or built expression (54001): evaluation recurses once a level.
+pub const EXPR_DEPTH_MAX: usize = 256;
+
+const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX);

@@ -1,0 +1,307 @@
+//! Joins, and `IN` with a subquery.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::ExecContext;
+use super::key::hash_key;
+use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
+use crate::base::{Datum, SqlResult, SqlType, compare};
+use crate::expr::Expr;
+use crate::sql::plan::is_hashable;
+use crate::sql::plan::logical::JoinKind;
+use crate::sql::plan::physical::{HashJoin, MarkJoin, NestedLoop};
+
+/// What both joins do with a left row and its candidates.
+struct Matcher<'p> {
+    kind: JoinKind,
+    condition: Option<&'p Expr>,
+    left_width: usize,
+    right_width: usize,
+    right: Vec<Row>,
+    /// Right rows that found a match, for a full join.
+    matched: Vec<bool>,
+    /// Joined rows not yet given.
+    ready: VecDeque<Row>,
+    /// Whether the right rows without a match were added.
+    finished: bool,
+}
+
+impl<'p> Matcher<'p> {
+    fn new(
+        kind: JoinKind,
+        condition: Option<&'p Expr>,
+        left_width: usize,
+        right_width: usize,
+    ) -> Matcher<'p> {
+        let (right, matched, ready) = (Vec::new(), Vec::new(), VecDeque::new());
+        Matcher { kind, condition, left_width, right_width, right, matched, ready, finished: false }
+    }
+
+    fn add_right(&mut self, row: Row, context: &ExecContext<'_>) -> SqlResult<()> {
+        context.memory.take_row(&row)?;
+        self.right.push(row);
+        self.matched.push(false);
+        Ok(())
+    }
+
+    /// Joins a left row with the candidates among the right rows.
+    fn join(
+        &mut self,
+        left: Row,
+        candidates: impl Iterator<Item = usize>,
+        context: &ExecContext<'_>,
+    ) -> SqlResult<()> {
+        let mut found = false;
+        for at in candidates {
+            let mut row = Vec::with_capacity(self.left_width + self.right_width);
+            row.extend_from_slice(&left);
+            row.extend_from_slice(&self.right[at]);
+            let holds = match self.condition {
+                Some(condition) => condition.eval_condition(&row, &context.eval)?,
+                None => true,
+            };
+            if holds {
+                found = true;
+                self.matched[at] = true;
+                self.ready.push_back(row);
+            }
+        }
+        if !found && self.kind != JoinKind::Inner {
+            let mut row = left;
+            row.resize(self.left_width + self.right_width, Datum::Null);
+            self.ready.push_back(row);
+        }
+        Ok(())
+    }
+
+    /// Adds the right rows that found no match, once.
+    fn finish(&mut self) {
+        if self.finished || self.kind != JoinKind::Full {
+            return;
+        }
+        self.finished = true;
+        for (right, matched) in self.right.iter().zip(&self.matched) {
+            if !matched {
+                let mut row = vec![Datum::Null; self.left_width];
+                row.extend_from_slice(right);
+                self.ready.push_back(row);
+            }
+        }
+    }
+
+    fn batch(&mut self) -> Option<Vec<Row>> {
+        let count = self.ready.len().min(BATCH_ROWS);
+        (count > 0).then(|| self.ready.drain(..count).collect())
+    }
+}
+
+/// A join by equal keys.
+pub struct HashJoining<'p> {
+    plan: &'p HashJoin,
+    left: Box<dyn Operator + 'p>,
+    right: Option<Box<dyn Operator + 'p>>,
+    table: BTreeMap<Vec<u8>, Vec<usize>>,
+    matcher: Matcher<'p>,
+}
+
+impl<'p> HashJoining<'p> {
+    pub fn new(plan: &'p HashJoin) -> HashJoining<'p> {
+        let condition = plan.condition.as_ref();
+        HashJoining {
+            left: open(&plan.left),
+            right: Some(open(&plan.right)),
+            table: BTreeMap::new(),
+            matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
+            plan,
+        }
+    }
+
+    fn build(&mut self, context: &ExecContext<'_>) -> SqlResult<()> {
+        let Some(mut right) = self.right.take() else { return Ok(()) };
+        drain(right.as_mut(), context, |row| {
+            if let Some(key) = join_key(&self.plan.right_keys, &row, context)? {
+                context.memory.take_key(&key)?;
+                self.table.entry(key).or_default().push(self.matcher.right.len());
+            }
+            self.matcher.add_right(row, context)
+        })
+    }
+}
+
+impl Operator for HashJoining<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        self.build(context)?;
+        while self.matcher.ready.len() < BATCH_ROWS {
+            let Some(batch) = self.left.next(context)? else {
+                self.matcher.finish();
+                break;
+            };
+            for row in batch {
+                let key = join_key(&self.plan.left_keys, &row, context)?;
+                let found = key.and_then(|key| self.table.get(&key));
+                let candidates = found.map_or(&[][..], Vec::as_slice);
+                self.matcher.join(row, candidates.iter().copied(), context)?;
+            }
+        }
+        Ok(self.matcher.batch())
+    }
+}
+
+/// The bytes of the keys; `None` when one is NULL.
+fn join_key(exprs: &[Expr], row: &Row, context: &ExecContext<'_>) -> SqlResult<Option<Vec<u8>>> {
+    let mut key = Vec::new();
+    for expr in exprs {
+        let value = expr.eval(row, &context.eval)?;
+        if !hash_key(expr.ty(), &value, &mut key)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(key))
+}
+
+/// A join that looks at every pair.
+pub struct LoopJoining<'p> {
+    left: Box<dyn Operator + 'p>,
+    right: Option<Box<dyn Operator + 'p>>,
+    matcher: Matcher<'p>,
+    /// Left rows not yet joined.
+    waiting: VecDeque<Row>,
+}
+
+impl<'p> LoopJoining<'p> {
+    pub fn new(plan: &'p NestedLoop) -> LoopJoining<'p> {
+        let condition = plan.condition.as_ref();
+        LoopJoining {
+            left: open(&plan.left),
+            right: Some(open(&plan.right)),
+            matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl Operator for LoopJoining<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        if let Some(mut right) = self.right.take() {
+            drain(right.as_mut(), context, |row| self.matcher.add_right(row, context))?;
+        }
+        while self.matcher.ready.len() < BATCH_ROWS {
+            if self.waiting.is_empty() {
+                match self.left.next(context)? {
+                    Some(batch) => self.waiting.extend(batch),
+                    None => {
+                        self.matcher.finish();
+                        break;
+                    }
+                }
+            }
+            if let Some(row) = self.waiting.pop_front() {
+                let all = 0..self.matcher.right.len();
+                self.matcher.join(row, all, context)?;
+            }
+        }
+        Ok(self.matcher.batch())
+    }
+}
+
+/// Adds whether a subquery has a row equal to the keys: true, false, or NULL if it may.
+pub struct Marking<'p> {
+    plan: &'p MarkJoin,
+    input: Box<dyn Operator + 'p>,
+    subquery: Option<Box<dyn Operator + 'p>>,
+    types: Vec<SqlType>,
+    hashable: bool,
+    /// Keys of the rows without NULL, where equal values have equal bytes.
+    keys: BTreeSet<Vec<u8>>,
+    /// Every row, where a look at the keys does not decide.
+    rows: Vec<Row>,
+    /// The rows of `rows` that hold a NULL.
+    with_null: Vec<usize>,
+}
+
+impl<'p> Marking<'p> {
+    pub fn new(plan: &'p MarkJoin) -> Marking<'p> {
+        let pairs = plan.keys.iter().zip(&plan.matches);
+        Marking {
+            input: open(&plan.input),
+            subquery: Some(open(&plan.subquery)),
+            types: plan.matches.iter().map(Expr::ty).collect(),
+            hashable: pairs.clone().all(|(k, m)| is_hashable(k.ty(), m.ty())),
+            keys: BTreeSet::new(),
+            rows: Vec::new(),
+            with_null: Vec::new(),
+            plan,
+        }
+    }
+
+    fn build(&mut self, context: &ExecContext<'_>) -> SqlResult<()> {
+        let Some(mut subquery) = self.subquery.take() else { return Ok(()) };
+        drain(subquery.as_mut(), context, |row| {
+            let values: SqlResult<Row> =
+                self.plan.matches.iter().map(|e| e.eval(&row, &context.eval)).collect();
+            let values = values?;
+            let mut key = Vec::new();
+            let mut whole = true;
+            for (ty, value) in self.types.iter().zip(&values) {
+                whole &= hash_key(*ty, value, &mut key)?;
+            }
+            context.memory.take_row(&values)?;
+            if !whole {
+                self.with_null.push(self.rows.len());
+            } else if self.hashable {
+                context.memory.take_key(&key)?;
+                self.keys.insert(key);
+            }
+            self.rows.push(values);
+            Ok(())
+        })
+    }
+
+    fn mark(&self, row: &Row, context: &ExecContext<'_>) -> SqlResult<Datum> {
+        let values: SqlResult<Row> =
+            self.plan.keys.iter().map(|e| e.eval(row, &context.eval)).collect();
+        let values = values?;
+        let mut key = Vec::new();
+        let mut whole = true;
+        for (expr, value) in self.plan.keys.iter().zip(&values) {
+            whole &= hash_key(expr.ty(), value, &mut key)?;
+        }
+        if whole && self.hashable {
+            if self.keys.contains(&key) {
+                return Ok(Datum::Bool(true));
+            }
+            let maybe = self.with_null.iter().any(|at| self.may_equal(&values, &self.rows[*at]));
+            return Ok(if maybe { Datum::Null } else { Datum::Bool(false) });
+        }
+        let mut maybe = false;
+        for candidate in &self.rows {
+            if self.may_equal(&values, candidate) {
+                if values.iter().chain(candidate).all(|value| !value.is_null()) {
+                    return Ok(Datum::Bool(true));
+                }
+                maybe = true;
+            }
+        }
+        Ok(if maybe { Datum::Null } else { Datum::Bool(false) })
+    }
+
+    /// Whether no column says that the rows differ.
+    fn may_equal(&self, a: &Row, b: &Row) -> bool {
+        self.types
+            .iter()
+            .zip(a.iter().zip(b))
+            .all(|(ty, (a, b))| a.is_null() || b.is_null() || compare::equal(*ty, a, b))
+    }
+}
+
+impl Operator for Marking<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        self.build(context)?;
+        let Some(mut batch) = self.input.next(context)? else { return Ok(None) };
+        for row in &mut batch {
+            let mark = self.mark(row, context)?;
+            row.push(mark);
+        }
+        Ok(Some(batch))
+    }
+}

@@ -1,0 +1,208 @@
+//! Operators: each gives batches of rows when asked, and asks its inputs.
+
+use super::ExecContext;
+use super::aggregate::Aggregation;
+use super::join::{HashJoining, LoopJoining, Marking};
+use super::scan::{SeriesScan, TableScanning, VirtualScanning};
+use super::set::{Distinguishing, SetMerging};
+use super::sort::Sorting;
+use crate::base::{Datum, SqlError, SqlResult, SqlState};
+use crate::expr::{Expr, context::NoRow};
+use crate::sql::plan::Physical;
+
+/// Most rows of a batch.
+pub const BATCH_ROWS: usize = 1_024;
+
+/// The values of a row.
+pub type Row = Vec<Datum>;
+
+/// A part of a running query.
+pub trait Operator {
+    /// The next rows, never none and at most [`BATCH_ROWS`]; `None` at the end.
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>>;
+}
+
+/// The operator for a plan.
+pub fn open(plan: &Physical) -> Box<dyn Operator + '_> {
+    match plan {
+        Physical::Scan(scan) => Box::new(TableScanning::new(scan)),
+        Physical::VirtualScan(scan) => Box::new(VirtualScanning::new(scan)),
+        Physical::Series(series) => Box::new(SeriesScan::new(series)),
+        Physical::Values { rows } => Box::new(Literals { rows, at: 0 }),
+        Physical::Filter { input, condition } => {
+            Box::new(Filtering { input: open(input), condition })
+        }
+        Physical::Project { input, exprs } => Box::new(Projecting { input: open(input), exprs }),
+        Physical::HashJoin(join) => Box::new(HashJoining::new(join)),
+        Physical::NestedLoop(join) => Box::new(LoopJoining::new(join)),
+        Physical::Mark(mark) => Box::new(Marking::new(mark)),
+        Physical::Aggregate(node) => Box::new(Aggregation::new(node)),
+        Physical::Distinct { input, types } => Box::new(Distinguishing::new(open(input), types)),
+        Physical::Sort { input, keys, top } => {
+            Box::new(Sorting::new(open(input), keys, top.as_ref()))
+        }
+        Physical::Limit { input, limit, offset } => {
+            Box::new(Limiting::new(open(input), limit.as_ref(), offset.as_ref()))
+        }
+        Physical::Append { left, right } => {
+            Box::new(Appending { inputs: [Some(open(left)), Some(open(right))] })
+        }
+        Physical::SetOperation { kind, all, left, right, types } => {
+            Box::new(SetMerging::new(*kind, *all, open(left), open(right), types))
+        }
+    }
+}
+
+/// Every row of an operator.
+pub fn drain(
+    operator: &mut dyn Operator,
+    context: &ExecContext<'_>,
+    mut take: impl FnMut(Row) -> SqlResult<()>,
+) -> SqlResult<()> {
+    while let Some(batch) = operator.next(context)? {
+        for row in batch {
+            take(row)?;
+        }
+    }
+    Ok(())
+}
+
+struct Literals<'p> {
+    rows: &'p [Vec<Expr>],
+    at: usize,
+}
+
+impl Operator for Literals<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        let end = self.rows.len().min(self.at + BATCH_ROWS);
+        let mut batch = Vec::with_capacity(end - self.at);
+        for row in &self.rows[self.at..end] {
+            let values: SqlResult<Row> =
+                row.iter().map(|expr| expr.eval(&NoRow, &context.eval)).collect();
+            batch.push(values?);
+        }
+        self.at = end;
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+}
+
+struct Filtering<'p> {
+    input: Box<dyn Operator + 'p>,
+    condition: &'p Expr,
+}
+
+impl Operator for Filtering<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        while let Some(batch) = self.input.next(context)? {
+            let mut kept = Vec::with_capacity(batch.len());
+            for row in batch {
+                if self.condition.eval_condition(&row, &context.eval)? {
+                    kept.push(row);
+                }
+            }
+            if !kept.is_empty() {
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
+    }
+}
+
+struct Projecting<'p> {
+    input: Box<dyn Operator + 'p>,
+    exprs: &'p [Expr],
+}
+
+impl Operator for Projecting<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        let Some(batch) = self.input.next(context)? else { return Ok(None) };
+        let project = |row: Row| -> SqlResult<Row> {
+            self.exprs.iter().map(|expr| expr.eval(&row, &context.eval)).collect()
+        };
+        batch.into_iter().map(project).collect::<SqlResult<Vec<Row>>>().map(Some)
+    }
+}
+
+struct Limiting<'p> {
+    input: Box<dyn Operator + 'p>,
+    limit: Option<&'p Expr>,
+    offset: Option<&'p Expr>,
+    /// Rows to skip and rows to give, once known.
+    left: Option<(u64, u64)>,
+}
+
+impl<'p> Limiting<'p> {
+    fn new(
+        input: Box<dyn Operator + 'p>,
+        limit: Option<&'p Expr>,
+        offset: Option<&'p Expr>,
+    ) -> Limiting<'p> {
+        Limiting { input, limit, offset, left: None }
+    }
+}
+
+/// The value of LIMIT; `u64::MAX` for none.
+pub fn limit_value(expr: Option<&Expr>, context: &ExecContext<'_>) -> SqlResult<u64> {
+    let negative = || SqlError::new(SqlState::InvalidRowCountInLimit, "LIMIT must not be negative");
+    Ok(row_count(expr, context, negative)?.unwrap_or(u64::MAX))
+}
+
+/// The value of OFFSET; 0 for none.
+pub fn offset_value(expr: Option<&Expr>, context: &ExecContext<'_>) -> SqlResult<u64> {
+    let negative =
+        || SqlError::new(SqlState::InvalidRowCountInOffset, "OFFSET must not be negative");
+    Ok(row_count(expr, context, negative)?.unwrap_or(0))
+}
+
+fn row_count(
+    expr: Option<&Expr>,
+    context: &ExecContext<'_>,
+    negative: impl FnOnce() -> SqlError,
+) -> SqlResult<Option<u64>> {
+    let Some(expr) = expr else { return Ok(None) };
+    match expr.eval(&NoRow, &context.eval)? {
+        Datum::Int8(count) => u64::try_from(count).map(Some).map_err(|_| negative()),
+        Datum::Null => Ok(None),
+        other => Err(SqlError::internal(format!("a row count of {other:?}"))),
+    }
+}
+
+impl Operator for Limiting<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        let (mut skip, mut give) = match self.left {
+            Some(left) => left,
+            None => (offset_value(self.offset, context)?, limit_value(self.limit, context)?),
+        };
+        let mut result = None;
+        while give > 0 && result.is_none() {
+            let Some(mut batch) = self.input.next(context)? else { break };
+            let skipped = skip.min(batch.len() as u64);
+            skip -= skipped;
+            batch.drain(..skipped as usize);
+            batch.truncate(usize::try_from(give).unwrap_or(usize::MAX));
+            give -= batch.len() as u64;
+            if !batch.is_empty() {
+                result = Some(batch);
+            }
+        }
+        self.left = Some((skip, give));
+        Ok(result)
+    }
+}
+
+struct Appending<'p> {
+    inputs: [Option<Box<dyn Operator + 'p>>; 2],
+}
+
+impl Operator for Appending<'_> {
+    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+        for input in &mut self.inputs {
+            let Some(open) = input else { continue };
+            if let Some(batch) = open.next(context)? {
+                return Ok(Some(batch));
+            }
+            *input = None;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,25 @@
+//! Where rows of a result go.
+
+use crate::base::schema::ColumnIndex;
+use crate::base::{Datum, RowRef, SqlResult};
+
+/// Takes the rows of a result, one by one. The session encodes them for the wire as they come.
+pub trait RowSink {
+    /// One row, of the types that [`crate::sql::plan::Prepared::columns`] names.
+    fn row(&mut self, values: &[Datum]) -> SqlResult<()>;
+
+    /// One stored row, of which the result has these columns.
+    fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {
+        let values: SqlResult<Vec<Datum>> =
+            columns.iter().map(|column| row.datum(usize::from(*column))).collect();
+        self.row(&values?)
+    }
+}
+
+/// Keeps the rows.
+impl RowSink for Vec<Vec<Datum>> {
+    fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
+        self.push(values.to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,42 @@
+//! Golden scripts: statements in, what became of them out.
+//!
+//! A script is `> statement` lines (continued by `. more` lines), each followed by its expected
+//! output up to the next `>` or blank line. Everything else is comment. A mismatch prints the
+//! whole script as it would be now.
+
+use std::fmt::Write as _;
+
+/// Runs `run` on each statement of a script and compares. `name` is the file's, `script` its text.
+pub fn check(name: &str, script: &str, mut run: impl FnMut(&str) -> String) {
+    let mut actual = String::new();
+    let mut lines = script.lines().peekable();
+    while let Some(line) = lines.next() {
+        writeln!(actual, "{line}").expect("strings take any text");
+        let Some(first) = line.strip_prefix("> ") else { continue };
+        let mut statement = first.to_owned();
+        while let Some(more) = lines.peek().and_then(|next| next.strip_prefix(". ")) {
+            writeln!(actual, ". {more}").expect("strings take any text");
+            statement.push('\n');
+            statement.push_str(more);
+            lines.next();
+        }
+        while lines.peek().is_some_and(|next| !next.is_empty() && !next.starts_with("> ")) {
+            lines.next();
+        }
+        let output = run(&statement);
+        if !output.is_empty() {
+            writeln!(actual, "{}", output.trim_end()).expect("strings take any text");
+        }
+    }
+    if actual == script {
+        return;
+    }
+    let place = script.lines().zip(actual.lines()).position(|(expected, got)| expected != got);
+    let line = place.unwrap_or(0);
+    panic!(
+        "{name}:{}: expected\n  {}\ngot\n  {}\n--- all:\n{actual}--- end",
+        line + 1,
+        script.lines().nth(line).unwrap_or(""),
+        actual.lines().nth(line).unwrap_or("")
+    )
+}

@@ -1,0 +1,173 @@
+//! From text to statements.
+//!
+//! sqlparser has no engines, no distribution, no tiers, and takes `SHOW` and `SET` as MySQL does.
+//! So a statement is read in three steps: statements that start with words of ours by our own
+//! small grammar ([`own`]), everything else by sqlparser, then our clauses behind a DDL statement
+//! ([`tail`]):
+//!
+//! ```text
+//! CREATE TABLE w (id int PRIMARY KEY)  USING memtx DISTRIBUTED BY (id)
+//! └──────────── sqlparser ───────────┘ └──────────── tail ───────────┘
+//! ```
+//!
+//! All statements of a text are parsed before the first one runs, as in PostgreSQL. Text from
+//! outside can neither panic nor overflow the stack: the tokens are checked first
+//! ([`check_depth`]), and sqlparser bounds its own recursion.
+
+mod cursor;
+mod error;
+pub mod names;
+mod own;
+pub mod source;
+pub mod statement;
+mod tail;
+
+pub use names::{fold, object_name};
+pub use source::Source;
+pub use statement::*;
+
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use crate::base::SqlResult;
+use cursor::Cursor;
+
+/// The longest query text, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+/// Operators that may be pending at one place: bounds the depth of the tree, which is left-deep.
+pub const OPERATORS_MAX: usize = 2_000;
+/// Nesting of expressions and queries that the parser goes into.
+const RECURSION_MAX: usize = 128;
+
+static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// The statements of a query text, in order; none for blanks, comments and semicolons.
+pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(error::too_complex("The query text is longer than 16 MiB."));
+    }
+    let source = Source::new(text);
+    let tokens = Tokenizer::new(&DIALECT, text)
+        .tokenize_with_location()
+        .map_err(|e| error::from_tokenizer(&source, &e))?;
+    check_depth(&tokens)?;
+    let parser = Parser::new(&DIALECT)
+        .with_recursion_limit(RECURSION_MAX)
+        .with_tokens_with_locations(tokens.clone());
+    let mut cursor = Cursor::new(parser, &tokens, &source);
+    let mut statements = Vec::new();
+    loop {
+        while cursor.token(&Token::SemiColon) {}
+        if cursor.at_end() {
+            return Ok(statements);
+        }
+        let start = source.byte(cursor.next().span.start);
+        let stmt = parse_one(&mut cursor)?;
+        if !cursor.at_end() && cursor.next().token != Token::SemiColon {
+            return Err(cursor.unexpected());
+        }
+        let end = source.byte(cursor.end_of_last());
+        statements.push(Parsed { stmt, range: start..end.max(start) });
+    }
+}
+
+/// The only expression of a text, as stored for a column default.
+pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
+    let source = Source::new(text);
+    let tokens = Tokenizer::new(&DIALECT, text)
+        .tokenize_with_location()
+        .map_err(|e| error::from_tokenizer(&source, &e))?;
+    check_depth(&tokens)?;
+    let parser = Parser::new(&DIALECT)
+        .with_recursion_limit(RECURSION_MAX)
+        .with_tokens_with_locations(tokens.clone());
+    let mut cursor = Cursor::new(parser, &tokens, &source);
+    let expression = cursor.foreign(Parser::parse_expr)?;
+    if cursor.at_end() { Ok(expression) } else { Err(cursor.unexpected()) }
+}
+
+fn parse_one(cursor: &mut Cursor<'_>) -> SqlResult<Stmt> {
+    if let Some(stmt) = own::parse(cursor)? {
+        return Ok(stmt);
+    }
+    let statement = cursor.foreign(Parser::parse_statement)?;
+    if tail::is_ddl(&statement) {
+        return Ok(Stmt::Ddl(Box::new(tail::parse(cursor, statement)?)));
+    }
+    Ok(Stmt::Sql(Box::new(statement)))
+}
+
+/// Refuses text whose tree would be deeper than what recursive code can walk.
+///
+/// sqlparser reads `1 + 1 + 1 …` in a loop, so its recursion limit does not see the depth of the
+/// left-deep tree it builds. Each operator token may add one level to the tree at its level of
+/// parentheses; a comma starts over.
+fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
+    let mut levels: Vec<usize> = vec![0];
+    let mut pending = 0;
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket => levels.push(0),
+            Token::RParen | Token::RBracket => {
+                pending -= levels.pop().unwrap_or(0);
+                if levels.is_empty() {
+                    levels.push(0);
+                }
+            }
+            Token::Comma | Token::SemiColon => {
+                let level = levels.last_mut().expect("one level is always open");
+                pending -= *level;
+                *level = 0;
+            }
+            other if is_operator(other) => {
+                *levels.last_mut().expect("one level is always open") += 1;
+                pending += 1;
+            }
+            _ => {}
+        }
+        if pending > OPERATORS_MAX {
+            return Err(error::too_complex("An expression has too many operators."));
+        }
+    }
+    Ok(())
+}
+
+fn is_operator(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::SIMILAR
+                | Keyword::BETWEEN
+                | Keyword::COLLATE
+                | Keyword::AT
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::JOIN
+        ),
+        Token::EOF | Token::Whitespace(_) | Token::Number(..) | Token::Char(_) => false,
+        Token::SingleQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::UnicodeStringLiteral(_)
+        | Token::NationalStringLiteral(_)
+        | Token::SingleQuotedByteStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::Placeholder(_)
+        | Token::Period => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use super::*;
+use crate::base::SqlState;
+use crate::sql::golden;
+use proptest::prelude::*;
+
+fn show(text: &str) -> String {
+    match parse(text) {
+        Ok(statements) => statements
+            .iter()
+            .map(|parsed| format!("{:?} {}", parsed.range, shape(&parsed.stmt)))
+            .collect::<Vec<_>>()
+            .join("\n"),
+        Err(e) => format!(
+            "ERROR {} {}{}",
+            e.state.code(),
+            e.message,
+            e.fields.position.map_or(String::new(), |p| format!(" @{p}"))
+        ),
+    }
+}
+
+fn shape(stmt: &Stmt) -> String {
+    match stmt {
+        Stmt::Sql(statement) => format!("Sql {statement}"),
+        Stmt::Ddl(ddl) => format!(
+            "Ddl {} | {:?} {} {:?} {:?}",
+            ddl.base,
+            ddl.engine,
+            match &ddl.distribution {
+                None => "None".to_owned(),
+                Some(DistributedClause::Globally) => "Globally".to_owned(),
+                Some(DistributedClause::By { columns, tier }) =>
+                    format!("By {:?} tier {tier:?}", columns.iter().map(fold).collect::<Vec<_>>()),
+            },
+            ddl.options.wait,
+            ddl.options.timeout_seconds
+        ),
+        Stmt::Session(s) => format!("Session {s:?}"),
+        Stmt::Access(AccessStmt::Grant(g) | AccessStmt::Revoke(g)) => match &g.rights {
+            Rights::Privileges { privileges, on: Objects::Tables(tables) } => format!(
+                "Access {privileges:?} on {} to {:?}",
+                tables.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+                g.grantees
+            ),
+            rights => format!("Access {rights:?} to {:?}", g.grantees),
+        },
+        Stmt::Access(s) => format!("Access {s:?}"),
+        Stmt::AlterSystem(s) => format!("AlterSystem {s:?}"),
+    }
+}
+
+#[test]
+fn parse_script() {
+    golden::check("parse.txt", include_str!("../golden/parse.txt"), show);
+}
+
+#[test]
+fn long_chains_are_refused_before_the_tree_is_built() {
+    for part in ["+1", " or 1", "::int", " is null", " union select 1"] {
+        let text = format!("select 1{}", part.repeat(100_000));
+        assert_eq!(parse(&text).unwrap_err().state, SqlState::StatementTooComplex, "{part}");
+    }
+    let nested = format!("select {}1{}", "(".repeat(50_000), ")".repeat(50_000));
+    assert_eq!(parse(&nested).unwrap_err().state, SqlState::StatementTooComplex);
+    let rows = vec!["(1+1, 'x')"; 20_000].join(",");
+    assert_eq!(parse(&format!("insert into t values {rows}")).unwrap().len(), 1);
+    let long = " ".repeat(TEXT_BYTES_MAX + 1);
+    assert_eq!(parse(&long).unwrap_err().state, SqlState::StatementTooComplex);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(?s).{0,80}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_words_make_the_parser_panic(words in prop::collection::vec(prop::sample::select(vec![
+        "select", "from", "where", "(", ")", ",", ";", "insert", "into", "t", "1", "'a'", "$1", "grant", "on",
+        "table", "to", "create", "user", "with", "password", "distributed", "by", "using", "memtx", "set", "=",
+        "order", "limit", "values", "case", "when", "end", "::", "int", "in", "not", "exists", "alter", "system",
+        "explain", "join", "-", "[", "]", "begin", "union", "as", ".", "*", "interval", "e'\\", "\"", "/*",
+    ]), 0..24)) {
+        let _ = parse(&words.join(" "));
+    }
+}

@@ -1,0 +1,123 @@
+//! The versions of every list: which operation appended each element, in the order of the longest
+//! list that was read.
+//!
+//! ```text
+//!   key x: longest list read [1 2 4]          appends of x sorted by element
+//!          writers           [T0 T3 T5]       1→T0 2→T3 3→T4 4→T5
+//!          never read        3 by T4: after all of [1 2 4], since they do not hold it
+//! ```
+
+use super::writers::{Write, Writer, Writers};
+use crate::history::{Atom, History, KeyId, OperationId, Outcome, StepKind};
+use crate::verdict::CheckError;
+
+/// What is odd about the versions of a key: the first place in its longest list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Oddities {
+    pub first_aborted: u32,
+    pub first_garbage: u32,
+    pub first_duplicate: u32,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+pub(super) struct ListVersions {
+    appends: Writers,
+    writer_starts: Vec<u32>,
+    /// By key, in the order of its longest list.
+    writers: Vec<Writer>,
+    pub oddities: Vec<Oddities>,
+    /// For each key, certain operations whose append no read shows.
+    unread: Vec<Vec<OperationId>>,
+}
+
+impl ListVersions {
+    /// # Errors
+    /// As [`Writers::new`].
+    pub fn new(history: &History) -> Result<ListVersions, CheckError> {
+        let appends = Writers::new(history, StepKind::Append)?;
+        let keys = history.key_count();
+        let mut writer_starts = Vec::with_capacity(keys + 1);
+        let mut writers: Vec<Writer> = Vec::new();
+        let mut oddities = Vec::with_capacity(keys);
+        let mut unread_of = Vec::with_capacity(keys);
+        let mut is_read: Vec<bool> = Vec::new();
+        for key in (0..keys as u32).map(KeyId) {
+            let of_key = appends.of(key);
+            writer_starts.push(writers.len() as u32);
+            is_read.clear();
+            is_read.resize(of_key.len(), false);
+            oddities.push(follow(history.longest(key), of_key, &mut is_read, &mut writers));
+            unread_of.push(unread(history, of_key, &is_read));
+        }
+        writer_starts.push(writers.len() as u32);
+        Ok(ListVersions { appends, writer_starts, writers, oddities, unread: unread_of })
+    }
+
+    /// The writers of a key's longest list.
+    pub fn writers(&self, key: KeyId) -> &[Writer] {
+        let key = key.0 as usize;
+        &self.writers[self.writer_starts[key] as usize..self.writer_starts[key + 1] as usize]
+    }
+
+    /// Operations that certainly appended to the key what no read shows.
+    pub fn unread(&self, key: KeyId) -> &[OperationId] {
+        &self.unread[key.0 as usize]
+    }
+
+    pub fn writer(&self, key: KeyId, value: Atom) -> Writer {
+        self.appends.writer(key, value)
+    }
+
+    /// The failed operation that appended a value.
+    pub fn aborted_by(&self, key: KeyId, value: Atom) -> Option<OperationId> {
+        self.appends.aborted_by(key, value)
+    }
+}
+
+/// Adds the writers of the longest list and marks the appends that are in it.
+fn follow(
+    longest: &[Atom],
+    of_key: &[Write],
+    is_read: &mut [bool],
+    writers: &mut Vec<Writer>,
+) -> Oddities {
+    let mut oddities =
+        Oddities { first_aborted: NOWHERE, first_garbage: NOWHERE, first_duplicate: NOWHERE };
+    for (place, value) in longest.iter().enumerate() {
+        let place = place as u32;
+        let found = of_key.partition_point(|append| append.value < *value);
+        let Some(append) = of_key.get(found).filter(|append| append.value == *value) else {
+            oddities.first_garbage = oddities.first_garbage.min(place);
+            let is_again = longest[..place as usize].contains(value);
+            if is_again {
+                oddities.first_duplicate = oddities.first_duplicate.min(place);
+            }
+            writers.push(Writer::NOBODY);
+            continue;
+        };
+        if append.writer == Writer::ABORTED {
+            oddities.first_aborted = oddities.first_aborted.min(place);
+        }
+        if is_read[found] {
+            oddities.first_duplicate = oddities.first_duplicate.min(place);
+        }
+        is_read[found] = true;
+        writers.push(append.writer);
+    }
+    oddities
+}
+
+/// The certain operations all of whose elements of the key are unread, each once.
+fn unread(history: &History, of_key: &[Write], is_read: &[bool]) -> Vec<OperationId> {
+    let mut unread: Vec<OperationId> = Vec::new();
+    for (append, _) in of_key.iter().zip(is_read).filter(|(_, is_read)| !**is_read) {
+        let Some(id) = append.writer.operation() else { continue };
+        if history.operation(id).outcome == Outcome::Ok && !append.writer.is_intermediate() {
+            unread.push(id);
+        }
+    }
+    unread.sort_unstable();
+    unread.dedup();
+    unread
+}
