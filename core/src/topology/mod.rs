@@ -13,7 +13,7 @@
 //! - [`model`] the rows: cluster, tiers, replica sets, instances, buckets
 //! - [`entry`], [`ring`] the log entries and the state machine
 //! - [`ddl`] schema changes in two phases, and what the shards are told
-//! - [`users`], [`config`], [`catalog`] rights, parameters and look-ups
+//! - [`users`], [`password`], [`config`], [`catalog`] rights, parameters and look-ups
 //! - [`placement`] where a joining instance goes and who votes in the ring
 //! - [`governor`] the loop that moves the actual state towards the desired one
 //! - [`virtual_table`], [`system_tables`], [`pg_catalog`] the same state as SQL tables
@@ -26,6 +26,7 @@ pub mod ddl;
 pub mod entry;
 pub mod governor;
 pub mod model;
+pub mod password;
 pub mod pg_catalog;
 pub mod placement;
 pub mod ring;

@@ -10,6 +10,9 @@ use crate::base::{SqlError, SqlResult, SqlState};
 /// Characters that count as special ones.
 const SPECIAL: &str = "&|?!$@";
 
+/// The parameter that asks for a kind of character, the kind's name, and its test.
+type Kind = (&'static str, &'static str, fn(char) -> bool);
+
 /// Refuses a password that is too short or lacks a kind of character, with 22023.
 /// Checked before it is turned into a verifier: the ring never sees the password itself.
 pub fn check_password(ring: &RingState, password: &str) -> SqlResult<()> {
@@ -17,7 +20,7 @@ pub fn check_password(ring: &RingState, password: &str) -> SqlResult<()> {
     if password.chars().count() < least {
         return Err(refused(format!("at least {least} characters")));
     }
-    let kinds: [(&str, &str, fn(char) -> bool); 4] = [
+    let kinds: [Kind; 4] = [
         (PASSWORD_UPPERCASE, "an upper-case letter", char::is_uppercase),
         (PASSWORD_LOWERCASE, "a lower-case letter", char::is_lowercase),
         (PASSWORD_DIGITS, "a digit", |c| c.is_ascii_digit()),

@@ -28,6 +28,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use crate::base::limits::NAME_BYTES_MAX;
 use crate::base::schema::TableRef;
 use crate::base::{
     CatalogVersion, IndexId, LogIndex, SqlError, SqlResult, SqlState, TableId, UserId, Wire,
@@ -43,9 +44,6 @@ pub use tables::{Relation, Tables};
 
 /// The only schema tables of users live in.
 pub const PUBLIC_SCHEMA: &str = "public";
-/// Bytes of an identifier, as PostgreSQL's NAMEDATALEN - 1.
-pub const NAME_BYTES_MAX: usize = 63;
-pub const COLUMNS_MAX: usize = 1_600;
 pub const INDEX_COLUMNS_MAX: usize = 32;
 pub const INDEXES_MAX: usize = 128;
 pub const TABLES_MAX: usize = 65_000;

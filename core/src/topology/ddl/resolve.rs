@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{
-    AlterTableRequest, COLUMNS_MAX, CreateIndexRequest, CreateTableRequest, DdlRequest,
-    DistributionRequest, DropRequest, INDEX_COLUMNS_MAX, INDEXES_MAX, NAME_BYTES_MAX,
-    PUBLIC_SCHEMA, Relation, SchemaOp, TABLES_MAX, TableAlteration, Tables, UniqueRequest,
-    check_name,
+    AlterTableRequest, CreateIndexRequest, CreateTableRequest, DdlRequest, DistributionRequest,
+    DropRequest, INDEX_COLUMNS_MAX, INDEXES_MAX, PUBLIC_SCHEMA, Relation, SchemaOp, TABLES_MAX,
+    TableAlteration, Tables, UniqueRequest, check_name,
 };
+use crate::base::limits::{NAME_BYTES_MAX, TABLE_COLUMNS_MAX};
 use crate::base::schema::{
     ColumnDef, ColumnIndex, Distribution, Engine, IndexColumn, IndexDef, TableDef, TableRef,
 };
@@ -452,10 +452,10 @@ fn check_relation_name(name: &str) -> SqlResult<()> {
 }
 
 fn check_columns(columns: &[ColumnDef]) -> SqlResult<()> {
-    if columns.len() > COLUMNS_MAX {
+    if columns.len() > TABLE_COLUMNS_MAX {
         return Err(SqlError::new(
             SqlState::TooManyColumns,
-            format!("tables can have at most {COLUMNS_MAX} columns"),
+            format!("tables can have at most {TABLE_COLUMNS_MAX} columns"),
         ));
     }
     let mut seen = BTreeSet::new();
@@ -607,10 +607,10 @@ fn add_column(table: &mut TableDef, column: &ColumnDef) -> SqlResult<()> {
         )
         .with_hint("Add it as nullable, then UPDATE the rows and set the default."));
     }
-    if table.columns.len() >= COLUMNS_MAX {
+    if table.columns.len() >= TABLE_COLUMNS_MAX {
         return Err(SqlError::new(
             SqlState::TooManyColumns,
-            format!("tables can have at most {COLUMNS_MAX} columns"),
+            format!("tables can have at most {TABLE_COLUMNS_MAX} columns"),
         ));
     }
     table.columns.push(column.clone());
