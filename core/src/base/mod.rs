@@ -5,6 +5,7 @@ pub mod binary_format;
 pub mod codec;
 pub mod compare;
 pub mod datetime;
+mod datetime_input;
 pub mod datum;
 pub mod error;
 pub mod float;

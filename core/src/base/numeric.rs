@@ -169,6 +169,11 @@ impl From<i64> for Numeric {
 }
 
 impl Numeric {
+    /// The integer, at scale 0.
+    pub fn from_i128(value: i128) -> Numeric {
+        Numeric::Finite(Box::new(BigDecimal::new(BigInt::from(value), 0)))
+    }
+
     /// `digits × 10^-scale`.
     pub fn from_parts(digits: i64, scale: u16) -> Numeric {
         Numeric::Finite(Box::new(BigDecimal::new(BigInt::from(digits), i64::from(scale))))
@@ -452,6 +457,13 @@ impl Numeric {
             _ => return refused("infinity"),
         };
         value.digits.to_i64().ok_or_else(|| out_of_range(type_name))
+    }
+
+    /// The value, if it is an integer that fits.
+    pub fn to_i128(&self) -> Option<i128> {
+        let value = self.decimal()?;
+        let whole = value.truncated(0);
+        (whole.digits_at(value.scale) == value.digits).then(|| whole.digits.to_i128()).flatten()
     }
 
     /// The nearest double. 22003 if its magnitude is too large.

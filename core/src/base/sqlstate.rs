@@ -92,6 +92,7 @@ states! {
     UndefinedFunction = "42883",
     UndefinedTable = "42P01",
     UndefinedParameter = "42P02",
+    AmbiguousParameter = "42P08",
     UndefinedObject = "42704",
     DuplicateColumn = "42701",
     DuplicateCursor = "42P03",

@@ -85,10 +85,10 @@ impl State {
     }
 
     fn add(&mut self, call: &AggregateCall, row: &Row, context: &ExecContext<'_>) -> SqlResult<()> {
-        if let Some(filter) = &call.filter {
-            if !filter.eval_condition(row, &context.eval)? {
-                return Ok(());
-            }
+        if let Some(filter) = &call.filter
+            && !filter.eval_condition(row, &context.eval)?
+        {
+            return Ok(());
         }
         let args: SqlResult<Vec<Datum>> =
             call.args.iter().map(|arg| arg.eval(row, &context.eval)).collect();

@@ -74,11 +74,11 @@ impl<'a> Changes<'a> {
         self.layout.encode(row, &mut bytes)?;
         context.memory.take(2 * place.1.len() + bytes.len())?;
         for (index, keys) in self.table.indexes.iter().zip(&mut self.uniques) {
-            if index.unique {
-                if let Some(key) = unique_prefix(self.table, index, row)? {
-                    check_length(&key)?;
-                    keys.insert(key, place.clone());
-                }
+            if index.unique
+                && let Some(key) = unique_prefix(self.table, index, row)?
+            {
+                check_length(&key)?;
+                keys.insert(key, place.clone());
             }
         }
         self.rows.insert(place, Some(bytes.into()));
@@ -118,21 +118,20 @@ impl<'a> Changes<'a> {
             let Some(key) = unique_prefix(self.table, index, row)? else { continue };
             if let Some(other) = self.uniques[at].get(&key) {
                 let is_current = matches!(self.rows.get(other), Some(Some(_)));
-                if other != place && is_current {
-                    if let Some(found) = self.row_at(other, context)? {
-                        let place = other.clone();
-                        return Ok(Some(Conflict { arbiter: Arbiter::Index(at), place, ..found }));
-                    }
+                if other != place
+                    && is_current
+                    && let Some(found) = self.row_at(other, context)?
+                {
+                    let place = other.clone();
+                    return Ok(Some(Conflict { arbiter: Arbiter::Index(at), place, ..found }));
                 }
             }
             let unchanged = match before {
                 Some(before) => unique_prefix(self.table, index, before)?.as_ref() == Some(&key),
                 None => false,
             };
-            if !unchanged {
-                if let Some(conflict) = self.probe(at, index, key, place, context)? {
-                    return Ok(Some(conflict));
-                }
+            if !unchanged && let Some(conflict) = self.probe(at, index, key, place, context)? {
+                return Ok(Some(conflict));
             }
         }
         Ok(None)

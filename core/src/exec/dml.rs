@@ -72,10 +72,10 @@ fn update_conflicting(
     let width = old.len();
     let mut both = old;
     both.extend(excluded);
-    if let Some(condition) = &update.condition {
-        if !condition.eval_condition(&both, &context.eval)? {
-            return Ok(None);
-        }
+    if let Some(condition) = &update.condition
+        && !condition.eval_condition(&both, &context.eval)?
+    {
+        return Ok(None);
     }
     let new = assigned(&both, width, &update.assignments, context)?;
     changes.check_not_null(&new)?;

@@ -71,10 +71,10 @@ impl Operator for TableScanning<'_> {
             let mut batch = Vec::with_capacity(stored.len());
             for bytes in &stored {
                 let row = RowRef::new(&self.plan.layout, bytes)?;
-                if let Some(filter) = &self.plan.filter {
-                    if !filter.eval_condition(&row, &context.eval)? {
-                        continue;
-                    }
+                if let Some(filter) = &self.plan.filter
+                    && !filter.eval_condition(&row, &context.eval)?
+                {
+                    continue;
                 }
                 batch.push(project(row, &self.plan.columns)?);
             }
@@ -241,10 +241,10 @@ impl Operator for VirtualScanning<'_> {
         };
         let mut batch = Vec::new();
         for row in rows {
-            if let Some(filter) = &self.plan.filter {
-                if !filter.eval_condition(&row, &context.eval)? {
-                    continue;
-                }
+            if let Some(filter) = &self.plan.filter
+                && !filter.eval_condition(&row, &context.eval)?
+            {
+                continue;
             }
             batch.push(self.plan.columns.iter().map(|at| row[*at].clone()).collect());
             if batch.len() == BATCH_ROWS {

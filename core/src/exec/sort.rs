@@ -53,11 +53,11 @@ impl<'p> Sorting<'p> {
                     self.keys.iter().map(|key| key.expr.eval(&row, &context.eval)).collect();
                 rows.push((keys?, row));
             }
-            if let Some(wanted) = wanted {
-                if rows.len() >= 2 * wanted.max(BATCH_ROWS) {
-                    rows.sort_by(|a, b| order.compare(&a.0, &b.0));
-                    rows.truncate(wanted);
-                }
+            if let Some(wanted) = wanted
+                && rows.len() >= 2 * wanted.max(BATCH_ROWS)
+            {
+                rows.sort_by(|a, b| order.compare(&a.0, &b.0));
+                rows.truncate(wanted);
             }
         }
         rows.sort_by(|a, b| order.compare(&a.0, &b.0));

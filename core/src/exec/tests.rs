@@ -7,7 +7,8 @@ fn check(name: &str, script: &str) {
     let mut db = TestDb::new();
     golden::check(name, script, |statement| {
         let (text, params) = statement.split_once("\\bind").unwrap_or((statement, ""));
-        let params: Vec<&str> = params.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
+        let params: Vec<&str> =
+            params.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
         match db.try_run(text, &params) {
             Ok(lines) => lines.join("\n"),
             Err(e) => shown_error(&e),
@@ -71,8 +72,12 @@ fn memory_is_bounded() {
 fn a_statement_of_many_rows_is_atomic() {
     let mut db = TestDb::new();
     db.run("create table t (id int primary key, v text)");
-    assert_eq!(db.run("insert into t select g, 'x' from generate_series(1, 10000) g"), "INSERT 0 10000");
-    let clash = "insert into t select g, 'y' from generate_series(10001, 20000) g union all select 5, 'z'";
+    assert_eq!(
+        db.run("insert into t select g, 'x' from generate_series(1, 10000) g"),
+        "INSERT 0 10000"
+    );
+    let clash =
+        "insert into t select g, 'y' from generate_series(10001, 20000) g union all select 5, 'z'";
     assert!(db.run(clash).starts_with("ERROR 23505"), "one row of 10,001 is in the way");
     assert_eq!(db.run("select count(*) from t"), "count\n10000\nSELECT 1");
     assert_eq!(db.run("update t set id = id + 1"), "UPDATE 10000");

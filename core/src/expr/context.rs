@@ -85,3 +85,47 @@ pub struct EvalContext<'a> {
     /// `None` where no catalog is at hand; its functions are then refused.
     pub catalog: Option<&'a dyn CatalogFunctions>,
 }
+
+/// Runs `body` with a context that belongs to no session: for values that depend on none.
+pub fn detached<T>(body: impl FnOnce(&EvalContext) -> T) -> T {
+    let empty: Arc<str> = "".into();
+    let session = SessionValues {
+        current_user: empty.clone(),
+        session_user: empty.clone(),
+        database: empty.clone(),
+        schema: None,
+        version: empty,
+        backend_pid: 0,
+    };
+    let rng = RefCell::new(Rng::from_u64(0));
+    body(&EvalContext {
+        params: &[],
+        transaction_time: 0,
+        statement_time: 0,
+        session: &session,
+        rng: &rng,
+        catalog: None,
+    })
+}
+
+/// Runs `body` with a context of known values.
+#[cfg(test)]
+pub(super) fn test_context<T>(params: &[Datum], body: impl FnOnce(&EvalContext) -> T) -> T {
+    let session = SessionValues {
+        current_user: "alice".into(),
+        session_user: "bob".into(),
+        database: "basalt".into(),
+        schema: Some("public".into()),
+        version: "PostgreSQL 15.0 (Basalt)".into(),
+        backend_pid: 42,
+    };
+    let rng = RefCell::new(Rng::from_u64(7));
+    body(&EvalContext {
+        params,
+        transaction_time: 646_012_800_000_000,
+        statement_time: 646_012_801_000_000,
+        session: &session,
+        rng: &rng,
+        catalog: None,
+    })
+}

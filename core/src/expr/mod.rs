@@ -20,21 +20,26 @@
 //! | [`tree`] | [`Expr`], its type, walks over it |
 //! | [`build`] | [`ExprBuilder`]: names and untyped parts in, typed trees out |
 //! | [`resolve`] | choice among overloaded operators and functions; common types |
-//! | [`function`], [`operator`], [`cast`] | the tables, after `pg_proc`, `pg_operator`, `pg_cast` |
+//! | [`function`], `functions`, [`operator`], [`cast`] | the tables, after `pg_proc`, `pg_operator`, `pg_cast` |
+//! | [`like`] | pattern matching |
 //! | [`context`] | [`EvalContext`] and [`ColumnSource`]: what evaluation may look at |
 //! | [`eval`] | evaluation, three-valued logic |
 //! | [`fold`] | constant folding |
 //! | [`aggregate`] | accumulators |
+//! | [`codec`] | expressions as bytes |
 //!
 //! Functions of a row are pure: time, user and randomness come from the context.
 
 pub mod aggregate;
 pub mod build;
 pub mod cast;
+pub mod codec;
 pub mod context;
 pub mod eval;
 pub mod fold;
 pub mod function;
+mod functions;
+pub mod like;
 pub mod operator;
 pub mod resolve;
 pub mod tree;

@@ -16,6 +16,7 @@ use super::identity::{self, Identity};
 use super::message::{Body, Join, JoinReply};
 use super::ring::RingMember;
 use super::shard::{ShardMember, ShardPosition};
+use super::snapshots;
 use super::state::{Phase, Shared};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
@@ -23,6 +24,7 @@ use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
 use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, StopReason, Sync};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
+use crate::storage::snapshot::SnapshotDamage;
 use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalOwner};
 use crate::topology::RingState;
 
@@ -107,6 +109,14 @@ async fn start_groups(
     let data = recovered.groups.remove(&identity.group).unwrap_or_default();
     let ring = GroupStart::new(GroupId::RING, &ring, identity.ring_founder)?;
     let data = GroupStart::new(identity.group, &data, identity.group_founder)?;
+    let ring_state = match ring.meta.index {
+        index if index == ORIGIN.0 => RingState::new(),
+        index => snapshots::load_ring(disk, index).await.map_err(bad_snapshot)?,
+    };
+    let (store, position) = match data.meta.index {
+        index if index == ORIGIN.0 => (Store::new(), ShardPosition::default()),
+        index => snapshots::load_shard(disk, data.group, index).await.map_err(bad_snapshot)?,
+    };
     let state = &mut *me.borrow_mut();
     let hard: BTreeMap<GroupId, HardState> =
         [(ring.group, ring.hard_state), (data.group, data.hard_state)].into();
@@ -125,15 +135,17 @@ async fn start_groups(
         }
         group
     };
-    state.ring = Some(RingMember::new(begin(&ring), RingState::new(), ring.meta.index));
-    state.shard = Some(ShardMember::new(
-        begin(&data),
-        Store::default(),
-        data.meta.index,
-        data.meta.term,
-        ShardPosition::default(),
-    ));
+    state.ring = Some(RingMember::new(begin(&ring), ring_state, ring.meta.index));
+    state.shard =
+        Some(ShardMember::new(begin(&data), store, data.meta.index, data.meta.term, position));
     Ok(())
+}
+
+fn bad_snapshot(damage: SnapshotDamage) -> Failure {
+    match damage {
+        SnapshotDamage::Disk(error) => Failure::Disk(error),
+        other => unusable(&other.to_string()),
+    }
 }
 
 /// What a group starts from.

@@ -96,19 +96,14 @@ impl Governing {
         }
     }
 
-    fn instance_facts(&self, now: Mono) -> BTreeMap<InstanceId, InstanceFacts> {
+    pub fn instance_facts(&self, now: Mono) -> BTreeMap<InstanceId, InstanceFacts> {
         let facts =
             |h: &Heard| InstanceFacts { reachable: h.reachable, for_time: now.since(h.since) };
         self.heard.iter().map(|(id, heard)| (*id, facts(heard))).collect()
     }
 
-    fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
+    pub fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
         self.groups.iter().map(|(id, (leader, report))| (*id, facts_of(*leader, report))).collect()
-    }
-
-    /// Who leads each group and how far its members are, for status displays.
-    pub fn group_reports(&self) -> impl Iterator<Item = (InstanceId, &GroupReport)> {
-        self.groups.values().map(|(leader, report)| (*leader, report))
     }
 }
 

@@ -124,9 +124,10 @@ pub struct Response {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseKind {
-    /// A statement's result: command tag, type tags of the columns, rows of binary values.
+    /// A statement's result: command tag and count, type tags of the columns, rows of binary values.
     Rows {
-        tag: String,
+        tag: u8,
+        count: u64,
         types: Vec<u8>,
         rows: Vec<Vec<Option<Bytes>>>,
     },
@@ -490,9 +491,10 @@ impl RequestKind {
 impl ResponseKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            ResponseKind::Rows { tag, types, rows } => {
+            ResponseKind::Rows { tag, count, types, rows } => {
                 w.u8(1);
-                w.str(tag);
+                w.u8(*tag);
+                w.varint(*count);
                 w.bytes(types);
                 w.list(rows, |w, row| {
                     w.list(row, |w, value| w.option(value.as_deref(), Writer::bytes));
@@ -517,7 +519,8 @@ impl ResponseKind {
     fn read(r: &mut Reader) -> CodecResult<ResponseKind> {
         Ok(match r.u8()? {
             1 => ResponseKind::Rows {
-                tag: r.string()?,
+                tag: r.u8()?,
+                count: r.varint()?,
                 types: r.bytes()?.to_vec(),
                 rows: r.list(|r| r.list(|r| r.option(Reader::bytes)))?,
             },
@@ -635,7 +638,8 @@ mod tests {
         round_trip(Body::Response(Response {
             id: 4,
             what: ResponseKind::Rows {
-                tag: "SELECT 1".into(),
+                tag: 1,
+                count: 1,
                 types: vec![3],
                 rows: vec![vec![None, Some(Bytes::from_static(b"x"))]],
             },

@@ -13,13 +13,17 @@
 //!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date.
 
 mod boot;
+mod catalog_view;
 mod clients;
 pub mod config;
+mod decisions;
 mod durability;
 mod engine;
 mod governing;
 mod identity;
+mod inspect;
 pub mod message;
+mod reader;
 mod requests;
 mod ring;
 mod serve;
@@ -39,7 +43,7 @@ pub use message::Msg;
 use message::{Body, Response};
 use state::{Phase, Shared, State};
 
-use crate::seam::{Effect, Effects, Event, Executor, Inspect, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.
@@ -104,6 +108,7 @@ impl Instance {
             state.advance_time();
         }
         governing::advance(&self.state);
+        snapshots::advance(&self.state);
         let mut more = true;
         for _ in 0..turn::MAX_ROUNDS {
             self.executor.run_until_stalled();
@@ -207,19 +212,6 @@ impl State {
         let Some(wal) = self.durability.wal_mut() else { return };
         if let WalEvent::Failed(error) = wal.disk_done(op, result, &disk) {
             self.stop(StopReason::DiskFailed(error.message));
-        }
-    }
-
-    fn inspect(&self, what: Inspect) -> String {
-        match what {
-            Inspect::Metrics => self.metrics_text(),
-            Inspect::Cluster => self.cluster_json(),
-            Inspect::Health => {
-                let ready = self.phase == Phase::Running
-                    && self.ring.as_ref().is_some_and(|r| r.group.leader().is_some());
-                serde_json::json!({ "live": self.phase != Phase::Stopped, "ready": ready })
-                    .to_string()
-            }
         }
     }
 }

@@ -103,6 +103,11 @@ async fn schema(
         if shard.schema >= version && shard.group.may_serve(now.mono) {
             return ResponseKind::Done;
         }
+        if let Some((refused, error)) = &shard.refused
+            && *refused == version
+        {
+            return ResponseKind::Failed(error.clone());
+        }
         // A change already in the log, not yet committed, must not be appended twice.
         if !shard.may_serve(now) {
             return ResponseKind::NotLeader(shard.group.leader());
@@ -188,12 +193,7 @@ pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline
                 decided => return decided,
             }
         }
-        let pause = {
-            let mut state = me.borrow_mut();
-            let at = state.now.mono + RETRY;
-            state.sleep_until(at)
-        };
-        pause.await;
+        pause(me).await;
     }
 }
 
@@ -203,6 +203,28 @@ fn serve_boxed<'a>(
     what: RequestKind,
 ) -> std::pin::Pin<Box<dyn Future<Output = ResponseKind> + 'a>> {
     Box::pin(serve(me, what))
+}
+
+/// Asks whoever leads `group`, once; `NotDone` if nobody but this instance does.
+pub async fn ask_once(me: &Shared, group: GroupId, what: RequestKind, deadline: Mono) -> Answer {
+    let leader = {
+        let state = me.borrow();
+        state.leader_of(group).filter(|id| *id != state.me())
+    };
+    match leader {
+        Some(leader) => ask(me, leader, what, deadline).await,
+        None => Answer::NotDone,
+    }
+}
+
+/// A short wait before the next attempt.
+pub async fn pause(me: &Shared) {
+    let pause = {
+        let state = &mut *me.borrow_mut();
+        let at = state.now.mono + RETRY;
+        state.sleep_until(at)
+    };
+    pause.await;
 }
 
 /// Asks one instance once.

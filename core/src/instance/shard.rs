@@ -16,12 +16,17 @@
 
 use std::collections::VecDeque;
 
-use crate::base::{CatalogVersion, LogIndex, RowWrite, SqlError, Term, Timestamp};
+use crate::base::schema::TableDef;
+use crate::base::{
+    CatalogVersion, Datum, IndexId, LogIndex, RowLayout, RowRef, RowWrite, SqlError, SqlResult,
+    SqlState, TableId, Term, Timestamp,
+};
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind, ProposeError};
 use crate::seam::{Completion, Now, Resolver, Spawner};
-use crate::storage::Store;
-use crate::topology::ddl::SchemaChange;
+use crate::storage::snapshot::{SnapshotMeta, SnapshotScan};
+use crate::storage::{ALL_KEYS, Store};
+use crate::topology::ddl::{SchemaChange, SchemaOp};
 use crate::txn::{Clock, ShardEntry};
 
 /// How the wait for a log position ends.
@@ -58,6 +63,8 @@ pub struct ShardMember {
     pub schema: CatalogVersion,
     /// The schema change that was refused last, and why.
     pub refused: Option<(CatalogVersion, SqlError)>,
+    /// Snapshots being scanned from this store.
+    scanning: usize,
     /// Writes up to here are in the store; at least `applied`.
     speculated: LogIndex,
     /// The term this member leads, once it has begun to act on it.
@@ -105,6 +112,7 @@ impl ShardMember {
             applied_at: position.applied_at,
             schema: position.schema,
             refused: None,
+            scanning: 0,
             speculated: applied,
             leading: None,
             settled: applied,
@@ -211,9 +219,103 @@ impl ShardMember {
         if version <= self.schema {
             return;
         }
-        self.refused = None;
-        self.schema = version;
-        let _ = change;
+        let current =
+            matches!(change.op, SchemaOp::Everything(_)) || change.previous == self.schema;
+        if !current {
+            return;
+        }
+        match self.change_tables(&change.op) {
+            Ok(()) => {
+                self.refused = None;
+                self.schema = version;
+            }
+            Err(error) => self.refused = Some((version, error)),
+        }
+    }
+
+    fn change_tables(&mut self, op: &SchemaOp) -> SqlResult<()> {
+        match op {
+            SchemaOp::CreateTable(table) => self.store.create_table(table.clone()),
+            SchemaOp::DropTable(id) => self.store.drop_table(*id),
+            SchemaOp::AlterTable(table) | SchemaOp::DropIndex { table, .. } => {
+                self.store.alter_table(table.clone());
+            }
+            SchemaOp::CreateIndex { table, index } => {
+                let before = self.store.table(table.id).cloned();
+                self.store.alter_table(table.clone());
+                if let Err(error) = self.check_unique(table, *index) {
+                    if let Some(before) = before {
+                        self.store.alter_table(before);
+                    }
+                    return Err(error);
+                }
+            }
+            SchemaOp::Truncate(id) => {
+                if let Some(table) = self.store.table(*id).cloned() {
+                    self.store.drop_table(*id);
+                    self.store.create_table(table);
+                }
+            }
+            SchemaOp::Everything(tables) => {
+                let known: Vec<TableId> = self.store.tables().map(|t| t.id).collect();
+                for id in known.into_iter().filter(|id| tables.iter().all(|t| t.id != *id)) {
+                    self.store.drop_table(id);
+                }
+                for table in tables {
+                    self.store.create_table(table.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `23505` if a new unique index has two rows of one key. NULLs differ from one another.
+    fn check_unique(&self, table: &TableDef, index: IndexId) -> SqlResult<()> {
+        let Some(def) = table.indexes.iter().find(|i| i.id == index && i.unique) else {
+            return Ok(());
+        };
+        let layout = RowLayout::new(&table.columns, 0);
+        let mut last: Option<Vec<Datum>> = None;
+        for hit in self.store.index_scan(table.id, index, ALL_KEYS, Timestamp::MAX) {
+            let Some(row) = hit.seen.row else { continue };
+            let row = RowRef::new(&layout, row)?;
+            let columns = def.columns.iter().map(|c| row.datum(usize::from(c.column)));
+            let values = columns.collect::<SqlResult<Vec<Datum>>>()?;
+            if values.iter().any(Datum::is_null) {
+                continue;
+            }
+            if last.as_ref() == Some(&values) {
+                return Err(SqlError::new(
+                    SqlState::UniqueViolation,
+                    format!("could not create unique index \"{}\"", def.name),
+                )
+                .with_detail("Some values of its columns are there more than once."));
+            }
+            last = Some(values);
+        }
+        Ok(())
+    }
+
+    /// Begins a snapshot of what is applied.
+    pub fn begin_snapshot(&mut self, meta: &SnapshotMeta) -> SnapshotScan {
+        // Entries without rows leave no trace in the store: tell it how far the log has come.
+        if self.store.applied() < meta.index {
+            self.store.apply(meta.index, meta.ts, &[]);
+        }
+        self.scanning += 1;
+        SnapshotScan::start(&mut self.store, meta)
+    }
+
+    /// Whether a scan begun here can go on: false once another state took this one's place.
+    pub fn snapshot_lives(&self, _: &SnapshotScan) -> bool {
+        self.scanning > 0
+    }
+
+    pub fn end_snapshot(&mut self, scan: SnapshotScan) {
+        if self.scanning > 0 {
+            self.scanning -= 1;
+            scan.end(&mut self.store);
+        }
     }
 
     /// Notices leadership won or lost. Must run before the turn's committed entries are applied: they
@@ -281,6 +383,7 @@ impl ShardMember {
     pub fn restore(&mut self, store: Store, index: LogIndex, term: Term, position: ShardPosition) {
         assert!(index > self.applied, "a snapshot at {index} behind {}", self.applied);
         self.store = store;
+        self.scanning = 0;
         self.clock.observe(position.applied_at);
         self.applied = index;
         self.applied_term = term;

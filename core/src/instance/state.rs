@@ -6,11 +6,10 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::clients::Clients;
 use super::config::Config;
 use super::durability::Durability;
+use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
 use super::message::{Body, Msg};
@@ -19,6 +18,7 @@ use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
+use crate::admin::Metrics;
 use crate::base::{GroupId, InstanceId};
 use crate::group::Group;
 use crate::raft;
@@ -55,6 +55,9 @@ pub struct State {
     pub phase: Phase,
     pub identity: Option<Identity>,
     pub durability: Durability,
+    pub workbench: Workbench,
+    /// What `/metrics` counts.
+    pub counters: Metrics,
     pub ring: Option<RingMember>,
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
@@ -70,7 +73,10 @@ pub struct State {
 
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
+        let workbench = Workbench::new(rng.fork("statements"));
         State {
+            workbench,
+            counters: Metrics::default(),
             config,
             rng,
             now: Now::default(),
@@ -187,10 +193,5 @@ impl State {
     /// A fresh version 4 uuid from the seeded stream.
     pub fn random_uuid(&mut self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random()).into_uuid()
-    }
-
-    /// Writes to a client.
-    pub fn write_client(&mut self, conn: crate::base::ConnId, bytes: Bytes) {
-        self.effects.push(Effect::Write { conn, bytes });
     }
 }

@@ -23,7 +23,6 @@ impl State {
         if let Some(shard) = &mut self.shard {
             shard.group.advance(now);
         }
-        self.snapshots_advance();
         self.governing_advance();
     }
 
@@ -107,7 +106,7 @@ impl State {
             at = at.min(group.next_wake());
         }
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
-            at = at.min(self.governing.next_wake()).min(self.snapshots.next_wake());
+            at = at.min(self.governing.next_wake());
         }
         if more_work {
             at = self.now.mono;

@@ -7,14 +7,17 @@
 use std::borrow::Cow;
 
 use super::conversation::Conversation;
-use super::engine::{Engine, Notice, Prepared, ResultColumn, Tag};
+use super::engine::{Engine, Notice, Tag};
 use super::rows::{ResultFormats, RowWriter};
 use super::settings::Settings;
 use super::statement::no_statement;
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
+use crate::exec::RowSink;
 use crate::sql::parse::{
-    DiscardWhat, Isolation, Maintenance, SessionStmt, SetScope, SetValue, TransactionModes,
+    AccessStmt, DiscardWhat, Isolation, Maintenance, SessionStmt, SetScope, SetValue,
+    TransactionModes,
 };
+use crate::sql::plan::{Ddl, Plan, Prepared, ResultColumn};
 
 /// The columns of what a statement returns. Error: 42704 for `SHOW` of an unknown setting.
 pub(super) fn columns(
@@ -52,13 +55,11 @@ pub(super) fn run<E: Engine>(
             done("SET")
         }
         SessionStmt::Reset { name } => {
-            session.settings.reset(name)?;
-            session.refresh_context();
+            session.settings.borrow_mut().reset(name)?;
             done("RESET")
         }
         SessionStmt::ResetAll => {
-            session.settings.reset_all();
-            session.refresh_context();
+            session.settings.borrow_mut().reset_all();
             done("RESET")
         }
         SessionStmt::Show { .. } | SessionStmt::ShowAll => show(session, stmt, prepared, formats),
@@ -99,6 +100,35 @@ pub(super) fn run<E: Engine>(
     }
 }
 
+/// What a statement is called if it changes rows, schema or rights.
+pub(super) fn writing(plan: &Plan) -> Option<&'static str> {
+    Some(match plan {
+        Plan::Insert(_) => "INSERT",
+        Plan::Update(_) => "UPDATE",
+        Plan::Delete(_) => "DELETE",
+        Plan::Ddl(change, _) => match change {
+            Ddl::CreateTable(_) => "CREATE TABLE",
+            Ddl::CreateIndex(_) => "CREATE INDEX",
+            Ddl::DropTables(_) => "DROP TABLE",
+            Ddl::DropIndexes(_) => "DROP INDEX",
+            Ddl::Truncate(_) => "TRUNCATE TABLE",
+            Ddl::Nothing { .. } => return None,
+        },
+        Plan::Access(change) => match change {
+            AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",
+            AccessStmt::AlterUser { .. } => "ALTER ROLE",
+            AccessStmt::DropUser { .. } | AccessStmt::DropRole { .. } => "DROP ROLE",
+            AccessStmt::Grant(_) => "GRANT",
+            AccessStmt::Revoke(_) => "REVOKE",
+        },
+        Plan::Query(_)
+        | Plan::Point(_)
+        | Plan::Explain(_)
+        | Plan::AlterSystem(_)
+        | Plan::Session(_) => return None,
+    })
+}
+
 fn no_transactions() -> SqlError {
     SqlError::unsupported("a transaction over several statements")
         .with_detail("Each statement is a transaction of its own.")
@@ -118,10 +148,9 @@ fn set<E: Engine>(
         return Ok(());
     }
     match value {
-        SetValue::Default => session.settings.reset(name)?,
-        SetValue::Values(values) => session.settings.set(name, values)?,
+        SetValue::Default => session.settings.borrow_mut().reset(name)?,
+        SetValue::Values(values) => session.settings.borrow_mut().set(name, values)?,
     }
-    session.refresh_context();
     Ok(())
 }
 
@@ -151,10 +180,9 @@ fn set_transaction<E: Engine>(
     ];
     for (name, value) in changes {
         if let Some(value) = value {
-            session.settings.set(name, &[value.to_owned()])?;
+            session.settings.borrow_mut().set(name, &[value.to_owned()])?;
         }
     }
-    session.refresh_context();
     Ok(())
 }
 
@@ -166,12 +194,13 @@ fn show<E: Engine>(
 ) -> SqlResult<Tag> {
     let columns = prepared.columns.as_deref().unwrap_or(&[]);
     let limit = session.wire.sessions.limits.result_bytes;
+    let settings = session.settings.borrow();
     let mut rows = RowWriter::new(&mut session.wire.out.bytes, columns, formats, limit);
     let text = |value: Cow<'_, str>| Datum::text(&*value);
     match stmt {
-        SessionStmt::Show { name } => rows.row(&[text(session.settings.show(name)?.1)])?,
+        SessionStmt::Show { name } => rows.row(&[text(settings.show(name)?.1)])?,
         _ => {
-            for (name, value, description) in session.settings.all() {
+            for (name, value, description) in settings.all() {
                 rows.row(&[Datum::text(name), text(value), Datum::text(description)])?;
             }
         }
@@ -184,8 +213,7 @@ fn discard<E: Engine>(session: &mut Conversation<E>, what: DiscardWhat) -> &'sta
         DiscardWhat::All => {
             session.portals.clear();
             session.statements.clear();
-            session.settings.reset_all();
-            session.refresh_context();
+            session.settings.borrow_mut().reset_all();
             "DISCARD ALL"
         }
         DiscardWhat::Plans => "DISCARD PLANS",

@@ -8,11 +8,12 @@
 //! statements of one `Query` run in order up to the first error, those before it stay done; likewise
 //! the `Execute`s before one `Sync`. Portals end with `Sync`, as they do outside a transaction block.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::command;
-use super::engine::{Engine, Notice, Plan, Prepared, SessionContext, Tag};
+use super::engine::{Engine, Notice, SessionContext, Tag};
 use super::execution::{self, Execution, Rows, complete};
 use super::rows::ResultFormats;
 use super::settings::{Fixed, SERVER_VERSION, Settings};
@@ -25,6 +26,7 @@ use crate::expr::SessionValues;
 use crate::pgwire::backend::{self, Field};
 use crate::pgwire::frontend::{Oids, Parameters, utf8};
 use crate::pgwire::{Bind, CancelKey, Format, Formats, Frame, Item, Message, Target};
+use crate::sql::plan::{Plan, Prepared};
 
 /// The one database.
 pub const DATABASE: &str = "basalt";
@@ -34,9 +36,11 @@ pub(super) struct Conversation<E> {
     pub(super) wire: Wire,
     engine: Rc<E>,
     context: SessionContext,
-    pub(super) settings: Settings,
-    /// Settings may have changed since the client was last told.
-    settings_touched: bool,
+    pub(super) settings: Rc<RefCell<Settings>>,
+    /// The changes of settings that are in force; see [`Settings::changes`].
+    changes_in_force: u64,
+    /// The changes of settings that the client was told of.
+    changes_reported: u64,
     pub(super) statements: Statements,
     pub(super) portals: Portals,
     startup_settings: Vec<(String, String)>,
@@ -47,6 +51,7 @@ impl<E: Engine> Conversation<E> {
         let LoggedIn { user, startup, credentials } = login;
         let superuser = credentials.superuser;
         let settings = Settings::new(&Fixed { user: &user, superuser });
+        let settings = Rc::new(RefCell::new(settings));
         let user: Arc<str> = user.into();
         let values = SessionValues {
             current_user: user.clone(),
@@ -56,14 +61,20 @@ impl<E: Engine> Conversation<E> {
             version: format!("PostgreSQL {SERVER_VERSION}").into(),
             backend_pid: key.pid.cast_signed(),
         };
-        let context =
-            SessionContext { user: credentials.id, superuser, values, search_path: Arc::new([]) };
+        let context = SessionContext {
+            user: credentials.id,
+            superuser,
+            values,
+            search_path: Arc::new([]),
+            settings: settings.clone(),
+        };
         Conversation {
             wire,
             engine,
             context,
             settings,
-            settings_touched: true,
+            changes_in_force: 0,
+            changes_reported: 0,
             statements: Statements::default(),
             portals: Portals::default(),
             startup_settings: startup.settings,
@@ -74,7 +85,7 @@ impl<E: Engine> Conversation<E> {
     /// wrong, which ends the connection.
     pub fn greet(&mut self, key: &CancelKey) -> bool {
         for (name, value) in std::mem::take(&mut self.startup_settings) {
-            match self.settings.start_with(&name, &value) {
+            match self.settings.borrow_mut().start_with(&name, &value) {
                 Ok(None) => {}
                 Ok(Some(warning)) => self.wire.notice(&Notice::warning(warning)),
                 Err(error) => {
@@ -83,7 +94,7 @@ impl<E: Engine> Conversation<E> {
                 }
             }
         }
-        self.refresh_context();
+        self.put_settings_in_force();
         self.report_settings();
         backend::backend_key_data(&mut self.wire.out.bytes, key.pid, &key.secret);
         self.ready();
@@ -157,29 +168,31 @@ impl<E: Engine> Conversation<E> {
         if self.wire.shared.ending().is_some() {
             return;
         }
-        if self.settings_touched {
+        if self.changes_reported != self.settings.borrow().changes() {
             self.report_settings();
         }
         backend::ready_for_query(&mut self.wire.out.bytes, b'I');
     }
 
     fn report_settings(&mut self) {
-        self.settings_touched = false;
-        for (name, value) in self.settings.unreported() {
+        let mut settings = self.settings.borrow_mut();
+        self.changes_reported = settings.changes();
+        for (name, value) in settings.unreported() {
             backend::parameter_status(&mut self.wire.out.bytes, name, &value);
         }
     }
 
-    /// Puts changed settings in force.
-    pub(super) fn refresh_context(&mut self) {
-        self.settings_touched = true;
-        let user = self.context.values.current_user.clone();
-        let path = self.settings.search_path().into_iter();
-        let path: Arc<[String]> =
-            path.map(|name| if name == "$user" { user.to_string() } else { name }).collect();
+    /// Lets the next statement see the settings as they are now.
+    fn put_settings_in_force(&mut self) {
+        let settings = self.settings.borrow();
+        self.changes_in_force = settings.changes();
+        let user = &self.context.values.current_user;
+        let named = |name: String| if name == "$user" { user.to_string() } else { name };
+        let path: Arc<[String]> = settings.search_path().into_iter().map(named).collect();
         if self.context.search_path != path {
-            let known = |name: &&String| name.as_str() != &*user;
-            self.context.values.schema = path.iter().find(known).map(|name| name.as_str().into());
+            // There is no schema of the user's own name.
+            let schema = path.iter().find(|name| name.as_str() != &**user);
+            self.context.values.schema = schema.map(|name| name.as_str().into());
             self.context.search_path = path;
         }
     }
@@ -220,6 +233,7 @@ impl<E: Engine> Conversation<E> {
         let tag = match &prepared.plan {
             Plan::Session(stmt) => command::run(self, stmt, prepared, &formats)?,
             _ => {
+                self.check_may_write(prepared)?;
                 let execution = execution(&self.context, &self.settings, prepared, &[], &formats);
                 execution::run(&mut self.wire, &*self.engine, execution, Rows::Reply).await?
             }
@@ -228,14 +242,28 @@ impl<E: Engine> Conversation<E> {
         Ok(())
     }
 
+    /// `25006` for a statement that writes while the session only reads.
+    fn check_may_write(&self, prepared: &Prepared) -> SqlResult<()> {
+        match command::writing(&prepared.plan) {
+            Some(words) if self.settings.borrow().read_only() => {
+                let message = format!("cannot execute {words} in a read-only transaction");
+                Err(SqlError::new(SqlState::ReadOnlySqlTransaction, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     // The extended protocol.
 
     /// The plan of one statement, with the columns of session statements filled in.
-    fn plan(&self, sql: &str, types: &[SqlType]) -> SqlResult<Arc<Prepared>> {
+    fn plan(&mut self, sql: &str, types: &[SqlType]) -> SqlResult<Arc<Prepared>> {
+        if self.changes_in_force != self.settings.borrow().changes() {
+            self.put_settings_in_force();
+        }
         let prepared = self.engine.prepare(&self.context, sql, types)?;
         let Plan::Session(stmt) = &prepared.plan else { return Ok(prepared) };
         let mut own = Prepared::clone(&prepared);
-        own.columns = command::columns(stmt, &self.settings)?;
+        own.columns = command::columns(stmt, &self.settings.borrow())?;
         Ok(Arc::new(own))
     }
 
@@ -378,6 +406,7 @@ impl<E: Engine> Conversation<E> {
         } else {
             return Err(stale_portal());
         };
+        self.check_may_write(&prepared)?;
         let portal = self.portals.get_mut(name)?;
         let Portal { params, formats, state, .. } = portal;
         let execution = execution(&self.context, &self.settings, &prepared, params, formats);
@@ -406,12 +435,12 @@ impl<E: Engine> Conversation<E> {
 
 fn execution<'a>(
     context: &'a SessionContext,
-    settings: &Settings,
+    settings: &RefCell<Settings>,
     prepared: &'a Arc<Prepared>,
     params: &'a [Datum],
     formats: &'a ResultFormats,
 ) -> Execution<'a> {
-    let timeout = settings.statement_timeout();
+    let timeout = settings.borrow().statement_timeout();
     Execution { prepared, params, formats, context, timeout }
 }
 

@@ -5,45 +5,20 @@
 //! the shard that is all there is, without a future or a copy. Only what has to wait (another
 //! instance leads, a schema change, a lock) becomes a future.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::output::Gate;
 use super::rows::RowWriter;
+use super::settings::Settings;
 use crate::base::{CatalogVersion, Datum, SqlError, SqlResult, SqlState, SqlType, UserId};
+use crate::exec::CommandTag;
 use crate::expr::SessionValues;
 use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono};
-use crate::sql::parse::SessionStmt;
-
-/// PLACEHOLDER
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    pub plan: Plan,
-    /// Types of `$1`…
-    pub params: Vec<SqlType>,
-    /// Columns of the rows it returns; `None` when it returns none.
-    pub columns: Option<Vec<ResultColumn>>,
-    pub catalog_version: CatalogVersion,
-}
-
-/// PLACEHOLDER
-#[derive(Clone, Debug)]
-pub enum Plan {
-    Session(SessionStmt),
-    Other(String),
-}
-
-/// PLACEHOLDER
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResultColumn {
-    pub name: String,
-    pub ty: SqlType,
-    pub typmod: i32,
-    /// The table and `attnum` of a plain column; `None` for a computed one.
-    pub origin: Option<(crate::base::TableId, i16)>,
-}
+use crate::sql::plan::Prepared;
 
 /// A database as sessions use it.
 pub trait Engine: 'static {
@@ -97,6 +72,8 @@ pub struct SessionContext {
     pub values: SessionValues,
     /// `search_path`, with `$user` replaced.
     pub search_path: Arc<[String]>,
+    /// For functions that read or change settings, see [`super::functions`].
+    pub settings: Rc<RefCell<Settings>>,
 }
 
 /// One execution of a statement.
@@ -140,6 +117,19 @@ pub struct Tag {
     pub words: &'static str,
     /// Rows returned or changed, for the statements that count them.
     pub rows: Option<u64>,
+}
+
+impl From<CommandTag> for Tag {
+    fn from(tag: CommandTag) -> Tag {
+        let (words, rows) = match tag {
+            CommandTag::Select(rows) => ("SELECT", Some(rows)),
+            CommandTag::Insert(rows) => ("INSERT 0", Some(rows)),
+            CommandTag::Update(rows) => ("UPDATE", Some(rows)),
+            CommandTag::Delete(rows) => ("DELETE", Some(rows)),
+            CommandTag::Explain => ("EXPLAIN", None),
+        };
+        Tag { words, rows }
+    }
 }
 
 /// A message beside the result.

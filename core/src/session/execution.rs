@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::{Attempt, Call, Engine, Outcome, Prepared, SessionContext, Tag};
+use super::engine::{Attempt, Call, Engine, Outcome, SessionContext, Tag};
 use super::rows::{ResultFormats, RowWriter};
 use super::wire::{Wire, drive};
 use crate::base::{Datum, SqlResult};
 use crate::pgwire::backend;
+use crate::sql::plan::Prepared;
 
 /// What is executed.
 #[derive(Clone, Copy)]

@@ -21,6 +21,7 @@
 //! | [`task`] | login, then messages to the end |
 //! | [`conversation`] | what each message does |
 //! | [`command`], [`settings`] | statements the session carries out by itself |
+//! | [`functions`] | SQL functions that look at the session |
 //! | [`execution`], [`rows`] | one execution; result rows in the client's formats |
 //! | [`statement`] | prepared statements and portals |
 //! | [`output`] | replies and the gates they wait for |
@@ -29,6 +30,7 @@ mod command;
 mod conversation;
 pub mod engine;
 mod execution;
+pub mod functions;
 pub mod handle;
 pub mod output;
 pub mod rows;

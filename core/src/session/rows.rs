@@ -4,11 +4,14 @@
 //! values in PostgreSQL's binary form, so a stored value goes to a binary column as it is and to a
 //! text column through a few digits, without a `Datum` between for the common types.
 
-use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format};
+use crate::base::schema::ColumnIndex;
+use crate::base::{
+    Datum, RowRef, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format,
+};
+use crate::exec::RowSink;
 use crate::pgwire::backend::DataRow;
 use crate::pgwire::{Format, Formats};
-
-use super::engine::ResultColumn;
+use crate::sql::plan::ResultColumn;
 
 /// The formats of a result's columns: none (all text), one for all, or one a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,21 +70,12 @@ impl<'a> RowWriter<'a> {
         self.rows = 0;
     }
 
-    /// A row of values of the columns' types. Error: 54000 for a result too large.
-    pub fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
-        let mut values = values.iter();
-        self.write(|writer, k, data| {
-            let value = values.next().unwrap_or(&Datum::Null);
-            writer.datum(k, value, data)
-        })
-    }
-
-    /// A row of values as stored, in PostgreSQL's binary form; `None` is NULL.
-    pub fn stored_row<'v>(
-        &mut self,
-        mut value: impl FnMut(usize) -> SqlResult<Option<&'v [u8]>>,
-    ) -> SqlResult<()> {
-        self.write(|writer, k, data| writer.stored(k, value(k)?, data))
+    fn check_width(&self, width: usize) -> SqlResult<()> {
+        if width == self.columns.len() {
+            return Ok(());
+        }
+        let columns = self.columns.len();
+        Err(SqlError::internal(format!("a row of {width} values for {columns} columns")))
     }
 
     fn write(
@@ -120,7 +114,12 @@ impl<'a> RowWriter<'a> {
         }
     }
 
-    fn stored(&mut self, k: usize, value: Option<&[u8]>, data: &mut DataRow) -> SqlResult<()> {
+    fn stored_value(
+        &mut self,
+        k: usize,
+        value: Option<&[u8]>,
+        data: &mut DataRow,
+    ) -> SqlResult<()> {
         let Some(bytes) = value else {
             data.null(self.out);
             return Ok(());
@@ -149,9 +148,25 @@ impl<'a> RowWriter<'a> {
     }
 }
 
+impl RowSink for RowWriter<'_> {
+    /// Error: 54000 for a result too large, and `XX000` for a row of another width.
+    fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
+        self.check_width(values.len())?;
+        self.write(|writer, k, data| writer.datum(k, &values[k], data))
+    }
+
+    fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {
+        self.check_width(columns.len())?;
+        self.write(|writer, k, data| {
+            writer.stored_value(k, row.raw(usize::from(columns[k]))?, data)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::row::RowLayout;
 
     fn column(ty: SqlType) -> ResultColumn {
         ResultColumn { name: "c".into(), ty, typmod: -1, origin: None }
@@ -175,22 +190,16 @@ mod tests {
     fn stored_rows_and_value_rows_agree() {
         let columns: Vec<ResultColumn> = values().iter().map(|(ty, _)| column(*ty)).collect();
         let datums: Vec<Datum> = values().into_iter().map(|(_, value)| value).collect();
-        let stored: Vec<Option<Vec<u8>>> = values()
-            .iter()
-            .map(|(ty, value)| {
-                let mut out = Vec::new();
-                (!value.is_null()).then(|| {
-                    binary_format::encode(*ty, value, &mut out).unwrap();
-                    out
-                })
-            })
-            .collect();
+        let layout = RowLayout::of_types(values().iter().map(|(ty, _)| *ty), 1);
+        let mut stored = Vec::new();
+        layout.encode(&datums, &mut stored).unwrap();
+        let all: Vec<ColumnIndex> = (0..columns.len() as ColumnIndex).collect();
         for codes in [vec![], vec![Format::Binary]] {
             let formats = ResultFormats { codes };
             let (mut a, mut b) = (Vec::new(), Vec::new());
             RowWriter::new(&mut a, &columns, &formats, 1 << 20).row(&datums).unwrap();
             RowWriter::new(&mut b, &columns, &formats, 1 << 20)
-                .stored_row(|k| Ok(stored[k].as_deref()))
+                .stored(RowRef::new(&layout, &stored).unwrap(), &all)
                 .unwrap();
             assert_eq!(a, b);
             assert_eq!(a[0], b'D');

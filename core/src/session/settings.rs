@@ -46,6 +46,8 @@ pub struct Settings {
     reported: Vec<String>,
     statement_timeout: Option<Duration>,
     read_only: bool,
+    /// Grows with every change.
+    changes: u64,
 }
 
 impl Settings {
@@ -60,6 +62,7 @@ impl Settings {
             reported: Vec::new(),
             statement_timeout: None,
             read_only: false,
+            changes: 0,
         }
     }
 
@@ -70,7 +73,7 @@ impl Settings {
             return Ok(None);
         }
         let at = find(name)?;
-        match value::check(&SETTINGS[at], &[text.to_owned()]) {
+        match value::check(&SETTINGS[at], &words(&SETTINGS[at], text)) {
             Ok(value) => self.startup.insert(at, value),
             Err(refusal) if SETTINGS[at].name == "TimeZone" => return Ok(Some(refusal)),
             Err(error) => return Err(error),
@@ -93,6 +96,16 @@ impl Settings {
         self.changed.insert(at, value);
         self.refresh();
         Ok(())
+    }
+
+    /// Sets from one text, as `set_config` and the startup packet have it.
+    pub fn set_text(&mut self, name: &str, text: &str) -> SqlResult<()> {
+        let values = if is_custom(name) {
+            vec![text.to_owned()]
+        } else {
+            words(&SETTINGS[find(name)?], text)
+        };
+        self.set(name, &values)
     }
 
     /// `RESET name` and `SET name = DEFAULT`.
@@ -152,6 +165,11 @@ impl Settings {
         self.statement_timeout
     }
 
+    /// A number that grows with every change of a setting.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Whether statements must not write.
     pub fn read_only(&self) -> bool {
         self.read_only
@@ -189,6 +207,7 @@ impl Settings {
         let number = |name: &str| self.raw(table::position(name)).parse::<u64>().unwrap_or(0);
         let timeout = number("statement_timeout");
         let read_only = self.raw(table::position("transaction_read_only")) == "on";
+        self.changes += 1;
         self.statement_timeout = (timeout > 0).then(|| Duration::from_millis(timeout));
         self.read_only = read_only;
     }
@@ -198,6 +217,14 @@ impl Settings {
 fn find(name: &str) -> SqlResult<usize> {
     let found = SETTINGS.iter().position(|s| s.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| unknown(name))
+}
+
+/// One text as the values `SET` would have: the elements of a list setting, else the text.
+fn words(setting: &Setting, text: &str) -> Vec<String> {
+    match setting.kind {
+        table::Kind::List => value::split_list(text),
+        _ => vec![text.to_owned()],
+    }
 }
 
 fn is_custom(name: &str) -> bool {
@@ -356,6 +383,13 @@ mod tests {
         assert_eq!(settings.statement_timeout(), Some(Duration::from_secs(1)));
         settings.set("default_transaction_read_only", &["on".into()]).unwrap();
         assert!(settings.read_only());
+    }
+
+    #[test]
+    fn lists_come_as_one_text_at_startup() {
+        let mut settings = settings();
+        assert_eq!(settings.start_with("search_path", "App, \"B c\""), Ok(None));
+        assert_eq!(settings.search_path(), ["app", "B c"]);
     }
 
     #[test]

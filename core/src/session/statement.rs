@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::engine::{Prepared, Tag};
+use super::engine::Tag;
 use super::rows::ResultFormats;
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
+use crate::sql::plan::Prepared;
 
 /// A prepared statement.
 #[derive(Clone, Debug)]

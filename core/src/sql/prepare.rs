@@ -23,6 +23,7 @@ pub fn prepare(
 ) -> SqlResult<Prepared> {
     let catalog_version = context.catalog.version();
     let without_rows = |plan: Plan, touches: Touches| Prepared {
+        text: source.text().into(),
         plan,
         params: Vec::new(),
         columns: None,
@@ -56,6 +57,7 @@ pub fn prepare(
         .map(|subquery| Subquery { kind: subquery.kind, plan: finish.plan(subquery.plan) })
         .collect();
     let prepared = Prepared {
+        text: source.text().into(),
         plan: Plan::Session(super::parse::SessionStmt::ShowAll),
         params,
         columns: None,
@@ -141,10 +143,10 @@ impl Finish {
     /// Moves the parameters of subqueries behind the statement's own.
     fn renumber(&self, expr: &mut Expr) {
         expr.rewrite(&mut |e| {
-            if let Expr::Param { index, .. } = e {
-                if *index >= SUBQUERY_PARAM {
-                    *index = *index - SUBQUERY_PARAM + self.own;
-                }
+            if let Expr::Param { index, .. } = e
+                && *index >= SUBQUERY_PARAM
+            {
+                *index = *index - SUBQUERY_PARAM + self.own;
             }
         });
     }

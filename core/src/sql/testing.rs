@@ -34,6 +34,12 @@ pub struct TestDb {
 
 const BUCKETS: u16 = 30;
 
+impl Default for TestDb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl TestDb {
     pub fn new() -> TestDb {
         TestDb {
@@ -156,7 +162,7 @@ impl TestDb {
         self.next_id
     }
 
-    fn change_schema(&mut self, ddl: &Ddl) -> String {
+    pub fn change_schema(&mut self, ddl: &Ddl) -> String {
         self.version += 1;
         match ddl {
             Ddl::CreateTable(create) => {

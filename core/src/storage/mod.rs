@@ -3,12 +3,15 @@
 pub mod disk;
 pub mod key;
 pub mod memory;
+mod merge;
 #[cfg(test)]
 pub(crate) mod model_disk;
 pub mod ordered;
 pub mod secondary;
 pub mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod store_tests;
 pub mod table;
 pub mod version;
 pub mod wal;

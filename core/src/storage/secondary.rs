@@ -1,7 +1,7 @@
 //! Secondary indexes: per table, over all its buckets on this shard.
 //!
 //! The key is the indexed columns' encodings followed by the primary key, so entries are unique and
-//! lead back to their row. An entry exists as long as *any* version of its row has the indexed
+//! lead back to their row (a primary key belongs to one bucket only). An entry exists as long as *any* version of its row has the indexed
 //! values; a reader fetches the row's version it sees and skips the entry if that version has
 //! other values:
 //!

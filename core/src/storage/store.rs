@@ -22,13 +22,14 @@
 //!
 //! Everything here is the same on every replica, except how much garbage is left.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use super::key::Key;
 use super::memory::allocation_bytes;
+use super::merge::Merge;
 use super::ordered::{ALL_KEYS, KeyRange};
 use super::secondary::SecondaryIndex;
 use super::table::{BucketTree, IndexHit, Seen, Table, see};
@@ -202,24 +203,8 @@ impl Store {
         at: Timestamp,
     ) -> impl Iterator<Item = (BucketId, &'a [u8], Seen<'a>)> + use<'a> {
         let buckets = self.tables.get(&table).into_iter().flat_map(Table::buckets);
-        let mut sources: Vec<_> =
-            buckets.map(|(bucket, tree)| (bucket, tree.range(range))).collect();
-        let mut heads = BinaryHeap::new();
-        let mut refill = move |heads: &mut BinaryHeap<_>, source: usize| {
-            if let Some((key, chain)) = sources[source].1.next() {
-                heads.push(Head { key, source, bucket: sources[source].0, chain });
-            }
-            sources.len()
-        };
-        let mut source = 0;
-        while source < refill(&mut heads, source) {
-            source += 1;
-        }
-        std::iter::from_fn(move || {
-            let head = heads.pop()?;
-            refill(&mut heads, head.source);
-            Some((head.bucket, head.key.as_slice(), see(head.chain, AsOf::ts(at))))
-        })
+        Merge::new(buckets.map(|(bucket, tree)| (bucket, tree.range(range))))
+            .map(move |(bucket, key, chain)| (bucket, key.as_slice(), see(chain, AsOf::ts(at))))
     }
 
     /// The entries of a secondary index in order. Those whose `seen.row` is `None` are no result, but
@@ -317,8 +302,11 @@ impl Store {
     /// Entries up to `index` are committed and will never be undone.
     pub fn committed(&mut self, index: LogIndex) {
         self.committed = self.committed.max(index);
-        while let Some(touched) = self.undo.pop_front_if(|t| t.log_index <= index) {
+        while let Some(touched) = self.undo.front()
+            && touched.log_index <= index
+        {
             self.queued_bytes -= touched.bytes();
+            self.undo.pop_front();
         }
     }
 
@@ -329,15 +317,34 @@ impl Store {
             "undo above {index}, but entries up to {} are committed",
             self.committed
         );
-        while let Some(touched) = self.undo.pop_back_if(|t| t.log_index > index) {
+        while self.superseded.back().is_some_and(|touched| touched.log_index > index)
+            && let Some(touched) = self.superseded.pop_back()
+        {
             self.queued_bytes -= touched.bytes();
-            if let Some(table) = self.tables.get_mut(&touched.table) {
-                table.take_versions(touched.bucket, touched.key.as_slice(), |chain| {
-                    chain.take_unless(|version| version.log_index() <= index)
-                });
-            }
+        }
+        while self.undo.back().is_some_and(|touched| touched.log_index > index)
+            && let Some(touched) = self.undo.pop_back()
+        {
+            self.queued_bytes -= touched.bytes();
+            self.undo_one(touched, index);
         }
         self.applied = self.applied.min(index);
+    }
+
+    fn undo_one(&mut self, touched: Touched, index: LogIndex) {
+        let Touched { table: id, bucket, key, .. } = touched;
+        let Some(table) = self.tables.get_mut(&id) else { return };
+        table.take_versions(bucket, key.as_slice(), |chain| {
+            chain.take_unless(|version| version.log_index() <= index)
+        });
+        let Some(newest) = table.chain(bucket, key.as_slice()).map(Chain::newest) else { return };
+        if newest.row().is_none() {
+            // Its turn may have come while a version stood above it.
+            let (ts, log_index) = (newest.ts(), newest.log_index());
+            let touched = Touched { ts, log_index, table: id, bucket, key };
+            self.queued_bytes += touched.bytes();
+            self.superseded.push_front(touched);
+        }
     }
 
     // Garbage
@@ -370,8 +377,11 @@ impl Store {
 
     /// Prunes the key whose turn it is; `false` if it is too early for it.
     fn collect_one(&mut self, horizon: AsOf) -> bool {
-        let ripe = |t: &mut Touched| t.ts <= horizon.ts && t.log_index <= horizon.log_index;
-        let Some(touched) = self.superseded.pop_front_if(ripe) else { return false };
+        let ripe = |t: &Touched| t.ts <= horizon.ts && t.log_index <= horizon.log_index;
+        if !self.superseded.front().is_some_and(ripe) {
+            return false;
+        }
+        let Some(touched) = self.superseded.pop_front() else { return false };
         self.queued_bytes -= touched.bytes();
         self.readable_from = self.readable_from.max(horizon.ts);
         if let Some(table) = self.tables.get_mut(&touched.table) {
@@ -423,6 +433,12 @@ impl Store {
     /// Bytes of a table's rows and indexes; those of buckets being freed included.
     pub fn table_bytes(&self, table: TableId) -> u64 {
         self.tables.get(&table).map_or(0, Table::bytes)
+    }
+
+    /// Keys of a table, deleted ones that garbage collection has not reached included.
+    pub fn table_keys(&self, table: TableId) -> u64 {
+        let buckets = self.tables.get(&table).into_iter().flat_map(Table::buckets);
+        buckets.map(|(_, tree)| tree.len() as u64).sum()
     }
 
     /// An estimate of what writing a row adds, for admission.
@@ -490,32 +506,3 @@ impl Doomed {
         }
     }
 }
-
-/// The next row of one bucket in a merge.
-struct Head<'a> {
-    key: &'a Key,
-    source: usize,
-    bucket: BucketId,
-    chain: &'a Chain,
-}
-
-impl Ord for Head<'_> {
-    /// The smallest key is the greatest head: a heap gives the greatest first.
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.key, other.source).cmp(&(self.key, self.source))
-    }
-}
-
-impl PartialOrd for Head<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Head<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Head<'_> {}

@@ -186,11 +186,12 @@ impl Table {
         let Some(chain) = tree.get_mut(key) else { return };
         let before = chain.overhead_bytes();
         let taken = take(chain);
-        self.row_bytes += chain.overhead_bytes();
         self.row_bytes -= before;
         if chain.is_empty() {
             tree.remove(key);
             self.row_bytes -= BucketTree::ENTRY_BYTES + Key::new(key).heap_bytes();
+        } else {
+            self.row_bytes += chain.overhead_bytes();
         }
         taken.iter().for_each(|version| self.forget(key, version));
     }

@@ -84,7 +84,6 @@ impl AsOf {
 pub enum Chain {
     One(Version),
     /// Newest first, by timestamp, then by log index.
-    #[expect(clippy::box_collection, reason = "keeps a chain at 16 bytes")]
     Many(Box<Vec<Version>>),
 }
 

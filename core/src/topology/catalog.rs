@@ -4,7 +4,7 @@
 //! holds one sees one version from begin to end.
 
 use crate::base::schema::{TableDef, TableRef};
-use crate::base::{CatalogVersion, SqlError, SqlResult, SqlState, TableId, UserId};
+use crate::base::{CatalogVersion, IndexId, SqlError, SqlResult, SqlState, TableId, UserId};
 use crate::wire_struct;
 
 use super::ddl::{PUBLIC_SCHEMA, Relation, Tables};
@@ -77,6 +77,17 @@ impl Catalog {
         }
         let full = schema.map_or(name.to_owned(), |s| format!("{s}.{name}"));
         Err(SqlError::new(SqlState::UndefinedTable, format!("relation \"{full}\" does not exist")))
+    }
+
+    /// The index of this name, a primary key's too, and its operable table.
+    pub fn index(&self, schema: Option<&str>, name: &str) -> Option<(&TableRef, IndexId)> {
+        if schema.is_some_and(|s| s != PUBLIC_SCHEMA) {
+            return None;
+        }
+        match self.tables.relation(name)? {
+            Relation::Index(table, index) => Some((self.by_id(table)?, index)),
+            Relation::Table(_) => None,
+        }
     }
 
     /// The operable table with this id.

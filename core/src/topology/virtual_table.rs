@@ -66,6 +66,11 @@ pub fn find(schema: Option<&str>, name: &str) -> Option<&'static VirtualTable> {
     all().find(|t| t.schema == schema && t.name == name)
 }
 
+/// Whether a schema of this name exists.
+pub fn has_schema(name: &str) -> bool {
+    pg_catalog::SCHEMAS.iter().any(|(schema, _)| *schema == name)
+}
+
 /// The virtual table with this oid.
 pub fn by_oid(oid: u32) -> Option<&'static VirtualTable> {
     all().find(|t| t.oid == oid)

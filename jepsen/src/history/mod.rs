@@ -325,6 +325,11 @@ impl History {
         &self.longest[key.0 as usize]
     }
 
+    /// Whether any list was read that neither begins nor continues the longest of its key.
+    pub(crate) fn has_stray_lists(&self) -> bool {
+        !self.stray_lists.is_empty()
+    }
+
     pub(crate) fn operation(&self, id: OperationId) -> &Operation {
         &self.operations[id.0 as usize]
     }

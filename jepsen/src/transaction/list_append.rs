@@ -134,7 +134,7 @@ impl Checker<'_> {
         let mut edges = EdgeList::default();
         for key in self.keys() {
             let mut before: Option<OperationId> = None;
-            for id in self.versions.writers(key).iter().filter_map(|writer| writer.operation()) {
+            for id in self.versions.agreed(key).iter().filter_map(|writer| writer.operation()) {
                 if let Some(before) = before {
                     edges.push(before.0, id.0, EdgeReason::WriteWrite);
                 }
@@ -190,7 +190,7 @@ impl Checker<'_> {
         reader: OperationId,
     ) -> Option<OperationId> {
         let ExternalRead::Prefix(length) = read else { return None };
-        let (shown, later) = self.versions.writers(key).split_at(length);
+        let (shown, later) = self.versions.agreed(key).split_at_checked(length)?;
         let last = shown.last().and_then(|writer| writer.operation());
         let mut later = later.iter().filter_map(|writer| writer.operation());
         let next = later.find(|&id| Some(id) != last)?;
@@ -390,13 +390,13 @@ impl Checker<'_> {
     }
 
     fn find_incompatible(&self, found: &mut Vec<Anomaly>) {
+        if !self.history.has_stray_lists() {
+            return;
+        }
         let mut strays: Vec<(KeyId, OperationId)> = Vec::new();
         for (id, steps) in self.committed() {
             let is_stray = |step: &&PackedStep| step.kind == StepKind::ReadStray;
             strays.extend(steps.iter().filter(is_stray).map(|step| (step.key, id)));
-        }
-        if strays.is_empty() {
-            return;
         }
         let mut longest: Vec<Option<OperationId>> = vec![None; self.history.key_count()];
         for (id, steps) in self.committed() {

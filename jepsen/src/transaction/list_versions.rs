@@ -27,6 +27,9 @@ pub(super) struct ListVersions {
     /// By key, in the order of its longest list.
     writers: Vec<Writer>,
     pub oddities: Vec<Oddities>,
+    /// For each key, how many elements of its longest list all reads agree on. What comes after is
+    /// the order of some reads only, and nothing is inferred from it.
+    agreed: Vec<u32>,
     /// For each key, certain operations whose append no read shows.
     unread: Vec<Vec<OperationId>>,
 }
@@ -42,22 +45,29 @@ impl ListVersions {
         let mut oddities = Vec::with_capacity(keys);
         let mut unread_of = Vec::with_capacity(keys);
         let mut is_read: Vec<bool> = Vec::new();
+        let agreed = agreed(history);
         for key in (0..keys as u32).map(KeyId) {
             let of_key = appends.of(key);
             writer_starts.push(writers.len() as u32);
             is_read.clear();
             is_read.resize(of_key.len(), false);
             oddities.push(follow(history.longest(key), of_key, &mut is_read, &mut writers));
-            unread_of.push(unread(history, of_key, &is_read));
+            let is_total = agreed[key.0 as usize] as usize == history.longest(key).len();
+            unread_of.push(if is_total { unread(history, of_key, &is_read) } else { Vec::new() });
         }
         writer_starts.push(writers.len() as u32);
-        Ok(ListVersions { appends, writer_starts, writers, oddities, unread: unread_of })
+        Ok(ListVersions { appends, writer_starts, writers, oddities, agreed, unread: unread_of })
     }
 
     /// The writers of a key's longest list.
     pub fn writers(&self, key: KeyId) -> &[Writer] {
         let key = key.0 as usize;
         &self.writers[self.writer_starts[key] as usize..self.writer_starts[key + 1] as usize]
+    }
+
+    /// The writers of what all reads of a key agree on.
+    pub fn agreed(&self, key: KeyId) -> &[Writer] {
+        &self.writers(key)[..self.agreed[key.0 as usize] as usize]
     }
 
     /// Operations that certainly appended to the key what no read shows.
@@ -73,6 +83,25 @@ impl ListVersions {
     pub fn aborted_by(&self, key: KeyId, value: Atom) -> Option<OperationId> {
         self.appends.aborted_by(key, value)
     }
+}
+
+/// For each key, the length of the longest list that begins all lists that fit.
+fn agreed(history: &History) -> Vec<u32> {
+    let keys = (0..history.key_count() as u32).map(KeyId);
+    let mut agreed: Vec<u32> = keys.map(|key| history.longest(key).len() as u32).collect();
+    if !history.has_stray_lists() {
+        return agreed;
+    }
+    for (_, operation) in history.operations() {
+        for step in history.steps_of(operation).iter().filter(|s| s.kind == StepKind::ReadStray) {
+            let elements = history.elements(step).unwrap_or_default();
+            let pairs = elements.iter().zip(history.longest(step.key));
+            let shared = pairs.take_while(|(one, other)| one == other).count() as u32;
+            let of_key = &mut agreed[step.key.0 as usize];
+            *of_key = (*of_key).min(shared);
+        }
+    }
+    agreed
 }
 
 /// Adds the writers of the longest list and marks the appends that are in it.

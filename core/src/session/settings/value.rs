@@ -47,7 +47,7 @@ pub fn shown<'a>(setting: &Setting, raw: Cow<'a, str>) -> Cow<'a, str> {
     }
 }
 
-/// The elements of a list as stored: separated by commas, quoted where needed.
+/// The elements of a list: separated by commas; in lower case, or quoted and as they are.
 pub fn split_list(text: &str) -> Vec<String> {
     let mut elements = Vec::new();
     let mut element = String::new();
@@ -62,7 +62,8 @@ pub fn split_list(text: &str) -> Vec<String> {
             '"' => quoted = !quoted,
             ',' if !quoted => elements.push(std::mem::take(&mut element)),
             ' ' if !quoted => {}
-            _ => element.push(c),
+            _ if quoted => element.push(c),
+            _ => element.push(c.to_ascii_lowercase()),
         }
     }
     elements.push(element);

@@ -1,41 +1,49 @@
-//! A database of one table `kv (k int8 primary key, v text)` in memory.
+//! A database in memory with real plans: tables `kv (k int8 primary key, v text)` and `slow`.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::{CatalogVersion, Datum, SqlError, SqlResult, SqlState, SqlType, TableId, UserId};
+use crate::base::{CatalogVersion, SqlResult, SqlType, UserId};
+use crate::exec::{self, Memory};
+use crate::expr::EvalContext;
 use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono, Resolver, Rng, Spawner};
-use crate::session::engine::{Plan, Prepared, ResultColumn};
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Outcome, RowWriter, SessionContext, Tag,
 };
-use crate::sql::parse::{self, Stmt};
+use crate::sql::bind::BindContext;
+use crate::sql::catalog::Catalog;
+use crate::sql::parse::{self, Source};
+use crate::sql::plan::{Plan, Prepared};
+use crate::sql::prepare;
+use crate::sql::testing::TestDb;
 
 pub struct Fake {
     spawner: Spawner,
-    rows: RefCell<BTreeMap<i64, String>>,
+    db: RefCell<TestDb>,
     /// Where set, writes wait for this gate.
     pub gate: RefCell<Option<Gate>>,
-    version: Cell<u64>,
-    /// Statements about the table `slow` wait here.
+    /// Statements that read the table `slow` wait here.
     pub waiting: RefCell<Vec<Resolver<()>>>,
     timers: RefCell<Vec<(Mono, Resolver<()>)>>,
     now: Cell<Mono>,
+    rng: RefCell<Rng>,
 }
 
 impl Fake {
     pub fn new(spawner: Spawner) -> Rc<Fake> {
+        let mut db = TestDb::new();
+        db.run("CREATE TABLE kv (k int8 PRIMARY KEY, v text)");
+        db.run("CREATE TABLE slow (n int PRIMARY KEY); INSERT INTO slow VALUES (7)");
         Rc::new(Fake {
             spawner,
-            rows: RefCell::default(),
+            db: RefCell::new(db),
             gate: RefCell::default(),
-            version: Cell::new(1),
             waiting: RefCell::default(),
             timers: RefCell::default(),
             now: Cell::new(Mono(0)),
+            rng: RefCell::new(Rng::from_u64(2)),
         })
     }
 
@@ -52,64 +60,35 @@ impl Fake {
         }
     }
 
-    fn plan(&self, sql: &str) -> SqlResult<(Plan, Vec<SqlType>, Option<Vec<ResultColumn>>)> {
-        let mut parsed = parse::parse(sql)?;
-        if let Some(Stmt::Session(stmt)) = parsed.pop().map(|p| p.stmt) {
-            return Ok((Plan::Session(stmt), Vec::new(), None));
-        }
-        let column =
-            |name: &str, ty, origin| ResultColumn { name: name.to_owned(), ty, typmod: -1, origin };
-        let kv = |attnum| Some((TableId(16_384), attnum));
-        let (params, columns) = match sql {
-            "SELECT v FROM kv WHERE k = $1" => {
-                (vec![SqlType::Int8], Some(vec![column("v", SqlType::Text, kv(2))]))
-            }
-            "SELECT * FROM kv" => {
-                let k = column("k", SqlType::Int8, kv(1));
-                (vec![], Some(vec![k, column("v", SqlType::Text, kv(2))]))
-            }
-            "SELECT * FROM slow" => (vec![], Some(vec![column("n", SqlType::Int4, None)])),
-            "INSERT INTO kv VALUES ($1, $2)" => (vec![SqlType::Int8, SqlType::Text], None),
-            "ALTER TABLE kv ADD COLUMN w text" => (vec![], None),
-            "SELECT 1/0" => (vec![], Some(vec![column("?column?", SqlType::Int4, None)])),
-            _ => {
-                let message = "relation \"nowhere\" does not exist";
-                return Err(SqlError::new(SqlState::UndefinedTable, message).at(15));
-            }
-        };
-        Ok((Plan::Other(sql.to_owned()), params, columns))
+    fn is_slow(&self, prepared: &Prepared) -> bool {
+        let db = self.db.borrow();
+        prepared.touches.reads.iter().any(|id| db.table(*id).is_some_and(|t| t.name == "slow"))
     }
 
-    fn insert(&self, params: &[Datum]) -> Outcome {
-        let [Datum::Int8(k), Datum::Text(v)] = params else { panic!("{params:?}") };
-        let gate = self.gate.borrow().clone();
-        let result = if self.rows.borrow().contains_key(k) {
-            let message = "duplicate key value violates unique constraint \"kv_pkey\"";
-            Err(SqlError::new(SqlState::UniqueViolation, message)
-                .with_detail(format!("Key (k)=({k}) already exists."))
-                .with_table("public", "kv")
-                .with_constraint("kv_pkey"))
-        } else {
-            self.rows.borrow_mut().insert(*k, v.to_string());
-            Ok(done("INSERT 0", Some(1)))
+    fn run(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
+        if let Plan::Ddl(change, _) = &call.prepared.plan {
+            self.db.borrow_mut().change_schema(change);
+            let tag = Tag { words: "CREATE TABLE", rows: None };
+            return Outcome { result: Ok(Done { tag, notices: Vec::new() }), gate: None };
+        }
+        let eval = EvalContext {
+            params: call.params,
+            transaction_time: 0,
+            statement_time: 0,
+            session: &call.context.values,
+            rng: &self.rng,
+            catalog: None,
         };
+        let memory = Memory::new(1 << 20);
+        let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, &memory, rows);
+        let writes = matches!(call.prepared.plan, Plan::Insert(_) | Plan::Update(_));
+        let gate = self.gate.borrow().clone().filter(|_| writes);
+        let result = outcome.map(|outcome| {
+            self.db.borrow_mut().apply(outcome.writes);
+            Done { tag: outcome.tag.into(), notices: Vec::new() }
+        });
         Outcome { result, gate }
     }
-
-    fn select(&self, call: &Call<'_>, rows: &mut RowWriter<'_>, all: bool) -> SqlResult<Done> {
-        for (k, v) in self.rows.borrow().iter() {
-            if all {
-                rows.row(&[Datum::Int8(*k), Datum::text(v.as_str())])?;
-            } else if call.params == [Datum::Int8(*k)] {
-                rows.stored_row(|_| Ok(Some(v.as_bytes())))?;
-            }
-        }
-        Ok(done("SELECT", Some(rows.rows())))
-    }
-}
-
-fn done(words: &'static str, rows: Option<u64>) -> Done {
-    Done { tag: Tag { words, rows }, notices: Vec::new() }
 }
 
 impl Engine for Fake {
@@ -124,45 +103,45 @@ impl Engine for Fake {
     }
 
     fn catalog_version(&self) -> CatalogVersion {
-        CatalogVersion(self.version.get())
+        self.db.borrow().version()
     }
 
-    fn prepare(&self, _: &SessionContext, sql: &str, _: &[SqlType]) -> SqlResult<Arc<Prepared>> {
-        let (plan, params, columns) = self.plan(sql)?;
-        let catalog_version = self.catalog_version();
-        Ok(Arc::new(Prepared { plan, params, columns, catalog_version }))
+    fn prepare(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+        types: &[SqlType],
+    ) -> SqlResult<Arc<Prepared>> {
+        let db = self.db.borrow();
+        let bind =
+            BindContext { catalog: &*db, search_path: &context.search_path, user: context.user };
+        let parsed = parse::parse(sql)?.remove(0);
+        let prepared = prepare(&parsed.stmt, &Source::new(sql), bind, types.to_vec())?;
+        Ok(Arc::new(prepared))
     }
 
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
-        let Plan::Other(sql) = &call.prepared.plan else { panic!("{:?}", call.prepared.plan) };
-        let result = match sql.as_str() {
-            "SELECT * FROM slow" => return Attempt::MustWait,
-            "INSERT INTO kv VALUES ($1, $2)" => return Attempt::Done(self.insert(call.params)),
-            "ALTER TABLE kv ADD COLUMN w text" => {
-                self.version.set(self.version.get() + 1);
-                Ok(done("ALTER TABLE", None))
-            }
-            "SELECT 1/0" => Err(SqlError::new(SqlState::DivisionByZero, "division by zero")),
-            sql => self.select(call, rows, sql == "SELECT * FROM kv"),
-        };
-        Attempt::Done(Outcome { result, gate: None })
+        if self.is_slow(call.prepared) {
+            return Attempt::MustWait;
+        }
+        Attempt::Done(self.run(call, rows))
     }
 
     async fn execute<'a>(&'a self, call: &'a Call<'a>, rows: &'a mut RowWriter<'_>) -> Outcome {
         let (released, resolver) = self.spawner.completion::<()>();
         self.waiting.borrow_mut().push(resolver);
         let mut released = std::pin::pin!(released);
-        let result = std::future::poll_fn(|context| {
+        let waited = std::future::poll_fn(|context| {
             if let Err(error) = call.interrupt.check() {
                 return std::task::Poll::Ready(Err(error));
             }
             released.as_mut().poll(context).map(|_| Ok(()))
         })
         .await;
-        let result = result
-            .and_then(|()| rows.row(&[Datum::Int4(7)]))
-            .map(|()| done("SELECT", Some(rows.rows())));
-        Outcome { result, gate: None }
+        match waited {
+            Ok(()) => self.run(call, rows),
+            Err(error) => Outcome { result: Err(error), gate: None },
+        }
     }
 
     fn timer(&self, at: Mono) -> Completion<()> {

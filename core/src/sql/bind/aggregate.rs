@@ -27,10 +27,10 @@ impl Grouping<'_> {
     pub fn add_dependent(&mut self, expr: &Expr) {
         let mut columns = Vec::new();
         expr.walk(&mut |e| {
-            if let Expr::Column { index, .. } = e {
-                if *index < AGGREGATE_COLUMN {
-                    columns.push((*index, e.clone()));
-                }
+            if let Expr::Column { index, .. } = e
+                && *index < AGGREGATE_COLUMN
+            {
+                columns.push((*index, e.clone()));
             }
         });
         for (index, column) in columns {

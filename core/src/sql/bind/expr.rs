@@ -313,10 +313,10 @@ impl Binder<'_> {
         operand: &ast::Expr,
         at: &mut At<'_>,
     ) -> SqlResult<Expr> {
-        if let (UnaryOperator::Minus, ast::Expr::Value(v)) = (op, operand) {
-            if let Value::Number(digits, _) = &v.value {
-                return self.number(&format!("-{digits}"), v.span);
-            }
+        if let (UnaryOperator::Minus, ast::Expr::Value(v)) = (op, operand)
+            && let Value::Number(digits, _) = &v.value
+        {
+            return self.number(&format!("-{digits}"), v.span);
         }
         let operand = self.expr(operand, at)?;
         let name = match op {

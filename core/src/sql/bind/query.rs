@@ -355,10 +355,10 @@ impl Binder<'_> {
             Logical::Sort { input, keys } => {
                 for key in keys.iter_mut() {
                     key.expr.rewrite(&mut |e| {
-                        if let Expr::Column { index: at, ty: known, .. } = e {
-                            if *at == index {
-                                *known = ty;
-                            }
+                        if let Expr::Column { index: at, ty: known, .. } = e
+                            && *at == index
+                        {
+                            *known = ty;
                         }
                     });
                 }
@@ -372,10 +372,10 @@ impl Binder<'_> {
             let done = self.convert_inside(input, inner, ty)?;
             if done {
                 for expr in exprs {
-                    if let Expr::Column { index, ty: known, .. } = expr {
-                        if *index == inner {
-                            *known = ty;
-                        }
+                    if let Expr::Column { index, ty: known, .. } = expr
+                        && *index == inner
+                    {
+                        *known = ty;
                     }
                 }
             }

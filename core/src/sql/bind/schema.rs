@@ -241,11 +241,11 @@ impl Binder<'_> {
                     }
                     columns.push(index);
                 }
-                if let Some(tier) = tier {
-                    if !self.context.catalog.has_tier(tier) {
-                        let message = format!("tier \"{tier}\" does not exist");
-                        return Err(SqlError::new(SqlState::UndefinedObject, message));
-                    }
+                if let Some(tier) = tier
+                    && !self.context.catalog.has_tier(tier)
+                {
+                    let message = format!("tier \"{tier}\" does not exist");
+                    return Err(SqlError::new(SqlState::UndefinedObject, message));
                 }
                 Placement::Sharded { columns, tier: tier.clone() }
             }

@@ -286,12 +286,11 @@ impl Binder<'_> {
         if let Some(index) = self.output_position(item, &outputs.columns)? {
             return Ok(outputs.exprs[index].clone());
         }
-        if let ast::Expr::Identifier(ident) = item {
-            if at.scope.column(&fold(ident)) == Found::Nothing {
-                if let Some(index) = self.output_named(ident, outputs)? {
-                    return Ok(outputs.exprs[index].clone());
-                }
-            }
+        if let ast::Expr::Identifier(ident) = item
+            && at.scope.column(&fold(ident)) == Found::Nothing
+            && let Some(index) = self.output_named(ident, outputs)?
+        {
+            return Ok(outputs.exprs[index].clone());
         }
         self.expr(item, at)
     }
@@ -319,10 +318,10 @@ impl Binder<'_> {
         if let Some(index) = self.output_position(item, &outputs.columns)? {
             return Ok(OrderItem::Output(index));
         }
-        if let ast::Expr::Identifier(ident) = item {
-            if let Some(index) = self.output_named(ident, outputs)? {
-                return Ok(OrderItem::Output(index));
-            }
+        if let ast::Expr::Identifier(ident) = item
+            && let Some(index) = self.output_named(ident, outputs)?
+        {
+            return Ok(OrderItem::Output(index));
         }
         let mut expr = self.expr(item, at)?;
         self.sortable(&mut expr)?;

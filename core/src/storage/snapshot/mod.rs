@@ -18,6 +18,8 @@ pub mod chunk;
 pub mod file;
 mod load;
 mod scan;
+#[cfg(test)]
+mod snapshot_tests;
 
 pub use chunk::SnapshotMeta;
 pub use file::{SnapshotReader, SnapshotWriter};

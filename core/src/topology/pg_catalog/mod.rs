@@ -55,7 +55,7 @@ const fn table(
 }
 
 /// The schemas there are, with their oids.
-const SCHEMAS: [(&str, u32); 3] = [
+pub(super) const SCHEMAS: [(&str, u32); 3] = [
     (PG_CATALOG, PG_CATALOG_OID),
     (super::ddl::PUBLIC_SCHEMA, PUBLIC_OID),
     (INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID),

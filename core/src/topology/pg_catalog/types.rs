@@ -146,7 +146,7 @@ fn io(ty: SqlType) -> Io {
         SqlType::Oid => (1798, 1799, 2418, 2419, "oid"),
         SqlType::Char => (1245, 33, 2434, 2435, "char"),
         SqlType::Void => (2298, 2299, 3120, 3121, "void_"),
-        SqlType::TextArray | SqlType::Int4Array | SqlType::Int8Array => return ARRAY_IO,
+        _ => return ARRAY_IO,
     };
     Io { input, output, receive, send, prefix }
 }

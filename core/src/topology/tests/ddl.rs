@@ -355,7 +355,11 @@ fn dropping_and_creating_an_index_tells_shards_the_whole_definition() {
     let SchemaOp::CreateIndex { table, index } = &change.op else { panic!("{change:?}") };
     assert_eq!(table.indexes[0].id, *index);
     assert_eq!(SchemaChange::decode(change.encode().into()), Ok(change.clone()));
+    assert!(state.catalog.index(None, "t_b_idx").is_none(), "not yet");
     commit(&mut state).unwrap();
+    assert_eq!(state.catalog.index(None, "t_b_idx").unwrap().1, *index);
+    assert_eq!(state.catalog.index(Some("public"), "t_pkey").unwrap().0.name, "t");
+    assert!(state.catalog.index(None, "t").is_none());
     run(&mut state, DdlRequest::DropIndex(drop_request("t_b_idx", false))).unwrap();
     assert!(state.catalog.table(None, "t").unwrap().indexes.is_empty());
 }

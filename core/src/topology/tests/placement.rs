@@ -211,6 +211,52 @@ fn candidates() -> impl Strategy<Value = Vec<VoterCandidate>> {
     })
 }
 
+/// Up to eight candidates, each in one of three data centres and one of three racks across them.
+fn crossed_candidates() -> impl Strategy<Value = Vec<VoterCandidate>> {
+    let one = (0..3u8, 0..3u8, any::<bool>(), any::<bool>());
+    proptest::collection::vec(one, 1..9).prop_map(|all| {
+        let place = |(k, (dc, rack, online, votes_now)): (usize, (u8, u8, bool, bool))| {
+            let domain = format!("dc={dc},rack={rack}");
+            VoterCandidate {
+                id: InstanceId(k as u64 + 1),
+                failure_domain: parse_failure_domain(&domain).unwrap(),
+                online,
+                votes_now,
+            }
+        };
+        all.into_iter().enumerate().map(place).collect()
+    })
+}
+
+/// Offline members and pairs that share a failure domain: fewer is better, in that order.
+fn harm(
+    candidates: &[VoterCandidate],
+    set: &std::collections::BTreeSet<InstanceId>,
+) -> (usize, usize) {
+    let members: Vec<_> = candidates.iter().filter(|c| set.contains(&c.id)).collect();
+    let mut pairs = 0;
+    for (k, one) in members.iter().enumerate() {
+        let shares =
+            |other: &&&VoterCandidate| other.failure_domain.shares_with(&one.failure_domain);
+        pairs += members[k + 1..].iter().filter(shares).count();
+    }
+    (members.iter().filter(|c| !c.online).count(), pairs)
+}
+
+proptest! {
+    // A set of the right size is drawn rarely, one that only a careless choice would change even less.
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
+    #[test]
+    fn voters_are_only_changed_for_better_ones(all in crossed_candidates()) {
+        let now: std::collections::BTreeSet<_> =
+            all.iter().filter(|c| c.votes_now).map(|c| c.id).collect();
+        let chosen = choose_ring_voters(&all);
+        if now.len() == voter_count(all.len()) && chosen != now {
+            prop_assert!(harm(&all, &chosen) < harm(&all, &now), "{now:?} to {chosen:?}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_choice_of_voters_is_stable(mut all in candidates()) {
