@@ -23,6 +23,7 @@
 //! peers (the peer port belongs on a private network).
 
 pub mod clients;
+mod core_instance;
 pub mod counters;
 pub mod disk;
 pub mod doorbell;
