@@ -207,6 +207,7 @@ impl TestDb {
                 }
                 "TRUNCATE TABLE".into()
             }
+            Ddl::AlterTable(_) | Ddl::RenameIndex { .. } => format!("{ddl:?}"),
             Ddl::Nothing { tag, notice } => format!("NOTICE {notice}\n{tag}"),
         }
     }

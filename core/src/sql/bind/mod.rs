@@ -13,6 +13,7 @@
 //! expression may contain where it stands. Subqueries are described in [`subquery`].
 
 mod aggregate;
+mod alter;
 mod change;
 mod delete;
 mod expr;
