@@ -1,1 +1,60 @@
-fn main() {}
+//! `basalt`: the production server and its commands.
+//!
+//! ```text
+//!   arguments ─▶ settings (flag > -c > environment > file > default) ─▶ ServerOptions
+//!                                                                       │
+//!   instances: one instance::Config, data directory and thread a core ◀─┘
+//!   run: start them, wait for a signal or for one to stop, stop the rest
+//! ```
+//! Everything that goes wrong before or while serving ends as one line on stderr and a status
+//! other than 0.
+
+mod admin;
+mod arguments;
+mod demo;
+mod instances;
+mod logging;
+mod process;
+mod run;
+mod settings;
+mod status;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, ConfigCommand};
+
+fn main() -> ExitCode {
+    let command = match Arguments::read() {
+        Ok(arguments) => arguments.command,
+        Err(status) => return status,
+    };
+    match carry_out(command) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("basalt: {}", one_line(&format!("{error:#}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments.sources()?.resolve()?),
+        Command::Admin(arguments) => admin::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments.peer),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Version => {
+            println!("basalt {}", env!("CARGO_PKG_VERSION"));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config(ConfigCommand::Default) => {
+            print!("{}", settings::default_file());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Log shippers and people both read errors by the line.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}

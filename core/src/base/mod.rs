@@ -15,10 +15,12 @@ pub mod limits;
 pub mod numeric;
 pub mod row;
 pub mod schema;
+mod schema_codec;
 pub mod sqlstate;
 pub mod text_format;
 pub mod types;
 pub mod typmod;
+pub mod wire;
 pub mod write;
 
 pub use datum::{Datum, Numeric};
@@ -27,4 +29,5 @@ pub use ids::*;
 pub use keycode::KeyOrder;
 pub use row::{RowLayout, RowRef};
 pub use types::SqlType;
+pub use wire::Wire;
 pub use write::RowWrite;

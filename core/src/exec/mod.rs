@@ -66,6 +66,31 @@ pub enum CommandTag {
     Explain,
 }
 
+impl CommandTag {
+    /// Tag and count, as one instance tells another.
+    pub fn to_wire(self) -> (u8, u64) {
+        match self {
+            CommandTag::Select(count) => (1, count),
+            CommandTag::Insert(count) => (2, count),
+            CommandTag::Update(count) => (3, count),
+            CommandTag::Delete(count) => (4, count),
+            CommandTag::Explain => (5, 0),
+        }
+    }
+
+    /// `None` for a tag of a newer version.
+    pub fn from_wire(tag: u8, count: u64) -> Option<CommandTag> {
+        match tag {
+            1 => Some(CommandTag::Select(count)),
+            2 => Some(CommandTag::Insert(count)),
+            3 => Some(CommandTag::Update(count)),
+            4 => Some(CommandTag::Delete(count)),
+            5 => Some(CommandTag::Explain),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for CommandTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,1 +1,454 @@
-//! One Raft group on one instance: propose, commit, apply, read, snapshot.
+//! One Raft group on one instance: time, lease, and messages held until they are durable.
+//!
+//! [`Group`] wraps a [`raft::Node`](crate::raft::Node) with what every group needs whatever its state
+//! machine: ticks from the event's time, the leader's [`lease`], and the order "durable first" for a
+//! follower's answers. The owner (the instance) persists what [`Group::take_ready`] returns, applies
+//! what is committed, and says when it is durable.
+//!
+//! ```text
+//!   message ─┐                      ┌─> entries, hard state ──> WAL ──┐
+//!   propose ─┼─> Node ─> take_ready ┼─> messages ──> peers            │ ticket durable
+//!   tick ────┘                      ├─> committed ──> state machine   │
+//!                                   └─> held messages <───────────────┘─> peers
+//! ```
+
+pub mod lease;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
+use crate::raft::{
+    Change, Entry, HardState, Membership, Message, Node, NodeConfig, Progress, ProposeError, Ready,
+    Role, SnapshotMeta,
+};
+use crate::seam::Mono;
+use lease::Lease;
+
+/// Times of a group, all multiples of a tick.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupTimes {
+    pub tick: Duration,
+    /// Ticks without a leader before a follower campaigns, at least; twice that at most.
+    pub election_ticks: usize,
+    /// Ticks between two questions of the leader to its followers.
+    pub heartbeat_ticks: usize,
+}
+
+impl Default for GroupTimes {
+    fn default() -> GroupTimes {
+        GroupTimes { tick: Duration::from_millis(10), election_ticks: 15, heartbeat_ticks: 3 }
+    }
+}
+
+impl GroupTimes {
+    pub fn election_timeout(&self) -> Duration {
+        self.tick * u32::try_from(self.election_ticks).unwrap_or(u32::MAX)
+    }
+
+    fn heartbeat(&self) -> Duration {
+        self.tick * u32::try_from(self.heartbeat_ticks).unwrap_or(u32::MAX)
+    }
+}
+
+/// Answers that must not leave before a `Ready` is durable.
+#[derive(Debug)]
+struct Held {
+    /// The `Ready`'s number.
+    number: u64,
+    /// The log position whose durability makes this `Ready` durable.
+    ticket: u64,
+    messages: Vec<Message>,
+}
+
+/// One group on one instance.
+#[derive(Debug)]
+pub struct Group {
+    node: Node,
+    times: GroupTimes,
+    lease: Lease,
+    /// The time up to which ticks were counted.
+    ticked: Mono,
+    /// When the leader asks its followers next.
+    next_question: Mono,
+    /// Votes are refused before this time: a promise given before a restart may still hold.
+    no_votes_before: Mono,
+    /// In order of number, and of ticket.
+    held: VecDeque<Held>,
+}
+
+/// A late wake-up: more ticks have passed than this many beyond the awaited ones.
+const LATE_TICKS: u64 = 3;
+
+impl Group {
+    /// Starts a member from what recovery found. `restarted` says that it may have voted or answered
+    /// a leader in an earlier life.
+    pub fn new(
+        group: GroupId,
+        id: InstanceId,
+        times: GroupTimes,
+        seed: u64,
+        now: Mono,
+        restarted: bool,
+        recovered: (SnapshotMeta, HardState, &[Entry]),
+    ) -> Group {
+        let (snapshot, hard_state, entries) = recovered;
+        let config = NodeConfig {
+            group,
+            id,
+            election_ticks: times.election_ticks,
+            // Our questions are heartbeats already; raft's own are only a safety net.
+            heartbeat_ticks: times.election_ticks - 1,
+            seed,
+            max_append_bytes: 1 << 20,
+            max_inflight: 256,
+        };
+        let no_votes_before = if restarted { now + times.election_timeout() } else { now };
+        Group {
+            node: Node::new(config, snapshot, hard_state, entries),
+            times,
+            lease: Lease::default(),
+            ticked: now,
+            next_question: now,
+            no_votes_before,
+            held: VecDeque::new(),
+        }
+    }
+
+    pub fn id(&self) -> GroupId {
+        self.node.group()
+    }
+
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub fn role(&self) -> Role {
+        self.node.role()
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.node.is_leader()
+    }
+
+    pub fn term(&self) -> Term {
+        self.node.term()
+    }
+
+    pub fn leader(&self) -> Option<InstanceId> {
+        self.node.leader()
+    }
+
+    pub fn committed(&self) -> LogIndex {
+        self.node.committed()
+    }
+
+    pub fn last_index(&self) -> LogIndex {
+        self.node.last_index()
+    }
+
+    pub fn membership(&self) -> Membership {
+        self.node.membership()
+    }
+
+    pub fn progress(&self) -> Vec<Progress> {
+        self.node.progress()
+    }
+
+    /// Whether a change of membership is in the log behind `applied`.
+    pub fn change_pending(&self, applied: LogIndex) -> bool {
+        self.node.change_pending(applied)
+    }
+
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Whether this member leads, knows what is committed, and nobody else can lead at `now`.
+    pub fn may_serve(&self, now: Mono) -> bool {
+        self.is_leader()
+            && self.node.committed_in_term()
+            && self.lease.is_valid(self.node.term(), now)
+    }
+
+    /// Takes a message of another member.
+    pub fn message(&mut self, now: Mono, message: Message) {
+        if message.asks_for_vote() && now < self.no_votes_before {
+            tracing::debug!(group = %self.id(), "vote refused: restarted within an election timeout");
+            return;
+        }
+        self.node.step(message);
+    }
+
+    /// Counts the ticks that have passed, and asks the followers when it is time.
+    ///
+    /// Never more than one thing happens by itself in one call. A wake-up that comes much later than
+    /// asked for (a paused process) counts as a single tick: messages that waited in the sockets must
+    /// be read before anyone decides that the leader is silent. Counting too few ticks is safe.
+    pub fn advance(&mut self, now: Mono) {
+        let tick = self.times.tick.as_nanos() as u64;
+        let due = now.since(self.ticked).as_nanos() as u64 / tick;
+        if due > 0 {
+            self.ticked = Mono(self.ticked.0 + due * tick);
+            let awaited = self.node.ticks_to_event().unwrap_or(0) as u64;
+            let count = if due > awaited + LATE_TICKS { awaited.min(1) } else { due.min(awaited) };
+            for _ in 0..count {
+                self.node.tick();
+            }
+        }
+        if self.is_leader() && now >= self.next_question {
+            self.next_question = now + self.times.heartbeat();
+            self.node.confirm(now.0.to_le_bytes().to_vec());
+        }
+    }
+
+    /// When [`Group::advance`] should be called next.
+    pub fn next_wake(&self) -> Mono {
+        let ticks = match self.node.ticks_to_event() {
+            Some(ticks) => {
+                let ticks = u32::try_from(ticks).unwrap_or(u32::MAX);
+                self.ticked + self.times.tick * ticks
+            }
+            None => Mono::NEVER,
+        };
+        if self.is_leader() { ticks.min(self.next_question) } else { ticks }
+    }
+
+    /// Appends an entry, if this member leads.
+    pub fn propose(&mut self, data: Bytes) -> Result<LogIndex, ProposeError> {
+        self.node.propose(data)
+    }
+
+    pub fn propose_change(&mut self, changes: &[Change]) -> Result<LogIndex, ProposeError> {
+        self.node.propose_change(changes)
+    }
+
+    pub fn leave_joint(&mut self) -> Result<LogIndex, ProposeError> {
+        self.node.leave_joint()
+    }
+
+    pub fn apply_change(&mut self, entry: &Entry) -> Result<Membership, String> {
+        self.node.apply_change(entry)
+    }
+
+    /// Entries up to `index` are applied.
+    pub fn applied(&mut self, index: LogIndex) {
+        self.node.applied(index);
+    }
+
+    /// Campaigns at once: for the only voter of a new group.
+    pub fn campaign(&mut self) {
+        self.node.campaign();
+    }
+
+    /// Hands leadership to `to`. The lease ends now, for the rest of the term.
+    pub fn transfer_leader(&mut self, to: InstanceId) {
+        if self.is_leader() {
+            self.lease.give_up(self.node.term());
+            self.node.transfer_leader(to);
+        }
+    }
+
+    pub fn report_unreachable(&mut self, id: InstanceId) {
+        self.node.report_unreachable(id);
+    }
+
+    pub fn report_snapshot(&mut self, id: InstanceId, ok: bool) {
+        self.node.report_snapshot(id, ok);
+    }
+
+    pub fn set_snapshot(&mut self, meta: SnapshotMeta) {
+        self.node.set_snapshot(meta);
+    }
+
+    pub fn truncate(&mut self, index: LogIndex) {
+        self.node.truncate(index);
+    }
+
+    /// What this turn produced, or `None`. Confirmed questions have renewed the lease already.
+    ///
+    /// The caller persists snapshot, entries and hard state, then calls [`Group::hold`].
+    pub fn take_ready(&mut self) -> Option<Ready> {
+        if !self.node.has_ready() {
+            return None;
+        }
+        let ready = self.node.ready();
+        for context in &ready.confirmed {
+            let Ok(asked) = <[u8; 8]>::try_from(context.as_ref()) else { continue };
+            let timeout = self.times.election_timeout();
+            self.lease.renew(self.node.term(), Mono(u64::from_le_bytes(asked)), timeout);
+        }
+        Some(ready)
+    }
+
+    /// Holds a `Ready`'s answers until everything up to `ticket` is durable.
+    pub fn hold(&mut self, number: u64, ticket: u64, messages: Vec<Message>) {
+        if let Some(last) = self.held.back() {
+            assert!(
+                last.number < number && last.ticket <= ticket,
+                "ready {number} at {ticket} after ready {} at {}",
+                last.number,
+                last.ticket
+            );
+        }
+        self.held.push_back(Held { number, ticket, messages });
+    }
+
+    /// Everything up to `ticket` is durable: returns the answers that may leave now.
+    pub fn durable(&mut self, ticket: u64) -> Vec<Message> {
+        let mut out = Vec::new();
+        let mut number = None;
+        while self.held.front().is_some_and(|held| held.ticket <= ticket) {
+            let Some(held) = self.held.pop_front() else { break };
+            number = Some(held.number);
+            out.extend(held.messages);
+        }
+        if let Some(number) = number {
+            self.node.persisted(number);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const TICK_NS: u64 = 10_000_000;
+
+    /// Three members whose messages arrive at once and whose disks are instant.
+    struct Trio {
+        members: BTreeMap<InstanceId, Group>,
+        cut: Option<InstanceId>,
+        now: Mono,
+        committed: BTreeMap<InstanceId, Vec<Bytes>>,
+    }
+
+    impl Trio {
+        fn new(seed: u64) -> Trio {
+            let ids = [InstanceId(1), InstanceId(2), InstanceId(3)];
+            let membership = Membership { voters: ids.to_vec(), ..Membership::default() };
+            let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
+            let hard = HardState { term: Term(1), commit: LogIndex(1), ..HardState::default() };
+            let member = |id| {
+                let recovered = (start.clone(), hard, [].as_slice());
+                let times = GroupTimes::default();
+                (id, Group::new(GroupId(1), id, times, seed, Mono(0), false, recovered))
+            };
+            Trio {
+                members: ids.into_iter().map(member).collect(),
+                cut: None,
+                now: Mono(0),
+                committed: BTreeMap::new(),
+            }
+        }
+
+        /// Lets `ticks` ticks pass, delivering everything on the way.
+        fn run(&mut self, ticks: u64) {
+            for _ in 0..ticks {
+                self.now = Mono(self.now.0 + TICK_NS);
+                for group in self.members.values_mut() {
+                    group.advance(self.now);
+                }
+                while self.deliver() {}
+            }
+        }
+
+        fn deliver(&mut self) -> bool {
+            let mut mail = Vec::new();
+            for (id, group) in &mut self.members {
+                let Some(ready) = group.take_ready() else { continue };
+                mail.extend(ready.messages);
+                group.hold(ready.number, 0, ready.persisted_messages);
+                mail.extend(group.durable(0));
+                let data = ready.committed.iter().map(|e| e.data.clone());
+                self.committed.entry(*id).or_default().extend(data.filter(|d| !d.is_empty()));
+                if let Some(last) = ready.committed.last() {
+                    group.applied(last.index);
+                }
+            }
+            let any = !mail.is_empty();
+            for message in mail {
+                if self.cut.is_some_and(|id| id == message.to() || id == message.from()) {
+                    continue;
+                }
+                if let Some(group) = self.members.get_mut(&message.to()) {
+                    group.message(self.now, message);
+                }
+            }
+            any
+        }
+
+        fn leaders(&self) -> Vec<InstanceId> {
+            self.members.iter().filter(|(_, g)| g.is_leader()).map(|(id, _)| *id).collect()
+        }
+    }
+
+    #[test]
+    fn one_leader_commits_and_serves() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leaders = trio.leaders();
+        assert_eq!(leaders.len(), 1);
+        let now = trio.now;
+        let leader = trio.members.get_mut(&leaders[0]).unwrap();
+        assert!(leader.may_serve(now));
+        leader.propose(Bytes::from_static(b"x")).unwrap();
+        trio.run(5);
+        for id in [1, 2, 3] {
+            assert_eq!(trio.committed[&InstanceId(id)], [Bytes::from_static(b"x")]);
+        }
+    }
+
+    #[test]
+    fn leases_of_an_old_and_a_new_leader_never_overlap() {
+        for seed in 0..50 {
+            let mut trio = Trio::new(seed);
+            trio.run(60);
+            let old = trio.leaders()[0];
+            trio.cut = Some(old);
+            for _ in 0..100 {
+                trio.run(1);
+                let serving: Vec<_> =
+                    trio.members.values().filter(|g| g.may_serve(trio.now)).collect();
+                assert!(serving.len() <= 1, "seed {seed}: {serving:?}");
+            }
+            let serving = trio.members.values().filter(|g| g.may_serve(trio.now)).count();
+            assert_eq!(serving, 1, "seed {seed}: the majority elected nobody in a second");
+            assert!(!trio.members[&old].may_serve(trio.now));
+        }
+    }
+
+    #[test]
+    fn elections_are_a_function_of_the_seed() {
+        let story = |seed| {
+            let mut trio = Trio::new(seed);
+            let mut leaders = Vec::new();
+            for _ in 0..80 {
+                trio.run(1);
+                leaders.push(trio.leaders());
+            }
+            leaders
+        };
+        assert_eq!(story(3), story(3));
+        assert!((4..40).any(|seed| story(seed) != story(3)), "the seed decides nothing");
+    }
+
+    #[test]
+    fn a_transfer_ends_the_lease_at_once() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leader = trio.leaders()[0];
+        let other = InstanceId(leader.0 % 3 + 1);
+        let now = trio.now;
+        let group = trio.members.get_mut(&leader).unwrap();
+        group.transfer_leader(other);
+        assert!(!group.may_serve(now));
+        trio.run(10);
+        assert_eq!(trio.leaders(), [other]);
+    }
+}

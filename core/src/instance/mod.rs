@@ -1,1 +1,218 @@
 //! The top: everything of one instance, behind one `step`.
+//!
+//! A shell calls [`Instance::step`] for each event of a turn and [`Instance::end_turn`] once after
+//! them. Events only put things where they belong; the turn's end does the work:
+//!
+//! ```text
+//!   step: bytes → session queue · message → Raft or a task · disk result → log or a task
+//!   end_turn: timers → (tasks → one Ready a group)* → one write of the log → client output → wake-up
+//! ```
+//!
+//! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
+//!   answers other instances; [`engine`] runs statements for sessions; [`governing`] is the loop of
+//!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date.
+
+mod boot;
+mod catalog_view;
+mod clients;
+pub mod config;
+mod decisions;
+mod durability;
+mod engine;
+mod governing;
+mod identity;
+mod inspect;
+pub mod message;
+mod reader;
+mod requests;
+mod ring;
+mod serve;
+mod shard;
+mod snapshots;
+mod state;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod turn;
+pub mod watch;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+pub use config::{Config, Limits, Times};
+pub use message::Msg;
+use message::{Body, Response};
+use state::{Phase, Shared, State};
+
+use crate::seam::{Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
+use crate::storage::wal::WalEvent;
+
+/// One instance: a shard replica and a member of the ring.
+pub struct Instance {
+    executor: Executor,
+    state: Shared,
+}
+
+impl Instance {
+    /// An instance that has not read its disk yet: the first event must be [`Event::Boot`].
+    pub fn new(config: Config, seed: [u8; 32]) -> Instance {
+        let executor = Executor::new();
+        let state = State::new(config, Rng::from_seed(seed), executor.spawner());
+        Instance { executor, state: Rc::new(RefCell::new(state)) }
+    }
+
+    /// Takes one event. Its consequences follow at the latest in [`Instance::end_turn`].
+    pub fn step(&mut self, now: Now, event: Event<Msg>, effects: &mut Effects<Msg>) {
+        let state = &mut *self.state.borrow_mut();
+        state.now = now;
+        if state.phase == Phase::Stopped {
+            return;
+        }
+        match event {
+            Event::Boot => {
+                state.spawner.spawn(boot::boot(self.state.clone()));
+            }
+            Event::Tick => {}
+            Event::Accepted { conn, kind, remote } => {
+                clients::accepted(&self.state, state, conn, kind, &remote);
+            }
+            Event::Bytes { conn, bytes } => state.clients.bytes(conn, bytes),
+            Event::Flushed { conn, bytes } => state.clients.flushed(conn, bytes),
+            Event::Closed { conn } => state.clients.closed(conn),
+            Event::Peer { from, msg } => Self::peer(&self.state, state, from, msg),
+            Event::LinkUp { .. } => {}
+            Event::LinkDown { peer } => state.link_down(&peer),
+            Event::DiskDone { op, result } => {
+                if let Some(result) = state.disk.complete(op, result) {
+                    state.log_done(op, &result);
+                }
+            }
+            Event::Inspect { request, what } => {
+                let body = state.inspect(what);
+                effects.push(Effect::Inspected { request, body });
+            }
+            Event::Shutdown => {
+                state.spawner.spawn(governing::leave(self.state.clone()));
+            }
+        }
+    }
+
+    /// Ends a turn: does what its events asked for, and says when to be called again.
+    pub fn end_turn(&mut self, now: Now, effects: &mut Effects<Msg>) {
+        {
+            let state = &mut *self.state.borrow_mut();
+            state.now = now;
+            if state.phase == Phase::Stopped {
+                effects.append(&mut state.effects);
+                return;
+            }
+            state.advance_time();
+        }
+        governing::advance(&self.state);
+        snapshots::advance(&self.state);
+        let mut more = true;
+        for _ in 0..turn::MAX_ROUNDS {
+            self.executor.run_until_stalled();
+            let moved = self.state.borrow_mut().drive_groups();
+            more = moved || self.executor.has_ready();
+            if !more {
+                break;
+            }
+        }
+        let state = &mut *self.state.borrow_mut();
+        let disk = state.disk.clone();
+        state.durability.flush(&disk);
+        state
+            .effects
+            .extend(disk.take_ops().into_iter().map(|(op, what)| Effect::Disk { op, what }));
+        state.flush_clients();
+        state.schedule(more);
+        effects.append(&mut state.effects);
+    }
+
+    fn peer(shared: &Shared, state: &mut State, from: PeerAddr, msg: Msg) {
+        let own = state.cluster_tag();
+        let stranger = matches!(msg.body, Body::Join(_) | Body::JoinReply(_) | Body::Status { .. });
+        if msg.cluster != own && !stranger {
+            tracing::warn!(from = %from.0, "message of another cluster dropped");
+            return;
+        }
+        match msg.body {
+            Body::Raft(group, message) => state.raft_message(shared, from, group, message),
+            Body::Join(join) => {
+                state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
+            }
+            Body::JoinReply(reply) => state.join_replies.push(reply),
+            Body::Request(request) => {
+                let me = shared.clone();
+                state.spawner.spawn(serve::answer(me, from, request.id, request.what));
+            }
+            Body::Response(Response { id, what }) => {
+                let sender = state.instance_at(&from);
+                state.requests.answered(id, sender, what);
+            }
+            Body::SnapshotPull(pull) => {
+                state.spawner.spawn(snapshots::send_chunk(shared.clone(), from, pull));
+            }
+            Body::SnapshotChunk(chunk) => state.snapshots.arrived(chunk),
+            Body::Report(report) => {
+                let known = |r: &ring::RingMember| r.state.instances.contains_key(&report.from);
+                if state.ring.as_ref().is_some_and(known) {
+                    state.governing.reported(state.now.mono, report);
+                }
+            }
+            Body::Status { request } => {
+                let text = state.status_text();
+                let lane = crate::seam::Lane::Fast;
+                state.send(from, lane, Body::StatusReply { request, text });
+            }
+            Body::StatusReply { .. } => {}
+        }
+    }
+}
+
+impl State {
+    fn raft_message(
+        &mut self,
+        shared: &Shared,
+        from: PeerAddr,
+        group: crate::base::GroupId,
+        message: crate::raft::Message,
+    ) {
+        if message.to() != self.me() || self.phase == Phase::Booting {
+            return;
+        }
+        if self.addresses.get(&message.from()) != Some(&from) {
+            self.addresses.insert(message.from(), from);
+        }
+        if let Some(offer) = message.snapshot() {
+            snapshots::offered(shared, self, group, offer, message);
+            return;
+        }
+        let now = self.now.mono;
+        if let Some(member) = self.group_mut(group) {
+            member.message(now, message);
+        }
+    }
+
+    fn link_down(&mut self, peer: &PeerAddr) {
+        let Some(id) = self.instance_at(peer) else { return };
+        self.requests.link_down(id);
+        for group in
+            [self.ring.as_mut().map(|r| &mut r.group), self.shard.as_mut().map(|s| &mut s.group)]
+                .into_iter()
+                .flatten()
+        {
+            group.report_unreachable(id);
+        }
+    }
+
+    /// A disk operation that no task waits for is the log's, or nobody's.
+    fn log_done(&mut self, op: crate::base::OpId, result: &crate::seam::DiskResult) {
+        let disk = self.disk.clone();
+        let Some(wal) = self.durability.wal_mut() else { return };
+        if let WalEvent::Failed(error) = wal.disk_done(op, result, &disk) {
+            self.stop(StopReason::DiskFailed(error.message));
+        }
+    }
+}

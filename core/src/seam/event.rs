@@ -55,7 +55,8 @@ pub enum Event<M> {
         conn: ConnId,
         bytes: Bytes,
     },
-    /// So many bytes of earlier `Effect::Write`s have left the shell.
+    /// So many bytes of earlier `Effect::Write`s have left the shell. A shell may report sums, and
+    /// may leave less than 16 KiB unreported.
     Flushed {
         conn: ConnId,
         bytes: usize,

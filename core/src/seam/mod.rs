@@ -8,6 +8,8 @@ pub mod disk;
 pub mod effect;
 pub mod event;
 pub mod executor;
+pub mod probe;
+pub mod record;
 pub mod rng;
 pub mod time;
 pub mod trace;
@@ -16,6 +18,7 @@ pub use disk::{DiskError, DiskErrorKind, DiskOk, DiskOp, DiskResult, FileId, Ope
 pub use effect::{Effect, Effects, Lane, StopReason};
 pub use event::{ConnKind, Event, Inspect, PeerAddr};
 pub use executor::{Completion, Executor, Resolver, Spawner, TaskId};
+pub use record::{Item, Recorded, Recording, RecordingHeader};
 pub use rng::Rng;
 pub use time::{Mono, Now, Wall};
 pub use trace::{Trace, Traced};

@@ -1,1 +1,56 @@
-//! One client: prepared statements, portals, settings.
+//! Client sessions: from messages of the protocol to statements and back to replies.
+//!
+//! A session is one `async fn` ([`task`]) on the instance's own executor; the only things it waits
+//! for are events: bytes of the client, the end of a statement that another instance runs, a timer.
+//!
+//! ```text
+//!  Handle::receive ─► inbox ─► pgwire::Connection ─► Conversation ─► Engine::try_execute
+//!                                                        │   │            └► rows, gate
+//!                                             settings ──┘   └── statements, portals
+//!  Handle::drain ◄── Output (bytes behind commit gates) ◄── replies
+//! ```
+//!
+//! A write is answered in memory when it is appended to the log; the reply is released when the log
+//! position commits ([`output`]). The session goes on to the next message meanwhile, so pipelined
+//! writes share their commit.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`engine`] | what a session asks of the database |
+//! | [`sessions`], [`handle`] | what the owner of the sessions sees |
+//! | [`task`] | login, then messages to the end |
+//! | [`conversation`] | what each message does |
+//! | [`command`], [`settings`] | statements the session carries out by itself |
+//! | [`functions`] | SQL functions that look at the session |
+//! | [`execution`], [`rows`] | one execution; result rows in the client's formats |
+//! | [`statement`] | prepared statements and portals |
+//! | [`output`] | replies and the gates they wait for |
+
+mod command;
+mod conversation;
+pub mod engine;
+mod execution;
+pub mod functions;
+pub mod handle;
+pub mod output;
+pub mod rows;
+pub mod sessions;
+pub mod settings;
+mod statement;
+mod task;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wire;
+
+pub use conversation::DATABASE;
+pub use engine::{
+    Attempt, Call, Credentials, Done, Engine, Interrupt, Notice, Outcome, Reason, SessionContext,
+    Tag,
+};
+pub use handle::{Flush, Handle};
+pub use output::{FlushList, Gate, GateState};
+pub use rows::{ResultFormats, RowWriter};
+pub use sessions::{SessionLimits, Sessions};
+pub use settings::SERVER_VERSION;
+pub use task::SUPERUSER;

@@ -123,6 +123,7 @@ mod tests {
 
     fn plan() -> Arc<Prepared> {
         Arc::new(Prepared {
+            text: "".into(),
             plan: Plan::Session(SessionStmt::ShowAll),
             params: vec![],
             columns: None,

@@ -23,6 +23,7 @@ pub fn prepare(
 ) -> SqlResult<Prepared> {
     let catalog_version = context.catalog.version();
     let without_rows = |plan: Plan, touches: Touches| Prepared {
+        text: source.text().into(),
         plan,
         params: Vec::new(),
         columns: None,
@@ -56,6 +57,7 @@ pub fn prepare(
         .map(|subquery| Subquery { kind: subquery.kind, plan: finish.plan(subquery.plan) })
         .collect();
     let prepared = Prepared {
+        text: source.text().into(),
         plan: Plan::Session(super::parse::SessionStmt::ShowAll),
         params,
         columns: None,

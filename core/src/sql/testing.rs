@@ -166,7 +166,7 @@ impl TestDb {
         self.next_id
     }
 
-    fn change_schema(&mut self, ddl: &Ddl) -> String {
+    pub fn change_schema(&mut self, ddl: &Ddl) -> String {
         self.version += 1;
         match ddl {
             Ddl::CreateTable(create) => {

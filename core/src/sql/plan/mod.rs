@@ -28,6 +28,8 @@ use crate::expr::Expr;
 /// A statement ready to run, as the plan cache keeps it.
 #[derive(Clone, Debug)]
 pub struct Prepared {
+    /// The statement as the client wrote it: what is sent when another instance runs it.
+    pub text: Arc<str>,
     pub plan: Plan,
     /// Types of `$1`…
     pub params: Vec<SqlType>,

@@ -1,0 +1,310 @@
+//! From a data directory to a running instance.
+//!
+//! ```text
+//!   identity? ── yes ──> recover the log ──> load snapshots ──> run
+//!      │ no (whatever else is in the directory was never anybody's: it is removed)
+//!      ├─ peers are given ──> ask them to join ──> identity ──> run, with empty groups
+//!      └─ none ──> found a cluster: snapshots of nothing, first log ──> identity ──> run
+//! ```
+//! The identity is the last thing written: a crash before it leaves a directory to start over with,
+//! a crash after it one to recover.
+
+use std::collections::BTreeMap;
+
+use super::durability::{from_log, meta_from_mark};
+use super::identity::{self, Identity};
+use super::message::{Body, Join, JoinReply};
+use super::ring::RingMember;
+use super::shard::{ShardMember, ShardPosition};
+use super::snapshots;
+use super::state::{Phase, Shared};
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
+use crate::group::Group;
+use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
+use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, StopReason, Sync};
+use crate::storage::Store;
+use crate::storage::disk::{DiskHandle, ROOT_DIR};
+use crate::storage::snapshot::SnapshotDamage;
+use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalOwner};
+use crate::topology::RingState;
+
+/// Where every group's log begins: one voter, nothing in its state.
+const ORIGIN: (LogIndex, Term) = (LogIndex(1), Term(1));
+
+/// Why an instance does not start.
+enum Failure {
+    Disk(DiskError),
+    Stop(StopReason),
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Failure {
+        Failure::Disk(error)
+    }
+}
+
+/// The first task of an instance.
+pub async fn boot(me: Shared) {
+    if let Err(failure) = start(&me).await {
+        let reason = match failure {
+            Failure::Disk(error) => StopReason::DiskFailed(error.message),
+            Failure::Stop(reason) => reason,
+        };
+        me.borrow_mut().stop(reason);
+    }
+}
+
+async fn start(me: &Shared) -> Result<(), Failure> {
+    let disk = me.borrow().disk.clone();
+    let found = read_identity(&disk).await?;
+    let restarted = found.is_some();
+    let identity = match found {
+        Some(identity) => {
+            tracing::info!(name = identity.name, id = %identity.id, "resuming");
+            identity
+        }
+        None => {
+            wipe(&disk).await?;
+            let identity = if founds_cluster(me) { found_cluster(me) } else { join(me).await? };
+            write_identity(&disk, &identity).await?;
+            tracing::info!(name = identity.name, id = %identity.id, "new instance");
+            identity
+        }
+    };
+    me.borrow_mut().identity = Some(identity.clone());
+    start_groups(me, &disk, &identity, restarted).await?;
+    let mut state = me.borrow_mut();
+    if state.phase != Phase::Stopped {
+        state.phase = Phase::Running;
+        tracing::info!(address = state.config.address, "running");
+    }
+    Ok(())
+}
+
+/// Without an identity, whatever is in the directory was never anybody's.
+async fn wipe(disk: &DiskHandle) -> Result<(), Failure> {
+    for dir in [WAL_DIR] {
+        for name in disk.list(dir).await? {
+            disk.run(DiskOp::Remove { path: format!("{dir}/{name}").into() }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Recovers the log and brings both groups to life.
+async fn start_groups(
+    me: &Shared,
+    disk: &DiskHandle,
+    identity: &Identity,
+    restarted: bool,
+) -> Result<(), Failure> {
+    let owner =
+        WalOwner { cluster: *identity.cluster.as_bytes(), instance: *identity.uuid.as_bytes() };
+    let segment_bytes = me.borrow().config.limits.wal_segment;
+    let config = WalConfig { segment_bytes, ..WalConfig::default() };
+    let (log, mut recovered) = wal::recover(disk.clone(), owner, config)
+        .await
+        .map_err(|damage| unusable(&damage.to_string()))?;
+    let ring = recovered.groups.remove(&GroupId::RING).unwrap_or_default();
+    let data = recovered.groups.remove(&identity.group).unwrap_or_default();
+    let ring = GroupStart::new(GroupId::RING, &ring, identity.ring_founder)?;
+    let data = GroupStart::new(identity.group, &data, identity.group_founder)?;
+    let ring_state = match ring.meta.index {
+        index if index == ORIGIN.0 => RingState::new(),
+        index => snapshots::load_ring(disk, index).await.map_err(bad_snapshot)?,
+    };
+    let (store, position) = match data.meta.index {
+        index if index == ORIGIN.0 => (Store::new(), ShardPosition::default()),
+        index => snapshots::load_shard(disk, data.group, index).await.map_err(bad_snapshot)?,
+    };
+    let state = &mut *me.borrow_mut();
+    let hard: BTreeMap<GroupId, HardState> =
+        [(ring.group, ring.hard_state), (data.group, data.hard_state)].into();
+    state.durability.start(log, &hard);
+    for start in [&ring, &data].into_iter().filter(|start| start.fresh) {
+        state.durability.mark_snapshot(start.group, &start.meta, start.meta.index);
+    }
+    let seed = state.rng.fork("elections").next_u64();
+    let (now, times) = (state.now.mono, state.config.times.group);
+    let begin = |start: &GroupStart| {
+        let recovered = (start.meta.clone(), start.hard_state, start.entries.as_slice());
+        let mut group =
+            Group::new(start.group, identity.id, times, seed, now, restarted, recovered);
+        if start.meta.membership == Membership::single(identity.id) {
+            group.campaign();
+        }
+        group
+    };
+    state.ring = Some(RingMember::new(begin(&ring), ring_state, ring.meta.index));
+    state.shard =
+        Some(ShardMember::new(begin(&data), store, data.meta.index, data.meta.term, position));
+    Ok(())
+}
+
+fn bad_snapshot(damage: SnapshotDamage) -> Failure {
+    match damage {
+        SnapshotDamage::Disk(error) => Failure::Disk(error),
+        other => unusable(&other.to_string()),
+    }
+}
+
+/// What a group starts from.
+struct GroupStart {
+    group: GroupId,
+    /// The log knows nothing of the group yet.
+    fresh: bool,
+    meta: SnapshotMeta,
+    hard_state: HardState,
+    entries: Vec<Entry>,
+}
+
+impl GroupStart {
+    fn new(
+        group: GroupId,
+        recovered: &RecoveredGroup,
+        founder: InstanceId,
+    ) -> Result<GroupStart, Failure> {
+        let damaged = |why: String| unusable(&format!("group {group} in the log: {why}"));
+        let meta = match &recovered.mark {
+            Some(mark) => meta_from_mark(mark).map_err(damaged)?,
+            None => {
+                let (index, term) = ORIGIN;
+                SnapshotMeta { index, term, membership: Membership::single(founder) }
+            }
+        };
+        let entries: Result<Vec<Entry>, String> =
+            recovered.entries.iter().filter(|e| e.index > meta.index).map(from_log).collect();
+        let hs = recovered.hard_state;
+        let hard_state =
+            HardState { term: hs.term.max(meta.term), vote: hs.vote, commit: hs.commit };
+        let fresh = recovered.mark.is_none();
+        Ok(GroupStart { group, fresh, meta, hard_state, entries: entries.map_err(damaged)? })
+    }
+}
+
+/// The identity of the first instance of a new cluster.
+fn found_cluster(me: &Shared) -> Identity {
+    let state = &mut *me.borrow_mut();
+    let first = InstanceId(1);
+    Identity {
+        cluster: state.random_uuid(),
+        uuid: state.random_uuid(),
+        id: first,
+        group: GroupId(1),
+        ring_founder: first,
+        group_founder: first,
+        name: state.config.instance_name.clone().unwrap_or_else(|| {
+            let tier = &state.config.tier;
+            format!("{tier}_1_1")
+        }),
+    }
+}
+
+async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
+    let (file, len) = match disk.open(identity::FILE, OpenMode::Existing).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let bytes = disk.read_all(file, len.min(identity::MAX_BYTES)).await?;
+    disk.close(file).await?;
+    match Identity::decode(bytes) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(error) => Err(unusable(&format!(
+            "{error}; restore the file `identity` from a backup, or remove the data directory to join as a new instance"
+        ))),
+    }
+}
+
+fn unusable(why: &str) -> Failure {
+    Failure::Stop(StopReason::Unusable(why.to_owned()))
+}
+
+async fn write_identity(disk: &DiskHandle, identity: &Identity) -> Result<(), Failure> {
+    let (file, _) = disk.open(identity::NEW_FILE, OpenMode::Truncate).await?;
+    disk.run(DiskOp::WriteAt { file, offset: 0, data: identity.encode(), then: Sync::Data })
+        .await?;
+    disk.run(DiskOp::Sync { file }).await?;
+    disk.close(file).await?;
+    let (from, to) = (identity::NEW_FILE.into(), identity::FILE.into());
+    disk.run(DiskOp::Rename { from, to }).await?;
+    disk.sync_dir(ROOT_DIR).await?;
+    Ok(())
+}
+
+/// Whether this instance is the first of a cluster: it was told no peer but itself.
+fn founds_cluster(me: &Shared) -> bool {
+    let state = me.borrow();
+    state.config.peers.iter().all(|peer| *peer == state.config.address)
+}
+
+/// Asks the peers, in turn, until one of them makes this instance a member.
+async fn join(me: &Shared) -> Result<Identity, Failure> {
+    let (request, peers) = {
+        let mut state = me.borrow_mut();
+        state.phase = Phase::Joining;
+        let uuid = state.random_uuid();
+        (join_request(&state.config, uuid), state.config.peers.clone())
+    };
+    let mut next = 0;
+    let mut ask: Option<String> = None;
+    loop {
+        let address = ask.take().unwrap_or_else(|| {
+            next += 1;
+            peers[(next - 1) % peers.len()].clone()
+        });
+        tracing::info!(peer = address, "asking to join");
+        let pause = {
+            let mut state = me.borrow_mut();
+            state.join_replies.clear();
+            let to = PeerAddr::new(address);
+            state.send(to, Lane::Fast, Body::Join(request.clone()));
+            let at = state.now.mono + state.config.times.join_retry;
+            state.sleep_until(at)
+        };
+        pause.await;
+        let replies = std::mem::take(&mut me.borrow_mut().join_replies);
+        for reply in replies {
+            match reply {
+                JoinReply::Accepted {
+                    cluster,
+                    id,
+                    name,
+                    group,
+                    ring_founder,
+                    group_founder,
+                    addresses,
+                } => {
+                    let known = addresses.into_iter().map(|(id, a)| (id, PeerAddr::new(a)));
+                    me.borrow_mut().addresses.extend(known);
+                    let uuid = request.uuid;
+                    return Ok(Identity {
+                        cluster,
+                        uuid,
+                        id,
+                        group,
+                        ring_founder,
+                        group_founder,
+                        name,
+                    });
+                }
+                JoinReply::Elsewhere(address) => ask = address,
+                JoinReply::Refused(why) => return Err(Failure::Stop(StopReason::Refused(why))),
+            }
+        }
+    }
+}
+
+fn join_request(config: &super::Config, uuid: uuid::Uuid) -> Join {
+    Join {
+        uuid,
+        address: config.address.clone(),
+        pg_address: config.pg_address.clone(),
+        http_address: config.http_address.clone(),
+        name: config.instance_name.clone(),
+        replicaset: config.replicaset_name.clone(),
+        tier: config.tier.clone(),
+        failure_domain: config.failure_domain.clone().into_iter().collect(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        cluster_name: config.cluster_name.clone(),
+    }
+}

@@ -1,0 +1,110 @@
+//! Client connections and their sessions.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::engine::InstanceEngine;
+use super::state::{Shared, State};
+use crate::base::{ConnId, SqlError, SqlState};
+use crate::pgwire::{Severity, backend};
+use crate::seam::{ConnKind, Effect};
+use crate::session::{Handle, SessionLimits, Sessions};
+
+/// The connections of an instance.
+#[derive(Debug, Default)]
+pub struct Clients {
+    sessions: Option<Rc<Sessions>>,
+    open: BTreeMap<ConnId, Handle>,
+    /// Reused from turn to turn.
+    to_flush: Vec<ConnId>,
+}
+
+/// Starts a session, or refuses when there are too many.
+pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind, remote: &str) {
+    if state.clients.open.len() >= state.config.limits.connections {
+        tracing::warn!(remote, "too many clients");
+        let error = SqlError::new(SqlState::TooManyConnections, "sorry, too many clients already");
+        let mut out = Vec::new();
+        backend::error_response(&mut out, Severity::Fatal, &error);
+        state.effects.push(Effect::Write { conn, bytes: out.into() });
+        state.effects.push(Effect::Close { conn });
+        return;
+    }
+    if state.clients.sessions.is_none() {
+        state.clients.sessions = Some(new_sessions(state));
+    }
+    let Some(sessions) = &state.clients.sessions else { return };
+    let engine = Rc::new(InstanceEngine::new(shared.clone()));
+    let handle = sessions.open(&engine, conn, kind);
+    state.clients.open.insert(conn, handle);
+}
+
+fn new_sessions(state: &mut State) -> Rc<Sessions> {
+    let limits = SessionLimits {
+        message_bytes: state.config.limits.message,
+        result_bytes: state.config.limits.statement_memory,
+        ..SessionLimits::default()
+    };
+    // The same on all instances of a cluster: a stranger must not learn from the salt which instance
+    // knows a user.
+    let mut secret = [0; 32];
+    if let Some(identity) = &state.identity {
+        secret[..16].copy_from_slice(identity.cluster.as_bytes());
+    }
+    Sessions::new(state.spawner.clone(), state.rng.fork("sessions"), secret, limits)
+}
+
+impl Clients {
+    pub fn bytes(&mut self, conn: ConnId, bytes: Bytes) {
+        if let Some(handle) = self.open.get(&conn) {
+            handle.receive(bytes);
+        }
+    }
+
+    pub fn flushed(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(handle) = self.open.get(&conn) {
+            handle.flushed(bytes);
+        }
+    }
+
+    pub fn closed(&mut self, conn: ConnId) {
+        if let Some(handle) = self.open.remove(&conn) {
+            handle.closed();
+        }
+    }
+
+    /// Connections open now.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Tells every client that the server stops.
+    pub fn shutdown(&self) {
+        for handle in self.open.values() {
+            handle.shutdown();
+        }
+    }
+}
+
+impl State {
+    /// Hands the shell what the sessions have to say.
+    pub fn flush_clients(&mut self) {
+        let Some(sessions) = &self.clients.sessions else { return };
+        sessions.flush_list().take(&mut self.clients.to_flush);
+        for conn in self.clients.to_flush.drain(..) {
+            let Some(handle) = self.clients.open.get(&conn) else { continue };
+            let flush = handle.drain();
+            if !flush.bytes.is_empty() {
+                self.effects.push(Effect::Write { conn, bytes: flush.bytes });
+            }
+            if let Some(paused) = flush.throttle {
+                self.effects.push(Effect::Throttle { conn, paused });
+            }
+            if flush.close {
+                self.effects.push(Effect::Close { conn });
+            }
+        }
+    }
+}

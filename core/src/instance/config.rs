@@ -1,0 +1,87 @@
+//! What an instance is told at its start.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::group::GroupTimes;
+
+/// Everything `basalt run` says about one instance.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where other instances reach this one.
+    pub address: String,
+    /// Where PostgreSQL clients reach it; shown in `_pico_peer_address`.
+    pub pg_address: String,
+    pub http_address: String,
+    /// Instances to join through. Empty, or only this instance's own address: bootstrap a cluster.
+    pub peers: Vec<String>,
+    pub cluster_name: Option<String>,
+    pub instance_name: Option<String>,
+    pub replicaset_name: Option<String>,
+    pub tier: String,
+    /// Replication factor of the default tier; used by the instance that bootstraps.
+    pub replication_factor: u8,
+    /// Sorted by key; keys are upper case.
+    pub failure_domain: BTreeMap<String, String>,
+    pub limits: Limits,
+    pub times: Times,
+}
+
+/// What bounds an instance.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Memory for rows and their indexes, in bytes.
+    pub memory: u64,
+    /// Size of a segment of the write-ahead log, in bytes.
+    pub wal_segment: u64,
+    /// Log of a group, in bytes, beyond which a snapshot is taken and the log cut.
+    pub log_before_snapshot: u64,
+    /// Target size of a chunk of a snapshot, in bytes.
+    pub snapshot_chunk: usize,
+    /// Client connections.
+    pub connections: usize,
+    /// A message of a client, in bytes.
+    pub message: usize,
+    /// Rows and values a statement may hold at once, in bytes.
+    pub statement_memory: usize,
+}
+
+/// Periods and patience.
+#[derive(Clone, Debug)]
+pub struct Times {
+    pub group: GroupTimes,
+    /// Between two reports to the leader of the ring.
+    pub report: Duration,
+    /// Silence after which the governor calls an instance offline.
+    pub offline_after: Duration,
+    /// How long a statement waits for a leader before it fails.
+    pub statement_patience: Duration,
+    /// Between two attempts of an instance to join.
+    pub join_retry: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            memory: 1 << 30,
+            wal_segment: 64 << 20,
+            log_before_snapshot: 128 << 20,
+            snapshot_chunk: 256 << 10,
+            connections: 10_000,
+            message: 64 << 20,
+            statement_memory: 256 << 20,
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Times {
+        Times {
+            group: GroupTimes::default(),
+            report: Duration::from_millis(250),
+            offline_after: Duration::from_secs(5),
+            statement_patience: Duration::from_secs(10),
+            join_retry: Duration::from_millis(250),
+        }
+    }
+}

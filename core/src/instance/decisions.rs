@@ -1,0 +1,346 @@
+//! Statements that change the catalog: from the binder's words to entries of the ring.
+
+use super::state::State;
+use crate::base::error::SqlState;
+use crate::base::{SqlError, SqlResult, UserId};
+use crate::pgwire::scram;
+use crate::session::SessionContext;
+use crate::sql::parse::{
+    AccessStmt, AlterSystem, Grant, Objects, Privilege as Word, Rights, SetValue, SystemScope,
+    UserChange as Change, UserOptions,
+};
+use crate::sql::plan::Ddl;
+use crate::sql::plan::ddl::Placement;
+use crate::topology::catalog::Access;
+use crate::topology::ddl::{
+    CreateIndexRequest, CreateTableRequest, DdlRequest, DistributionRequest, DropRequest,
+    IndexKeyRequest, PUBLIC_SCHEMA, UniqueRequest,
+};
+use crate::topology::entry::CreateUser;
+use crate::topology::password::check_password;
+use crate::topology::users::{self, Object, Privilege, User, UserChange, UserKind, Verifier};
+use crate::topology::{RingEntry, RingState};
+
+/// Rounds of the password hash, as PostgreSQL's default.
+const SCRAM_ITERATIONS: u32 = 4096;
+
+/// The entries of a schema change, one an object, to be proposed in order.
+pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
+    let requests = match ddl {
+        Ddl::CreateTable(t) => vec![DdlRequest::CreateTable(CreateTableRequest {
+            schema: t.schema.clone(),
+            name: t.name.clone(),
+            if_not_exists: t.if_not_exists,
+            owner: by,
+            columns: t.columns.clone(),
+            primary_key: t.primary_key.clone(),
+            primary_key_name: t.primary_key_name.clone(),
+            uniques: t
+                .uniques
+                .iter()
+                .map(|u| UniqueRequest { name: u.name.clone(), columns: u.columns.clone() })
+                .collect(),
+            distribution: match &t.distribution {
+                Placement::Global => DistributionRequest::Global,
+                Placement::Sharded { columns, tier } => {
+                    DistributionRequest::Sharded { columns: columns.clone(), tier: tier.clone() }
+                }
+            },
+            engine: t.engine,
+            unlogged: t.unlogged,
+        })],
+        Ddl::CreateIndex(i) => vec![DdlRequest::CreateIndex(CreateIndexRequest {
+            schema: i.schema.clone(),
+            table: i.table.clone(),
+            name: i.name.clone(),
+            if_not_exists: i.if_not_exists,
+            columns: i
+                .columns
+                .iter()
+                .map(|k| IndexKeyRequest {
+                    column: k.column.clone(),
+                    descending: k.descending,
+                    nulls_first: k.nulls_first,
+                })
+                .collect(),
+            unique: i.unique,
+        })],
+        Ddl::DropTables(drop) => {
+            drop.names.iter().map(|n| DdlRequest::DropTable(named(n))).collect()
+        }
+        Ddl::DropIndexes(drop) => {
+            drop.names.iter().map(|n| DdlRequest::DropIndex(named(n))).collect()
+        }
+        Ddl::Truncate(drop) => drop
+            .names
+            .iter()
+            .map(|(schema, name)| DdlRequest::Truncate {
+                schema: schema.clone(),
+                name: name.clone(),
+            })
+            .collect(),
+        Ddl::Nothing { .. } => Vec::new(),
+    };
+    requests
+        .into_iter()
+        .map(|request| RingEntry::DdlPrepare { by, request: Box::new(request) })
+        .collect()
+}
+
+fn named((schema, name): &(String, String)) -> DropRequest {
+    DropRequest { schema: schema.clone(), name: name.clone(), if_exists: false }
+}
+
+/// The entries of a statement about users and rights. Refuses what the user may not do.
+pub fn of_access(
+    state: &mut State,
+    context: &SessionContext,
+    stmt: &AccessStmt,
+) -> SqlResult<Vec<RingEntry>> {
+    let by = context.user;
+    let iterations = SCRAM_ITERATIONS;
+    let mut rng = state.rng.fork("salts");
+    // The stream itself moves on, so that no two passwords share a salt.
+    let salt_seed: [u8; 32] = state.random();
+    rng.fill(&mut [0; 8]);
+    let mut rng = crate::seam::Rng::from_seed(salt_seed);
+    let ring = ring_of(state)?;
+    match stmt {
+        AccessStmt::CreateUser { name, if_not_exists, options } => {
+            may(ring, by, Object::User(None), Privilege::Create)?;
+            let verifier = match &options.password {
+                Some(password) => Some(verifier(ring, password, iterations, &mut rng)?),
+                None => None,
+            };
+            Ok(vec![RingEntry::CreateUser(CreateUser {
+                name: name.clone(),
+                kind: UserKind::User,
+                if_not_exists: *if_not_exists,
+                login: options.login.unwrap_or(true),
+                verifier,
+                owner: by,
+            })])
+        }
+        AccessStmt::CreateRole { name, if_not_exists } => {
+            may(ring, by, Object::Role(None), Privilege::Create)?;
+            Ok(vec![RingEntry::CreateUser(CreateUser {
+                name: name.clone(),
+                kind: UserKind::Role,
+                if_not_exists: *if_not_exists,
+                login: false,
+                verifier: None,
+                owner: by,
+            })])
+        }
+        AccessStmt::AlterUser { name, change } => {
+            let user = ring.catalog.users.require(name)?;
+            if user.id != by {
+                may(ring, by, object_of(user), Privilege::Alter)?;
+            }
+            let changes = match change {
+                Change::Rename(to) => vec![UserChange::Rename(to.clone())],
+                Change::Options(options) => changes_of(ring, options, iterations, &mut rng)?,
+            };
+            let entry = |change| RingEntry::AlterUser { id: user.id, change };
+            Ok(changes.into_iter().map(entry).collect())
+        }
+        AccessStmt::DropUser { names, if_exists } | AccessStmt::DropRole { names, if_exists } => {
+            let mut entries = Vec::new();
+            for name in names {
+                if *if_exists && ring.catalog.users.by_name(name).is_none() {
+                    continue;
+                }
+                let user = ring.catalog.users.require(name)?;
+                may(ring, by, object_of(user), Privilege::Drop)?;
+                entries.push(RingEntry::DropUser { id: user.id });
+            }
+            Ok(entries)
+        }
+        AccessStmt::Grant(grant) => rights(ring, by, grant, false),
+        AccessStmt::Revoke(grant) => rights(ring, by, grant, true),
+    }
+}
+
+fn ring_of(state: &State) -> SqlResult<&RingState> {
+    match &state.ring {
+        Some(ring) => Ok(&ring.state),
+        None => Err(SqlError::new(SqlState::CannotConnectNow, "the instance is starting up")),
+    }
+}
+
+fn object_of(user: &User) -> Object {
+    match user.kind {
+        UserKind::User => Object::User(Some(user.id)),
+        UserKind::Role => Object::Role(Some(user.id)),
+    }
+}
+
+fn may(ring: &RingState, by: UserId, object: Object, privilege: Privilege) -> SqlResult<()> {
+    let catalog = &ring.catalog;
+    if catalog.is_superuser(by) || catalog.users.holds(by, privilege, object) {
+        return Ok(());
+    }
+    catalog.check(by, Access::Administer)
+}
+
+fn verifier(
+    ring: &RingState,
+    password: &str,
+    iterations: u32,
+    rng: &mut crate::seam::Rng,
+) -> SqlResult<Verifier> {
+    check_password(ring, password)?;
+    Ok(Verifier(scram::Verifier::of_password(password, iterations, rng).stored_form()))
+}
+
+fn changes_of(
+    ring: &RingState,
+    options: &UserOptions,
+    iterations: u32,
+    rng: &mut crate::seam::Rng,
+) -> SqlResult<Vec<UserChange>> {
+    let mut changes = Vec::new();
+    if let Some(password) = &options.password {
+        changes.push(UserChange::Password(Some(verifier(ring, password, iterations, rng)?)));
+    }
+    if let Some(login) = options.login {
+        changes.push(UserChange::Login(login));
+    }
+    Ok(changes)
+}
+
+fn rights(ring: &RingState, by: UserId, grant: &Grant, revoke: bool) -> SqlResult<Vec<RingEntry>> {
+    let users = &ring.catalog.users;
+    let mut pairs: Vec<(Object, Privilege)> = Vec::new();
+    match &grant.rights {
+        Rights::Roles(names) => {
+            for name in names {
+                pairs.push((Object::Role(Some(users.require(name)?.id)), Privilege::Execute));
+            }
+        }
+        Rights::Privileges { privileges, on } => {
+            for object in objects(ring, on)? {
+                for word in privileges {
+                    pairs.extend(words(*word, object)?.into_iter().map(|p| (object, p)));
+                }
+            }
+        }
+    }
+    for (object, _) in &pairs {
+        let own = match object {
+            Object::Table(Some(id)) => ring.catalog.by_id(*id).is_some_and(|t| t.owner == by),
+            _ => false,
+        };
+        if !own {
+            ring.catalog.check(by, Access::Administer)?;
+        }
+    }
+    let mut entries = Vec::new();
+    for grantee in &grant.grantees {
+        let grantee = users.require(grantee)?.id;
+        for (object, privilege) in &pairs {
+            let grant = users::Grant { grantee, object: *object, privilege: *privilege };
+            entries.push(if revoke {
+                RingEntry::Revoke { grant }
+            } else {
+                RingEntry::Grant { grantor: by, grant }
+            });
+        }
+    }
+    Ok(entries)
+}
+
+fn objects(ring: &RingState, on: &Objects) -> SqlResult<Vec<Object>> {
+    let users = &ring.catalog.users;
+    match on {
+        Objects::AllTables => Ok(vec![Object::Table(None)]),
+        Objects::AllUsers => Ok(vec![Object::User(None)]),
+        Objects::AllRoles => Ok(vec![Object::Role(None)]),
+        Objects::Tables(names) => names
+            .iter()
+            .map(|name| {
+                let parts: Vec<String> =
+                    name.0.iter().filter_map(|p| p.as_ident()).map(folded).collect();
+                let (schema, table) = match parts.as_slice() {
+                    [table] => (PUBLIC_SCHEMA, table.as_str()),
+                    [schema, table] => (schema.as_str(), table.as_str()),
+                    _ => return Err(SqlError::new(SqlState::SyntaxError, "improper table name")),
+                };
+                Ok(Object::Table(Some(ring.catalog.table(Some(schema), table)?.id)))
+            })
+            .collect(),
+        Objects::Users(names) => {
+            names.iter().map(|n| Ok(Object::User(Some(users.require(n)?.id)))).collect()
+        }
+        Objects::Roles(names) => {
+            names.iter().map(|n| Ok(Object::Role(Some(users.require(n)?.id)))).collect()
+        }
+    }
+}
+
+/// An identifier in its stored spelling.
+fn folded(ident: &sqlparser::ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+fn words(word: Word, object: Object) -> SqlResult<Vec<Privilege>> {
+    use Privilege::{Alter, Create, Drop, Execute, Read, Write};
+    Ok(match word {
+        Word::Read => vec![Read],
+        Word::Write => vec![Write],
+        Word::Create => vec![Create],
+        Word::Alter => vec![Alter],
+        Word::Drop => vec![Drop],
+        Word::Execute => vec![Execute],
+        Word::All => match object {
+            Object::Table(Some(_)) => vec![Read, Write, Alter, Drop],
+            Object::Table(None) => vec![Read, Write, Create, Alter, Drop],
+            Object::User(Some(_)) | Object::Role(Some(_)) => vec![Alter, Drop],
+            Object::User(None) | Object::Role(None) => vec![Create, Alter, Drop],
+        },
+        Word::Login => {
+            return Err(SqlError::unsupported("GRANT LOGIN").with_hint("Use ALTER USER … LOGIN."));
+        }
+    })
+}
+
+/// The entries of `ALTER SYSTEM`.
+pub fn of_alter_system(
+    ring: &RingState,
+    by: UserId,
+    stmt: &AlterSystem,
+) -> SqlResult<Vec<RingEntry>> {
+    ring.catalog.check(by, Access::Administer)?;
+    let (key, value, scope) = match stmt {
+        AlterSystem::Set { name, value, scope } => (name.clone(), set_value(value)?, scope),
+        AlterSystem::Reset { name, scope } => (name.clone(), None, scope),
+        AlterSystem::ResetAll { .. } => {
+            let keys = ring.config.keys().cloned();
+            return Ok(keys
+                .map(|(key, tier)| RingEntry::SetConfig { key, tier, value: None })
+                .collect());
+        }
+    };
+    let tiers = match scope {
+        SystemScope::Cluster => vec![String::new()],
+        SystemScope::Tier(tier) => vec![tier.clone()],
+        SystemScope::AllTiers => ring.tiers.keys().cloned().collect(),
+    };
+    let entry = |tier| RingEntry::SetConfig { key: key.clone(), tier, value: value.clone() };
+    Ok(tiers.into_iter().map(entry).collect())
+}
+
+fn set_value(value: &SetValue) -> SqlResult<Option<String>> {
+    Ok(match value {
+        SetValue::Default => None,
+        SetValue::Values(values) => match values.as_slice() {
+            [one] => Some(one.clone()),
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::InvalidParameterValue,
+                    "one value is expected",
+                ));
+            }
+        },
+    })
+}

@@ -1,0 +1,709 @@
+//! Statements: run here when this instance leads, sent to the leader when another does.
+//!
+//! A statement that only reads tables computed from the ring runs anywhere. Everything else runs on
+//! the leader of the replica set, in one turn, on the newest rows: [`run_here`]. A schema change or a
+//! change of rights is a proposal to the ring.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::catalog_view::CatalogView;
+use super::decisions;
+use super::message::{RequestKind, ResponseKind};
+use super::reader::StoreReader;
+use super::requests::Answer;
+use super::serve::{self, outcome_unknown};
+use super::shard::{Gated, Release};
+use super::state::{Shared, State};
+use crate::base::{
+    CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
+    TableId, UserId, binary_format,
+};
+use crate::exec::{self, CommandTag, Memory, RowSink, point};
+use crate::expr::{EvalContext, SessionValues};
+use crate::pgwire::scram;
+use crate::seam::{Completion, Mono, Rng, Wall};
+use crate::session::settings::{Fixed, Settings};
+use crate::session::{
+    Attempt, Call, Credentials, Done, Engine, Gate, Notice, Outcome, RowWriter, SessionContext, Tag,
+};
+use crate::sql::bind::BindContext;
+use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
+use crate::sql::parse::{self, DdlOptions, Source};
+use crate::sql::plan::{Ddl, Plan, Prepared};
+use crate::sql::prepare;
+use crate::storage::{Demand, MemoryLimit, Store};
+use crate::topology::RingEntry;
+use crate::topology::catalog::Access;
+use crate::topology::ddl::{DdlResult, DdlStatus};
+use crate::topology::users::Privilege;
+
+/// Microseconds from the Unix epoch to 2000-01-01.
+const TO_2000_US: i64 = 946_684_800_000_000;
+
+/// What sessions of this instance run statements with.
+pub struct InstanceEngine {
+    me: Shared,
+}
+
+/// What statements share: plans, room for keys, the stream of `random()`.
+#[derive(Debug)]
+pub struct Workbench {
+    plans: PlanCache,
+    key: point::KeyBuffer,
+    rng: Rc<RefCell<Rng>>,
+    /// The gate of the highest position waited for: replies of one turn share it.
+    gate: Option<(LogIndex, Gate)>,
+}
+
+impl Workbench {
+    pub fn new(rng: Rng) -> Workbench {
+        Workbench {
+            plans: PlanCache::new(CacheLimits::default()),
+            key: point::KeyBuffer::default(),
+            rng: Rc::new(RefCell::new(rng)),
+            gate: None,
+        }
+    }
+}
+
+/// Opens a session's gate.
+struct Opens(Gate);
+
+impl Gated for Opens {
+    fn release(self: Box<Self>, release: Release) {
+        match release {
+            Release::Committed => self.0.open(),
+            Release::Lost => self.0.lose(),
+        }
+    }
+}
+
+impl InstanceEngine {
+    pub fn new(me: Shared) -> InstanceEngine {
+        InstanceEngine { me }
+    }
+}
+
+impl Engine for InstanceEngine {
+    fn login(&self, name: &str) -> Option<Credentials> {
+        let state = self.me.borrow();
+        let user = state.ring.as_ref()?.state.catalog.login(name).ok()?;
+        Some(Credentials {
+            id: user.id,
+            superuser: user.superuser,
+            verifier: user.verifier.as_ref().and_then(|v| scram::Verifier::parse(&v.0)),
+        })
+    }
+
+    fn catalog_version(&self) -> CatalogVersion {
+        let state = self.me.borrow();
+        state.ring.as_ref().map_or(CatalogVersion(0), |r| r.state.catalog.version)
+    }
+
+    fn prepare(
+        &self,
+        context: &SessionContext,
+        sql: &str,
+        types: &[SqlType],
+    ) -> SqlResult<Arc<Prepared>> {
+        self.me.borrow_mut().prepare(context, sql, types)
+    }
+
+    fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
+        let state = &mut *self.me.borrow_mut();
+        if !state.runs_here(call.prepared) {
+            return Attempt::MustWait;
+        }
+        let ran = state.run_here(call.prepared, call.params, call.context, rows);
+        Attempt::Done(state.outcome(ran))
+    }
+
+    fn execute<'a>(
+        &'a self,
+        call: &'a Call<'a>,
+        rows: &'a mut RowWriter<'_>,
+    ) -> impl Future<Output = Outcome> + 'a {
+        execute(&self.me, call, rows)
+    }
+
+    fn timer(&self, at: Mono) -> Completion<()> {
+        self.me.borrow_mut().sleep_until(at)
+    }
+
+    fn now(&self) -> Mono {
+        self.me.borrow().now.mono
+    }
+}
+
+/// What a statement did here: its tag, and the position its reply must wait for.
+type Ran = (SqlResult<CommandTag>, Option<LogIndex>);
+
+/// A table computed from the ring; PostgreSQL reserves the ids below.
+fn is_virtual(table: &TableId) -> bool {
+    *table < TableId::FIRST_USER
+}
+
+impl State {
+    /// Plans a statement, or finds its plan; then checks that the user may run it. Rights change the
+    /// catalog version, so a plan is checked again whenever they did.
+    fn prepare(
+        &mut self,
+        context: &SessionContext,
+        sql: &str,
+        types: &[SqlType],
+    ) -> SqlResult<Arc<Prepared>> {
+        let Some(ring) = &self.ring else { return Err(starting()) };
+        let catalog = CatalogView { ring: &ring.state };
+        let key = CacheKey {
+            text: sql.into(),
+            params: types.to_vec(),
+            search_path: context.search_path.clone(),
+            catalog_version: ring.state.catalog.version,
+        };
+        let plan = match self.workbench.plans.get(&key) {
+            Some(plan) => plan,
+            None => {
+                let statements = parse::parse(sql)?;
+                let [statement] = statements.as_slice() else {
+                    return Err(SqlError::new(
+                        SqlState::SyntaxError,
+                        "cannot insert multiple commands into a prepared statement",
+                    ));
+                };
+                let bind = BindContext {
+                    catalog: &catalog,
+                    search_path: &context.search_path,
+                    user: context.user,
+                };
+                let source = Source::new(sql);
+                let mut plan = prepare(&statement.stmt, &source, bind, types.to_vec())?;
+                plan.text = key.text.clone();
+                let plan = Arc::new(plan);
+                self.workbench.plans.insert(key, plan.clone());
+                plan
+            }
+        };
+        self.check_rights(context, &plan)?;
+        Ok(plan)
+    }
+
+    fn check_rights(&self, context: &SessionContext, plan: &Prepared) -> SqlResult<()> {
+        let Some(ring) = &self.ring else { return Err(starting()) };
+        let catalog = &ring.state.catalog;
+        if context.superuser {
+            return Ok(());
+        }
+        let reads = plan.touches.reads.iter().map(|id| (id, Privilege::Read));
+        let writes = plan.touches.writes.iter().map(|id| (id, Privilege::Write));
+        for (id, privilege) in reads.chain(writes).filter(|(id, _)| !is_virtual(id)) {
+            if let Some(table) = catalog.by_id(*id) {
+                let access = match privilege {
+                    Privilege::Write => Access::Write(table),
+                    _ => Access::Read(table),
+                };
+                catalog.check(context.user, access)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a statement runs in this turn on this instance.
+    fn runs_here(&self, prepared: &Prepared) -> bool {
+        match &prepared.plan {
+            Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) => false,
+            _ if self.ring.is_none() => false,
+            _ if reads_ring_only(prepared) => true,
+            _ => self.shard.as_ref().is_some_and(|s| s.may_serve(self.now)),
+        }
+    }
+
+    /// Runs a statement on the newest rows. [`State::runs_here`] must have said so.
+    fn run_here(
+        &mut self,
+        prepared: &Prepared,
+        params: &[Datum],
+        context: &SessionContext,
+        sink: &mut dyn RowSink,
+    ) -> Ran {
+        if let Plan::Point(plan) = &prepared.plan {
+            return self.run_point(plan, params, sink);
+        }
+        let Some(ring) = &self.ring else { return (Err(starting()), None) };
+        let shard = self.shard.as_ref().filter(|_| !reads_ring_only(prepared));
+        let reader = StoreReader::new(shard, &ring.state, context.user, &[]);
+        let time = since_2000(self.now.wall);
+        let eval = EvalContext {
+            params,
+            transaction_time: time,
+            statement_time: time,
+            session: &context.values,
+            rng: &self.workbench.rng.clone(),
+            catalog: None,
+        };
+        let memory = Memory::new(self.config.limits.statement_memory);
+        let outcome = exec::execute(prepared, &reader, eval, &memory, sink);
+        let observed = reader.observed();
+        match outcome {
+            Err(error) => (Err(error), self.unsettled(observed)),
+            Ok(outcome) if outcome.writes.is_empty() => (Ok(outcome.tag), self.unsettled(observed)),
+            Ok(outcome) => match self.commit(&outcome.writes) {
+                Ok(index) => (Ok(outcome.tag), Some(index)),
+                Err(error) => (Err(error), self.unsettled(observed)),
+            },
+        }
+    }
+
+    /// The point path: no operators, no copy of the row.
+    fn run_point(
+        &mut self,
+        plan: &crate::sql::plan::PointPlan,
+        params: &[Datum],
+        sink: &mut dyn RowSink,
+    ) -> Ran {
+        let (Some(ring), Some(shard)) = (&self.ring, &self.shard) else {
+            return (Err(starting()), None);
+        };
+        let reader = StoreReader::new(Some(shard), &ring.state, UserId(0), &[]);
+        let sent = reader.point(plan, params, &mut self.workbench.key, sink);
+        let observed = reader.observed();
+        (sent.map(CommandTag::Select), self.unsettled(observed))
+    }
+
+    /// The position a reply waits for that may show everything up to `observed`.
+    fn unsettled(&self, observed: LogIndex) -> Option<LogIndex> {
+        let committed = self.shard.as_ref()?.group.committed();
+        (observed > committed).then_some(observed)
+    }
+
+    fn commit(&mut self, writes: &[RowWrite]) -> SqlResult<LogIndex> {
+        let now = self.now;
+        let limit = MemoryLimit { bytes: self.config.limits.memory };
+        let Some(shard) = &mut self.shard else { return Err(starting()) };
+        let grows = writes.iter().any(|w| w.row.is_some());
+        let extra = writes.iter().map(Store::write_bytes).sum();
+        let demand = if grows { Demand::Growth } else { Demand::Delete };
+        limit.admit(shard.store.bytes(), extra, demand)?;
+        shard.write(now, writes).map_err(|_| {
+            SqlError::new(SqlState::SerializationFailure, "leadership changed during the statement")
+                .with_hint("Retry the statement.")
+        })
+    }
+
+    fn outcome(&mut self, (result, wait): Ran) -> Outcome {
+        let gate = wait.map(|index| self.gate_at(index));
+        Outcome { result: result.map(|tag| Done { tag: tag.into(), notices: Vec::new() }), gate }
+    }
+
+    fn gate_at(&mut self, index: LogIndex) -> Gate {
+        if let Some((at, gate)) = &self.workbench.gate
+            && *at == index
+            && gate.state() == crate::session::GateState::Pending
+        {
+            return gate.clone();
+        }
+        let gate = Gate::new();
+        if let Some(shard) = &mut self.shard {
+            shard.gate(index, Box::new(Opens(gate.clone())));
+        }
+        self.workbench.gate = Some((index, gate.clone()));
+        gate
+    }
+
+    /// The replica set that holds the rows.
+    pub fn data_group(&self) -> GroupId {
+        let own = self.shard.as_ref().map_or(GroupId(1), |s| s.group.id());
+        let Some(ring) = &self.ring else { return own };
+        let default = ring.state.tiers.values().find(|t| t.is_default);
+        default.and_then(|tier| ring.state.bucket_owner(&tier.name, 1)).unwrap_or(own)
+    }
+}
+
+fn reads_ring_only(prepared: &Prepared) -> bool {
+    prepared.touches.writes.is_empty() && prepared.touches.reads.iter().all(is_virtual)
+}
+
+fn starting() -> SqlError {
+    SqlError::new(SqlState::CannotConnectNow, "the instance is starting up")
+}
+
+fn since_2000(wall: Wall) -> i64 {
+    i64::try_from(wall.0).unwrap_or(i64::MAX).saturating_sub(TO_2000_US)
+}
+
+/// Runs a statement that has to wait for somebody.
+async fn execute(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
+    match &call.prepared.plan {
+        Plan::Ddl(ddl, options) => schema_change(me, call, ddl, timeout_of(options)).await,
+        Plan::Access(_) | Plan::AlterSystem(_) => decision(me, call).await,
+        _ => on_leader(me, call, rows).await,
+    }
+}
+
+fn timeout_of(options: &DdlOptions) -> Option<Duration> {
+    options.timeout_seconds.map(|s| Duration::from_secs(s.into()))
+}
+
+fn failed(error: SqlError) -> Outcome {
+    Outcome { result: Err(error), gate: None }
+}
+
+/// Waits until this instance may run the statement, or sends it to the one that may.
+async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
+    let (group, deadline) = {
+        let state = me.borrow();
+        (state.data_group(), state.now.mono + state.config.times.statement_patience)
+    };
+    let writes = !call.prepared.touches.writes.is_empty();
+    loop {
+        if let Err(error) = call.interrupt.check() {
+            return failed(error);
+        }
+        {
+            let state = &mut *me.borrow_mut();
+            if state.runs_here(call.prepared) {
+                let ran = state.run_here(call.prepared, call.params, call.context, rows);
+                return state.outcome(ran);
+            }
+            if state.now.mono >= deadline {
+                return failed(no_leader(group));
+            }
+        }
+        let request = match forwarded(group, call) {
+            Ok(request) => request,
+            Err(error) => return failed(error),
+        };
+        match serve::ask_once(me, group, request, deadline).await {
+            Answer::Response(ResponseKind::Rows { tag, count, types, rows: values }) => {
+                let result = take_rows(rows, &types, values);
+                let tag = CommandTag::from_wire(tag, count);
+                let done = result.and_then(|()| match tag {
+                    Some(tag) => Ok(Done { tag: tag.into(), notices: Vec::new() }),
+                    None => Err(SqlError::internal("a reply with an unknown tag")),
+                });
+                return Outcome { result: done, gate: None };
+            }
+            Answer::Response(ResponseKind::Failed(error)) => return failed(error),
+            Answer::Unknown if writes => return failed(outcome_unknown()),
+            _ => serve::pause(me).await,
+        }
+    }
+}
+
+/// `57P03`: nothing was done; nobody leads for too long.
+fn no_leader(group: GroupId) -> SqlError {
+    SqlError::new(
+        SqlState::CannotConnectNow,
+        format!("replica set {group} has no leader that can be reached"),
+    )
+    .with_detail("Nothing was done.")
+    .with_hint("Retry when a majority of its instances is up.")
+}
+
+fn forwarded(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
+    let mut parameters = Vec::with_capacity(call.params.len());
+    for (ty, value) in call.prepared.params.iter().zip(call.params) {
+        let bytes = match value {
+            Datum::Null => None,
+            value => {
+                let mut out = Vec::new();
+                binary_format::encode(*ty, value, &mut out)?;
+                Some(Bytes::from(out))
+            }
+        };
+        parameters.push((*ty as u8, bytes));
+    }
+    Ok(RequestKind::Statement {
+        group,
+        user: call.context.user,
+        sql: call.prepared.text.to_string(),
+        parameters,
+        settings: vec![("search_path".into(), call.context.search_path.join(","))],
+    })
+}
+
+fn take_rows(
+    sink: &mut RowWriter<'_>,
+    types: &[u8],
+    rows: Vec<Vec<Option<Bytes>>>,
+) -> SqlResult<()> {
+    let types: Option<Vec<SqlType>> = types.iter().map(|tag| SqlType::from_tag(*tag)).collect();
+    let types = types.ok_or_else(|| SqlError::internal("a reply with an unknown type"))?;
+    for row in rows {
+        let mut values = Vec::with_capacity(row.len());
+        for (ty, value) in types.iter().zip(row) {
+            values.push(match value {
+                None => Datum::Null,
+                Some(bytes) => binary_format::decode(*ty, &bytes)?,
+            });
+        }
+        sink.row(&values)?;
+    }
+    Ok(())
+}
+
+/// Runs a statement that another instance sent here, and waits until its reply may leave.
+pub async fn run_forwarded(
+    me: &Shared,
+    user: UserId,
+    sql: String,
+    parameters: Vec<(u8, Option<Bytes>)>,
+    settings: Vec<(String, String)>,
+) -> ResponseKind {
+    let (response, wait) = {
+        let state = &mut *me.borrow_mut();
+        match state.run_request(user, &sql, &parameters, &settings) {
+            Ok(Some((response, wait))) => {
+                let wait = wait.and_then(|index| {
+                    let spawner = state.spawner.clone();
+                    state.shard.as_mut().map(|s| s.wait_committed(&spawner, index))
+                });
+                (response, wait)
+            }
+            Ok(None) => return ResponseKind::NotLeader(None),
+            Err(error) => return ResponseKind::Failed(error),
+        }
+    };
+    match wait {
+        Some(wait) => match wait.await {
+            Some(Release::Committed) => response,
+            _ => ResponseKind::Failed(outcome_unknown()),
+        },
+        None => response,
+    }
+}
+
+impl State {
+    fn run_request(
+        &mut self,
+        user: UserId,
+        sql: &str,
+        parameters: &[(u8, Option<Bytes>)],
+        settings: &[(String, String)],
+    ) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
+        let context = self.forwarded_context(user, settings)?;
+        let bad = || SqlError::new(SqlState::ProtocolViolation, "a parameter of an unknown type");
+        let mut types = Vec::with_capacity(parameters.len());
+        let mut params = Vec::with_capacity(parameters.len());
+        for (tag, value) in parameters {
+            let ty = SqlType::from_tag(*tag).ok_or_else(bad)?;
+            params.push(match value {
+                None => Datum::Null,
+                Some(bytes) => binary_format::decode(ty, bytes)?,
+            });
+            types.push(ty);
+        }
+        let prepared = self.prepare(&context, sql, &types)?;
+        if !self.runs_here(&prepared) {
+            return Ok(None);
+        }
+        let mut rows: Vec<Vec<Datum>> = Vec::new();
+        let (result, wait) = self.run_here(&prepared, &params, &context, &mut rows);
+        let response = match result {
+            Ok(tag) => rows_response(&prepared, tag, &rows)?,
+            Err(error) => ResponseKind::Failed(error),
+        };
+        Ok(Some((response, wait)))
+    }
+
+    fn forwarded_context(
+        &self,
+        user: UserId,
+        settings: &[(String, String)],
+    ) -> SqlResult<SessionContext> {
+        let Some(ring) = &self.ring else { return Err(starting()) };
+        let Some(known) = ring.state.catalog.users.get(user) else {
+            return Err(SqlError::new(SqlState::UndefinedObject, "the user was dropped"));
+        };
+        let path = settings.iter().find(|(key, _)| key == "search_path").map(|(_, value)| value);
+        let path: Vec<String> =
+            path.map_or("public", String::as_str).split(',').map(str::to_owned).collect();
+        let name: Arc<str> = known.name.as_str().into();
+        Ok(SessionContext {
+            user,
+            superuser: known.superuser,
+            values: SessionValues {
+                current_user: name.clone(),
+                session_user: name,
+                database: crate::session::DATABASE.into(),
+                schema: path.first().map(|s| s.as_str().into()),
+                version: crate::session::SERVER_VERSION.into(),
+                backend_pid: 0,
+            },
+            search_path: path.into(),
+            settings: Rc::new(RefCell::new(Settings::new(&Fixed {
+                user: &known.name,
+                superuser: known.superuser,
+            }))),
+        })
+    }
+}
+
+fn rows_response(
+    prepared: &Prepared,
+    tag: CommandTag,
+    rows: &[Vec<Datum>],
+) -> SqlResult<ResponseKind> {
+    let columns = prepared.columns.as_deref().unwrap_or(&[]);
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut values = Vec::with_capacity(row.len());
+        for (column, value) in columns.iter().zip(row) {
+            values.push(match value {
+                Datum::Null => None,
+                value => {
+                    let mut bytes = Vec::new();
+                    binary_format::encode(column.ty, value, &mut bytes)?;
+                    Some(Bytes::from(bytes))
+                }
+            });
+        }
+        out.push(values);
+    }
+    let (tag, count) = tag.to_wire();
+    let types = columns.iter().map(|c| c.ty as u8).collect();
+    Ok(ResponseKind::Rows { tag, count, types, rows: out })
+}
+
+/// Proposes entries to the ring one after another, and waits until this instance has applied them.
+async fn propose(me: &Shared, entry: &RingEntry, deadline: Mono) -> SqlResult<LogIndex> {
+    let request = RequestKind::Ring { entry: entry.encode() };
+    match serve::ask_leader(me, GroupId::RING, request, deadline).await {
+        Answer::Response(ResponseKind::Applied { index }) => {
+            let reached = {
+                let state = &mut *me.borrow_mut();
+                let Some(ring) = &mut state.ring else { return Err(starting()) };
+                ring.wait_applied(&state.spawner, index)
+            };
+            reached.await;
+            Ok(index)
+        }
+        Answer::Response(ResponseKind::Failed(error)) => Err(error),
+        Answer::NotDone => Err(no_leader(GroupId::RING)),
+        _ => Err(outcome_unknown()),
+    }
+}
+
+/// A change of users, rights or configuration.
+async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
+    let (entries, deadline) = {
+        let state = &mut *me.borrow_mut();
+        let deadline = state.now.mono + state.config.times.statement_patience;
+        let entries = match (&call.prepared.plan, &state.ring) {
+            (Plan::AlterSystem(stmt), Some(ring)) => {
+                decisions::of_alter_system(&ring.state, call.context.user, stmt)
+            }
+            (Plan::Access(stmt), Some(_)) => decisions::of_access(state, call.context, stmt),
+            _ => Err(starting()),
+        };
+        match entries {
+            Ok(entries) => (entries, deadline),
+            Err(error) => return failed(error),
+        }
+    };
+    for entry in entries {
+        if let Err(error) = propose(me, &entry, deadline).await {
+            return failed(error);
+        }
+    }
+    let tag = Tag { words: decision_tag(&call.prepared.plan), rows: None };
+    Outcome { result: Ok(Done { tag, notices: Vec::new() }), gate: None }
+}
+
+fn decision_tag(plan: &Plan) -> &'static str {
+    use crate::sql::parse::AccessStmt;
+    match plan {
+        Plan::Access(stmt) => match stmt {
+            AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",
+            AccessStmt::AlterUser { .. } => "ALTER ROLE",
+            AccessStmt::DropUser { .. } | AccessStmt::DropRole { .. } => "DROP ROLE",
+            AccessStmt::Grant(_) => "GRANT",
+            AccessStmt::Revoke(_) => "REVOKE",
+        },
+        _ => "ALTER SYSTEM",
+    }
+}
+
+fn ddl_tag(ddl: &Ddl) -> &'static str {
+    match ddl {
+        Ddl::CreateTable(_) => "CREATE TABLE",
+        Ddl::CreateIndex(_) => "CREATE INDEX",
+        Ddl::DropTables(_) => "DROP TABLE",
+        Ddl::DropIndexes(_) => "DROP INDEX",
+        Ddl::Truncate(_) => "TRUNCATE TABLE",
+        Ddl::Nothing { tag, .. } => tag,
+    }
+}
+
+/// A schema change: decided by the ring, carried out by every replica set, then finished.
+async fn schema_change(
+    me: &Shared,
+    call: &Call<'_>,
+    ddl: &Ddl,
+    timeout: Option<Duration>,
+) -> Outcome {
+    let deadline = {
+        let state = me.borrow();
+        state.now.mono + timeout.unwrap_or(state.config.times.statement_patience)
+    };
+    let mut notices = Vec::new();
+    let told = match ddl {
+        Ddl::DropTables(drop) | Ddl::DropIndexes(drop) | Ddl::Truncate(drop) => {
+            drop.notices.clone()
+        }
+        Ddl::Nothing { notice, .. } => vec![notice.clone()],
+        _ => Vec::new(),
+    };
+    notices.extend(told.into_iter().map(notice));
+    for entry in decisions::of_ddl(ddl, call.context.user) {
+        let ticket = match propose(me, &entry, deadline).await {
+            Ok(ticket) => ticket,
+            Err(error) => return failed(error),
+        };
+        match finished(me, call, ticket, deadline).await {
+            Ok(DdlResult::Done) => {}
+            Ok(DdlResult::Nothing(text)) => notices.push(notice(text)),
+            Ok(DdlResult::Failed(error)) | Err(error) => return failed(error),
+        }
+    }
+    let tag = Tag { words: ddl_tag(ddl), rows: None };
+    Outcome { result: Ok(Done { tag, notices }), gate: None }
+}
+
+fn notice(text: String) -> Notice {
+    Notice { severity: "NOTICE", message: SqlError::new(SqlState::SuccessfulCompletion, text) }
+}
+
+/// Waits until the ring says how the schema change with this ticket ended.
+async fn finished(
+    me: &Shared,
+    call: &Call<'_>,
+    ticket: LogIndex,
+    deadline: Mono,
+) -> SqlResult<DdlResult> {
+    loop {
+        call.interrupt.check()?;
+        {
+            let state = me.borrow();
+            let Some(ring) = &state.ring else { return Err(starting()) };
+            match ring.state.ddl.status(ticket) {
+                DdlStatus::Finished(result) => return Ok(result),
+                // Decided at once, or so long ago that nobody remembers.
+                DdlStatus::Unknown => return Ok(DdlResult::Done),
+                DdlStatus::Waiting | DdlStatus::InProgress => {}
+            }
+            if state.now.mono >= deadline {
+                return Err(SqlError::new(
+                    SqlState::StatementCompletionUnknown,
+                    "the schema change goes on, but took longer than this statement may wait",
+                )
+                .with_hint("Look at _pico_table for its end."));
+            }
+        }
+        serve::pause(me).await;
+    }
+}

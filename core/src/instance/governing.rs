@@ -1,0 +1,556 @@
+//! The governor's hands: facts in, steps out.
+//!
+//! Every instance reports to the leader of the ring, now and then and when something changed. The
+//! leader of the ring turns reports into a [`GovernorView`], asks the pure
+//! [`governor::plan`](crate::topology::governor::plan), and carries each step out as a task. Nothing
+//! here is remembered that a new leader would miss: it hears the same reports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::message::{Body, GroupReport, Join, JoinReply, Report, RequestKind, ResponseKind};
+use super::requests::Answer;
+use super::ring::Proposed;
+use super::serve;
+use super::state::{Phase, Shared, State};
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
+use crate::group::Group;
+use crate::raft::Change;
+use crate::seam::{Lane, Mono, PeerAddr, StopReason};
+use crate::topology::entry::Bootstrap;
+use crate::topology::governor::{
+    self, GovernorView, GroupFacts, InstanceFacts, MembershipChange, Step,
+};
+use crate::topology::model::{
+    Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, ReplicasetSeed, Tier,
+};
+use crate::topology::placement::{self, JoinPlan, JoinRequest};
+use crate::topology::{RingEntry, RingState};
+
+/// A silent instance counts as unreachable after this many report periods.
+const SILENT_PERIODS: u32 = 4;
+/// Period of reports of a leader with learners: they wait to be promoted.
+const LEARNER_REPORT: Duration = Duration::from_millis(50);
+/// How long a step may take before it is planned again.
+const STEP_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a stopping instance waits for others to take over.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    last: Mono,
+    leaving: bool,
+    reachable: bool,
+    since: Mono,
+}
+
+/// What the leader of the ring has heard, and what it is doing about it.
+#[derive(Debug, Default)]
+pub struct Governing {
+    heard: BTreeMap<InstanceId, Heard>,
+    /// The newest word of each group's leader.
+    groups: BTreeMap<GroupId, (InstanceId, GroupReport)>,
+    in_flight: Vec<Step>,
+    /// Something was heard or applied since the last plan.
+    dirty: bool,
+    planned_at: LogIndex,
+    next_report: Mono,
+    /// What the last report said, without the parts that always move.
+    last_shape: Vec<GroupReport>,
+    /// The ring's leader when the last report was sent.
+    reported_to: Option<InstanceId>,
+    founding: bool,
+    updating: bool,
+    leads_ring: bool,
+}
+
+impl Governing {
+    /// Takes a report.
+    pub fn reported(&mut self, now: Mono, report: Report) {
+        let fresh = Heard { last: now, leaving: report.leaving, reachable: false, since: now };
+        let heard = self.heard.entry(report.from).or_insert(fresh);
+        heard.last = now;
+        heard.leaving = report.leaving;
+        for group in report.groups {
+            let known = self.groups.get(&group.group).map_or(Term(0), |(_, g)| g.term);
+            if group.leads && group.term >= known {
+                self.groups.insert(group.group, (report.from, group));
+            }
+        }
+        self.dirty = true;
+    }
+
+    pub fn next_wake(&self) -> Mono {
+        self.next_report
+    }
+
+    /// Follows who is reachable at `now`.
+    fn watch(&mut self, now: Mono, patience: Duration) {
+        for heard in self.heard.values_mut() {
+            let reachable = !heard.leaving && now.since(heard.last) <= patience;
+            if reachable != heard.reachable {
+                heard.reachable = reachable;
+                heard.since = now;
+            }
+            self.dirty |= !reachable;
+        }
+    }
+
+    pub fn instance_facts(&self, now: Mono) -> BTreeMap<InstanceId, InstanceFacts> {
+        let facts =
+            |h: &Heard| InstanceFacts { reachable: h.reachable, for_time: now.since(h.since) };
+        self.heard.iter().map(|(id, heard)| (*id, facts(heard))).collect()
+    }
+
+    pub fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
+        self.groups.iter().map(|(id, (leader, report))| (*id, facts_of(*leader, report))).collect()
+    }
+}
+
+fn facts_of(leader: InstanceId, report: &GroupReport) -> GroupFacts {
+    let membership = report.membership.clone().unwrap_or_default();
+    let lag = |matched: &LogIndex| report.committed.0.saturating_sub(matched.0);
+    GroupFacts {
+        leader: Some(leader),
+        voters: membership.voters.iter().copied().collect(),
+        learners: membership.learners.iter().copied().collect(),
+        changing: report.changing || membership.is_joint(),
+        lag: report.progress.iter().map(|(id, matched, _)| (*id, lag(matched))).collect(),
+        schema: report.schema,
+        refused: report.refused.clone(),
+    }
+}
+
+impl State {
+    /// Keeps the report timer honest; the rest happens in [`advance`].
+    pub fn governing_advance(&mut self) {
+        let leads = self.ring.as_ref().is_some_and(|r| r.group.is_leader());
+        if leads && !self.governing.leads_ring {
+            // A new leader knows nothing yet: silence counts from now.
+            let now = self.now.mono;
+            self.governing.groups.clear();
+            self.governing.heard.clear();
+            let members = self.ring.iter().flat_map(|r| r.state.instances.keys().copied());
+            for id in members.collect::<Vec<_>>() {
+                let heard = Heard { last: now, leaving: false, reachable: true, since: now };
+                self.governing.heard.insert(id, heard);
+            }
+        }
+        self.governing.leads_ring = leads;
+    }
+
+    fn group_report(&self, group: &Group, applied: LogIndex) -> GroupReport {
+        let leads = group.is_leader();
+        let shard = self.shard.as_ref().filter(|s| s.group.id() == group.id());
+        GroupReport {
+            group: group.id(),
+            term: group.term(),
+            leads,
+            committed: group.committed(),
+            applied,
+            schema: shard.map_or_else(Default::default, |s| s.schema),
+            membership: leads.then(|| group.membership()),
+            changing: leads && group.change_pending(applied),
+            progress: group
+                .progress()
+                .into_iter()
+                .map(|p| (p.id, p.matched, p.recent_active))
+                .collect(),
+            refused: shard.and_then(|s| s.refused.clone()),
+        }
+    }
+
+    fn report(&self) -> Report {
+        let mut groups = Vec::new();
+        if let Some(ring) = &self.ring {
+            groups.push(self.group_report(&ring.group, ring.applied));
+        }
+        if let Some(shard) = &self.shard {
+            groups.push(self.group_report(&shard.group, shard.applied));
+        }
+        Report { from: self.me(), leaving: self.phase == Phase::Leaving, groups }
+    }
+
+    /// Reports when it is time, or when something changed that somebody waits for.
+    fn report_when_due(&mut self) {
+        let now = self.now.mono;
+        let leader = self.leader_of(GroupId::RING);
+        let report = self.report();
+        let shape: Vec<GroupReport> = report.groups.iter().map(shape_of).collect();
+        let changed = shape != self.governing.last_shape || leader != self.governing.reported_to;
+        if now < self.governing.next_report && !changed {
+            return;
+        }
+        let learners = report
+            .groups
+            .iter()
+            .any(|g| g.membership.as_ref().is_some_and(|m| !m.learners.is_empty()));
+        let period = self.config.times.report;
+        self.governing.next_report =
+            now + if learners { period.min(LEARNER_REPORT) } else { period };
+        self.governing.last_shape = shape;
+        self.governing.reported_to = leader;
+        match leader {
+            Some(id) if id == self.me() => self.governing.reported(now, report),
+            Some(id) => {
+                self.send_to(id, Lane::Fast, Body::Report(report));
+            }
+            // A newcomer hears of no leader before the governor knows that it is there.
+            None => {
+                for to in self.everyone_known() {
+                    self.send(to, Lane::Fast, Body::Report(report.clone()));
+                }
+            }
+        }
+        for group in
+            [self.ring.as_mut().map(|r| &mut r.group), self.shard.as_mut().map(|s| &mut s.group)]
+                .into_iter()
+                .flatten()
+        {
+            if group.is_leader() && group.membership().is_joint() {
+                // Refused while the change is still under way; then raft leaves it by itself.
+                let _ = group.leave_joint();
+            }
+        }
+    }
+}
+
+impl State {
+    /// Every address that may be an instance of the cluster, but this one's.
+    fn everyone_known(&self) -> BTreeSet<PeerAddr> {
+        let members = self.ring.iter().flat_map(|r| r.state.instances.values());
+        let told = members.filter(|i| i.is_member()).map(|i| i.endpoints.peer.as_str());
+        let peers = self.config.peers.iter().map(String::as_str);
+        let mut all: BTreeSet<PeerAddr> = told.chain(peers).map(PeerAddr::new).collect();
+        all.extend(self.addresses.values().cloned());
+        all.remove(&PeerAddr::new(self.config.address.as_str()));
+        all
+    }
+}
+
+/// A report without what moves all the time.
+fn shape_of(report: &GroupReport) -> GroupReport {
+    GroupReport {
+        committed: LogIndex(0),
+        applied: LogIndex(0),
+        progress: Vec::new(),
+        ..report.clone()
+    }
+}
+
+/// Once a turn: report; and on the ring's leader, plan and begin the steps.
+pub fn advance(me: &Shared) {
+    let steps = {
+        let state = &mut *me.borrow_mut();
+        if !matches!(state.phase, Phase::Running | Phase::Leaving) {
+            return;
+        }
+        state.report_when_due();
+        found_when_due(me, state);
+        update_when_due(me, state);
+        plan(state)
+    };
+    for step in steps {
+        let task = carry_out(me.clone(), step);
+        me.borrow().spawner.spawn(task);
+    }
+}
+
+/// Steps to begin now; they are in flight from here on.
+fn plan(state: &mut State) -> Vec<Step> {
+    let now = state.now;
+    let Some(ring) = &state.ring else { return Vec::new() };
+    if !ring.group.may_serve(now.mono) {
+        return Vec::new();
+    }
+    state.governing.watch(now.mono, state.config.times.report * SILENT_PERIODS);
+    if !state.governing.dirty && state.governing.planned_at == ring.applied {
+        return Vec::new();
+    }
+    state.governing.dirty = false;
+    state.governing.planned_at = ring.applied;
+    let view = GovernorView {
+        now,
+        ring: &ring.state,
+        instances: state.governing.instance_facts(now.mono),
+        groups: state.governing.group_facts(),
+    };
+    let mut steps = governor::plan(&view);
+    steps.retain(|step| !state.governing.in_flight.iter().any(|other| same_step(step, other)));
+    state.governing.in_flight.extend(steps.iter().cloned());
+    steps
+}
+
+/// Whether two steps do the same thing: entries carry times, which do not count.
+fn same_step(a: &Step, b: &Step) -> bool {
+    a.to_string() == b.to_string()
+}
+
+async fn carry_out(me: Shared, step: Step) {
+    tracing::debug!(%step, "governor");
+    let deadline = {
+        let state = me.borrow();
+        state.now.mono + STEP_PATIENCE
+    };
+    let request = match step.clone() {
+        Step::ProposeRing(entry) => (GroupId::RING, RequestKind::Ring { entry: entry.encode() }),
+        Step::ChangeMembership { group, change } => {
+            (group, RequestKind::Membership { group, changes: changes_of(&change) })
+        }
+        Step::TransferLeader { group, to } => (group, RequestKind::Transfer { group, to }),
+        Step::PushSchema { group, change } => {
+            let (version, change) = (change.version, change.encode().into());
+            (group, RequestKind::Schema { group, version, change })
+        }
+    };
+    let answer = serve::ask_leader(&me, request.0, request.1, deadline).await;
+    if let Answer::Response(ResponseKind::Failed(error)) = answer {
+        tracing::warn!(%step, %error, "step refused");
+    }
+    let state = &mut *me.borrow_mut();
+    state.governing.in_flight.retain(|other| !same_step(other, &step));
+    state.governing.dirty = true;
+}
+
+fn changes_of(change: &MembershipChange) -> Vec<Change> {
+    let learners = change.add_learners.iter().map(|id| Change::AddLearner(*id));
+    let voters = change.promote.iter().map(|id| Change::AddVoter(*id));
+    let gone = change.remove.iter().map(|id| Change::Remove(*id));
+    learners.chain(voters).chain(gone).collect()
+}
+
+/// The founder of the ring writes its first entry, once it leads.
+fn found_when_due(me: &Shared, state: &mut State) {
+    let now = state.now;
+    let Some(identity) = state.identity.clone() else { return };
+    let due = identity.ring_founder == identity.id
+        && !state.governing.founding
+        && state.ring.as_ref().is_some_and(|r| {
+            r.state.cluster.is_none()
+                && r.group.may_serve(now.mono)
+                && r.applied >= r.group.committed()
+        });
+    if !due {
+        return;
+    }
+    state.governing.founding = true;
+    let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)));
+    let me = me.clone();
+    state.spawner.clone().spawn(async move {
+        let proposed = {
+            let state = &mut *me.borrow_mut();
+            state.ring.as_mut().and_then(|r| r.propose(&state.spawner, &entry))
+        };
+        if let Some(proposed) = proposed
+            && let Some(Proposed::Applied(_, Err(error))) = proposed.await
+        {
+            me.borrow_mut().stop(StopReason::Refused(error.message));
+            return;
+        }
+        me.borrow_mut().governing.founding = false;
+    });
+}
+
+fn bootstrap(state: &mut State, identity: &super::identity::Identity) -> Bootstrap {
+    let mut tier = Tier::default_with_factor(state.config.replication_factor);
+    tier.name = state.config.tier.clone();
+    let replicaset = ReplicasetSeed {
+        id: identity.group,
+        name: state.config.replicaset_name.clone().unwrap_or_else(|| format!("{}_1", tier.name)),
+        uuid: state.random_uuid(),
+        tier: tier.name.clone(),
+    };
+    Bootstrap {
+        cluster_uuid: identity.cluster,
+        cluster_name: state.config.cluster_name.clone().unwrap_or_else(|| "basalt".into()),
+        version: FORMAT_VERSION,
+        tiers: vec![tier],
+        replicaset,
+        instance: InstanceSeed {
+            id: identity.id,
+            name: identity.name.clone(),
+            uuid: identity.uuid,
+            replicaset: identity.group,
+            failure_domain: FailureDomain(state.config.failure_domain.clone()),
+            endpoints: endpoints(&state.config),
+            version: env!("CARGO_PKG_VERSION").into(),
+            format_version: FORMAT_VERSION,
+        },
+        admin: None,
+        at: state.now.wall,
+    }
+}
+
+fn endpoints(config: &super::Config) -> Endpoints {
+    Endpoints {
+        peer: config.address.clone(),
+        pg: config.pg_address.clone(),
+        http: config.http_address.clone(),
+    }
+}
+
+/// An instance that came back elsewhere says so.
+fn update_when_due(me: &Shared, state: &mut State) {
+    let Some(ring) = &state.ring else { return };
+    let Some(own) = ring.state.instances.get(&state.me()) else { return };
+    let version = env!("CARGO_PKG_VERSION");
+    let now = endpoints(&state.config);
+    if state.governing.updating || (own.endpoints == now && own.version == version) {
+        return;
+    }
+    state.governing.updating = true;
+    let entry = RingEntry::UpdateInstance {
+        id: own.id,
+        endpoints: now,
+        failure_domain: own.failure_domain.clone(),
+        version: version.into(),
+        format_version: FORMAT_VERSION,
+    };
+    let me = me.clone();
+    let deadline = state.now.mono + STEP_PATIENCE;
+    state.spawner.spawn(async move {
+        let request = RequestKind::Ring { entry: entry.encode() };
+        serve::ask_leader(&me, GroupId::RING, request, deadline).await;
+        me.borrow_mut().governing.updating = false;
+    });
+}
+
+/// Answers an instance that wants to join.
+pub async fn answer_join(me: Shared, from: PeerAddr, join: Join) {
+    if let Some(reply) = join_reply(&me, join).await {
+        me.borrow_mut().send(from, Lane::Fast, Body::JoinReply(reply));
+    }
+}
+
+/// Lost races with other joins are planned anew this often.
+const JOIN_TRIES: usize = 8;
+
+async fn join_reply(me: &Shared, join: Join) -> Option<JoinReply> {
+    let request = {
+        let state = &mut *me.borrow_mut();
+        join_request(state.random_uuid(), join.clone())
+    };
+    for _ in 0..JOIN_TRIES {
+        let (entries, at) = {
+            let state = me.borrow();
+            let ring = state.ring.as_ref()?;
+            if !ring.group.may_serve(state.now.mono) {
+                let leader = ring.group.leader().filter(|id| *id != state.me());
+                let address = leader.and_then(|id| state.address_of(id)).map(|a| a.0.to_string());
+                return Some(JoinReply::Elsewhere(address));
+            }
+            let cluster = ring.state.cluster.as_ref()?;
+            if join.cluster_name.as_ref().is_some_and(|name| *name != cluster.name) {
+                return Some(JoinReply::Refused(format!(
+                    "this is cluster \"{}\", not \"{}\"",
+                    cluster.name,
+                    join.cluster_name.unwrap_or_default()
+                )));
+            }
+            match placement::plan_join(&ring.state, &request, state.now.wall) {
+                Ok(JoinPlan::Member(id)) => return accepted(&ring.state, &state, id),
+                Ok(JoinPlan::Propose(entries)) => (entries, ring.applied),
+                Err(error) => return Some(JoinReply::Refused(error.message)),
+            }
+        };
+        tracing::info!(address = join.address, planned_at = %at, "an instance joins");
+        for entry in entries {
+            let proposed = {
+                let state = &mut *me.borrow_mut();
+                state.ring.as_mut().and_then(|r| r.propose(&state.spawner, &entry))
+            };
+            match proposed?.await? {
+                Proposed::Applied(_, Ok(_)) => {}
+                // Another join came first, or another leader: plan again.
+                Proposed::Applied(_, Err(_)) | Proposed::Replaced => break,
+            }
+        }
+    }
+    None
+}
+
+fn join_request(new_replicaset_uuid: uuid::Uuid, join: Join) -> JoinRequest {
+    JoinRequest {
+        uuid: join.uuid,
+        new_replicaset_uuid,
+        tier: join.tier,
+        failure_domain: FailureDomain(join.failure_domain.into_iter().collect()),
+        instance_name: join.name,
+        replicaset_name: join.replicaset,
+        endpoints: Endpoints { peer: join.address, pg: join.pg_address, http: join.http_address },
+        version: join.version,
+        format_version: FORMAT_VERSION,
+    }
+}
+
+fn accepted(ring: &RingState, state: &State, id: InstanceId) -> Option<JoinReply> {
+    let instance = ring.instances.get(&id)?;
+    let set = ring.replicasets.get(&instance.replicaset)?;
+    let known = ring.instances.values().filter(|i| i.is_member());
+    Some(JoinReply::Accepted {
+        cluster: ring.cluster.as_ref()?.uuid,
+        id,
+        name: instance.name.clone(),
+        group: set.id,
+        ring_founder: state.identity.as_ref()?.ring_founder,
+        group_founder: set.founder.unwrap_or(id),
+        addresses: known.map(|i| (i.id, i.endpoints.peer.clone())).collect(),
+    })
+}
+
+/// A clean stop: hand leadership over, let gated replies go, then end.
+pub async fn leave(me: Shared) {
+    let deadline = {
+        let state = &mut *me.borrow_mut();
+        if state.phase != Phase::Running {
+            state.stop(StopReason::Shutdown);
+            return;
+        }
+        state.phase = Phase::Leaving;
+        tracing::info!("leaving: handing leadership over");
+        state.now.mono + LEAVE_PATIENCE
+    };
+    loop {
+        let pause = {
+            let state = &mut *me.borrow_mut();
+            state.report_when_due();
+            let alone = !state.hand_over();
+            let settled = state.shard.as_ref().is_none_or(|s| s.unsettled().is_none());
+            if (alone && settled) || state.now.mono >= deadline {
+                state.stop(StopReason::Shutdown);
+                return;
+            }
+            let at = state.now.mono + state.config.times.group.tick;
+            state.sleep_until(at)
+        };
+        pause.await;
+    }
+}
+
+impl State {
+    /// Asks the follower that is furthest to take over each group led here; `false` when no group
+    /// with another voter is led here any more.
+    fn hand_over(&mut self) -> bool {
+        let me = self.me();
+        let mut leads = false;
+        for group in
+            [self.ring.as_mut().map(|r| &mut r.group), self.shard.as_mut().map(|s| &mut s.group)]
+                .into_iter()
+                .flatten()
+        {
+            let voters: BTreeSet<InstanceId> = group.membership().voters.into_iter().collect();
+            let best = group
+                .progress()
+                .into_iter()
+                .filter(|p| p.id != me && voters.contains(&p.id) && p.recent_active)
+                .max_by_key(|p| (p.matched, std::cmp::Reverse(p.id)));
+            if let Some(best) = best {
+                leads = true;
+                if !group.node().is_transferring() {
+                    group.transfer_leader(best.id);
+                }
+            }
+        }
+        leads
+    }
+}

@@ -1,0 +1,139 @@
+//! Who this data directory belongs to: the file `identity`, written once.
+//!
+//! ```text
+//! magic      8 bytes  "BSLTID\0\0"
+//! version    u8       1
+//! cluster    uuid
+//! uuid       uuid     of the instance
+//! id         varint   Raft id
+//! group      varint   the data group
+//! founders   varint ×2  first voter of the ring, first voter of the data group
+//! name       bytes
+//! crc32      u32      of everything before
+//! ```
+//! It is written to `identity.new`, synced, renamed, and the directory synced, before the instance
+//! takes part in anything. A crash before the rename leaves a directory that was never anybody's.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use crate::base::{GroupId, InstanceId};
+
+const MAGIC: &[u8; 8] = b"BSLTID\0\0";
+const VERSION: u8 = 1;
+
+/// Name of the file.
+pub const FILE: &str = "identity";
+/// Name of the file while it is written.
+pub const NEW_FILE: &str = "identity.new";
+/// More than any identity takes.
+pub const MAX_BYTES: u64 = 4096;
+
+/// An instance's identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub cluster: Uuid,
+    pub uuid: Uuid,
+    pub id: InstanceId,
+    /// The replica set it belongs to.
+    pub group: GroupId,
+    /// The first voter of the ring: every log of the ring begins with it as the only member.
+    pub ring_founder: InstanceId,
+    /// The first voter of the data group.
+    pub group_founder: InstanceId,
+    pub name: String,
+}
+
+impl Identity {
+    pub fn encode(&self) -> Bytes {
+        let mut w = Writer::new();
+        w.raw(MAGIC);
+        w.u8(VERSION);
+        w.raw(self.cluster.as_bytes());
+        w.raw(self.uuid.as_bytes());
+        w.varint(self.id.0);
+        w.varint(self.group.0);
+        w.varint(self.ring_founder.0);
+        w.varint(self.group_founder.0);
+        w.str(&self.name);
+        let crc = crc32fast::hash(w.as_slice());
+        w.u32(crc);
+        w.into_bytes()
+    }
+
+    /// # Errors
+    /// The file is not an identity, is damaged, or was written by a newer version.
+    pub fn decode(bytes: Bytes) -> CodecResult<Identity> {
+        let what = "identity file";
+        let Some(body) = bytes.len().checked_sub(4) else {
+            return Err(CodecError::Truncated { what, needed: 4, left: bytes.len() });
+        };
+        let mut r = Reader::new(bytes.slice(..body), what);
+        if r.raw(8)? != MAGIC.as_slice() {
+            return r.invalid("it does not begin as an identity does");
+        }
+        let version = r.u8()?;
+        if version != VERSION {
+            return Err(CodecError::NewerVersion { what, version: version.into() });
+        }
+        let crc = Reader::new(bytes.slice(body..), what).u32()?;
+        if crc != crc32fast::hash(&bytes[..body]) {
+            return r.invalid("its checksum is wrong");
+        }
+        let uuid = |r: &mut Reader| -> CodecResult<Uuid> {
+            let bytes = r.raw(16)?;
+            Uuid::from_slice(&bytes).or_else(|_| r.invalid("a uuid of other than 16 bytes"))
+        };
+        let identity = Identity {
+            cluster: uuid(&mut r)?,
+            uuid: uuid(&mut r)?,
+            id: InstanceId(r.varint()?),
+            group: GroupId(r.varint()?),
+            ring_founder: InstanceId(r.varint()?),
+            group_founder: InstanceId(r.varint()?),
+            name: r.string()?,
+        };
+        r.finish()?;
+        Ok(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Identity {
+        Identity {
+            cluster: Uuid::from_u128(1),
+            uuid: Uuid::from_u128(2),
+            id: InstanceId(3),
+            group: GroupId(1),
+            ring_founder: InstanceId(1),
+            group_founder: InstanceId(1),
+            name: "default_1_3".into(),
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let hex: String = sample().encode().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "42534c5449440000010000000000000000000000000000000100000000000000000000000000000002\
+             030101010b64656661756c745f315f33a95423d1"
+        );
+        assert_eq!(Identity::decode(sample().encode()).unwrap(), sample());
+    }
+
+    #[test]
+    fn every_flipped_or_missing_byte_is_found() {
+        let bytes = sample().encode();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 1;
+            assert!(Identity::decode(damaged.into()).is_err(), "byte {at} flipped");
+            assert!(Identity::decode(bytes.slice(..at)).is_err(), "cut at {at}");
+        }
+    }
+}

@@ -1,0 +1,682 @@
+//! What instances say to each other.
+//!
+//! ```text
+//! version   u8       1
+//! cluster   u64      first 8 bytes of the cluster's uuid; 0 while the sender has none
+//! tag       u8       below
+//! body               per variant, fields in the order of the struct
+//! ```
+//! Tags are append-only. A message of another cluster is dropped by the receiver.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, Term, UserId, Wire};
+use crate::raft;
+use crate::seam::{Recorded, Trace, Traced};
+
+const VERSION: u8 = 1;
+
+/// A message with the cluster it belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Msg {
+    pub cluster: u64,
+    pub body: Body,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    Raft(GroupId, raft::Message),
+    Join(Join),
+    JoinReply(JoinReply),
+    /// Statement or ring change for the instance that leads.
+    Request(Request),
+    Response(Response),
+    SnapshotPull(SnapshotPull),
+    SnapshotChunk(SnapshotChunk),
+    Report(Report),
+    Status {
+        request: u64,
+    },
+    StatusReply {
+        request: u64,
+        text: String,
+    },
+}
+
+/// An instance without an identity wants one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Join {
+    pub uuid: Uuid,
+    pub address: String,
+    pub pg_address: String,
+    pub http_address: String,
+    pub name: Option<String>,
+    pub replicaset: Option<String>,
+    pub tier: String,
+    /// Key, value; sorted by key.
+    pub failure_domain: Vec<(String, String)>,
+    pub version: String,
+    /// The cluster name the joiner was told, if any.
+    pub cluster_name: Option<String>,
+}
+
+/// The answer to [`Join`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JoinReply {
+    Accepted {
+        cluster: Uuid,
+        id: InstanceId,
+        name: String,
+        /// The data group the instance belongs to.
+        group: GroupId,
+        ring_founder: InstanceId,
+        group_founder: InstanceId,
+        /// Where the instances known so far are reached.
+        addresses: Vec<(InstanceId, String)>,
+    },
+    /// Ask this one: it leads the ring. `None`: nobody is known to lead, ask again later.
+    Elsewhere(Option<String>),
+    /// Never ask again; the text says why.
+    Refused(String),
+}
+
+/// A request to the leader of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Chosen by the sender, unique in its process.
+    pub id: u64,
+    pub what: RequestKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Run one statement on the leader of `group`.
+    Statement {
+        group: GroupId,
+        user: UserId,
+        sql: String,
+        /// Type tag and binary value of each parameter; `None` is NULL.
+        parameters: Vec<(u8, Option<Bytes>)>,
+        /// Session settings that change what a statement means.
+        settings: Vec<(String, String)>,
+    },
+    /// Append an entry to the ring and answer once it is applied.
+    Ring { entry: Bytes },
+    /// Append this schema change to the group's log, unless it is there.
+    Schema { group: GroupId, version: CatalogVersion, change: Bytes },
+    /// Change the membership of the group.
+    Membership { group: GroupId, changes: Vec<raft::Change> },
+    /// Hand leadership of the group to an instance.
+    Transfer { group: GroupId, to: InstanceId },
+    /// Answer the ring's last applied index, once the leader is sure that it leads.
+    RingIndex,
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    pub id: u64,
+    pub what: ResponseKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseKind {
+    /// A statement's result: command tag and count, type tags of the columns, rows of binary values.
+    Rows {
+        tag: u8,
+        count: u64,
+        types: Vec<u8>,
+        rows: Vec<Vec<Option<Bytes>>>,
+    },
+    /// A ring entry was applied at this index; or the ring stands there.
+    Applied {
+        index: LogIndex,
+    },
+    Done,
+    Failed(SqlError),
+    /// Nothing was done. The leader may be there.
+    NotLeader(Option<InstanceId>),
+}
+
+/// The follower asks for one chunk of the snapshot it was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotPull {
+    pub group: GroupId,
+    pub index: LogIndex,
+    pub chunk: u32,
+}
+
+/// One chunk; an empty one says that the snapshot is not there any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotChunk {
+    pub group: GroupId,
+    pub index: LogIndex,
+    pub chunk: u32,
+    pub last: bool,
+    pub data: Bytes,
+}
+
+/// What an instance tells the leader of the ring about itself, now and then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub from: InstanceId,
+    /// A clean stop is under way.
+    pub leaving: bool,
+    pub groups: Vec<GroupReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupReport {
+    pub group: GroupId,
+    pub term: Term,
+    pub leads: bool,
+    pub committed: LogIndex,
+    pub applied: LogIndex,
+    /// The schema version the group's log has reached here.
+    pub schema: CatalogVersion,
+    /// The leader only: the membership in force.
+    pub membership: Option<raft::Membership>,
+    /// The leader only: how far each member is.
+    pub progress: Vec<(InstanceId, LogIndex, bool)>,
+    /// The leader only: a change of the membership is in the log and not done.
+    pub changing: bool,
+    /// The schema change this group refused last, and why.
+    pub refused: Option<(CatalogVersion, SqlError)>,
+}
+
+impl Msg {
+    /// The cluster's short name in messages.
+    pub fn cluster_tag(cluster: Uuid) -> u64 {
+        cluster.as_u64_pair().0
+    }
+
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut w = Writer::new();
+        self.write(&mut w);
+        out.extend_from_slice(w.as_slice());
+    }
+
+    fn write(&self, w: &mut Writer) {
+        w.u8(VERSION);
+        w.u64(self.cluster);
+        match &self.body {
+            Body::Raft(group, message) => {
+                w.u8(1);
+                w.varint(group.0);
+                message.encode(w);
+            }
+            Body::Join(join) => {
+                w.u8(2);
+                join.write(w);
+            }
+            Body::JoinReply(reply) => {
+                w.u8(3);
+                reply.write(w);
+            }
+            Body::Request(request) => {
+                w.u8(4);
+                w.varint(request.id);
+                request.what.write(w);
+            }
+            Body::Response(response) => {
+                w.u8(5);
+                w.varint(response.id);
+                response.what.write(w);
+            }
+            Body::SnapshotPull(pull) => {
+                w.u8(6);
+                w.varint(pull.group.0);
+                w.varint(pull.index.0);
+                w.u32(pull.chunk);
+            }
+            Body::SnapshotChunk(chunk) => {
+                w.u8(7);
+                w.varint(chunk.group.0);
+                w.varint(chunk.index.0);
+                w.u32(chunk.chunk);
+                w.bool(chunk.last);
+                w.bytes(&chunk.data);
+            }
+            Body::Report(report) => {
+                w.u8(8);
+                report.write(w);
+            }
+            Body::Status { request } => {
+                w.u8(9);
+                w.varint(*request);
+            }
+            Body::StatusReply { request, text } => {
+                w.u8(10);
+                w.varint(*request);
+                w.str(text);
+            }
+        }
+    }
+
+    pub fn decode(bytes: Bytes) -> CodecResult<Msg> {
+        let mut r = Reader::new(bytes, "peer message");
+        let version = r.u8()?;
+        if version != VERSION {
+            return Err(CodecError::NewerVersion { what: "peer message", version: version.into() });
+        }
+        let cluster = r.u64()?;
+        let body = match r.u8()? {
+            1 => Body::Raft(GroupId(r.varint()?), raft::Message::decode(&mut r)?),
+            2 => Body::Join(Join::read(&mut r)?),
+            3 => Body::JoinReply(JoinReply::read(&mut r)?),
+            4 => Body::Request(Request { id: r.varint()?, what: RequestKind::read(&mut r)? }),
+            5 => Body::Response(Response { id: r.varint()?, what: ResponseKind::read(&mut r)? }),
+            6 => Body::SnapshotPull(SnapshotPull {
+                group: GroupId(r.varint()?),
+                index: LogIndex(r.varint()?),
+                chunk: r.u32()?,
+            }),
+            7 => Body::SnapshotChunk(SnapshotChunk {
+                group: GroupId(r.varint()?),
+                index: LogIndex(r.varint()?),
+                chunk: r.u32()?,
+                last: r.bool()?,
+                data: r.bytes()?,
+            }),
+            8 => Body::Report(Report::read(&mut r)?),
+            9 => Body::Status { request: r.varint()? },
+            10 => Body::StatusReply { request: r.varint()?, text: r.string()? },
+            tag => return r.unknown_tag(tag),
+        };
+        r.finish()?;
+        Ok(Msg { cluster, body })
+    }
+}
+
+impl Traced for Msg {
+    fn trace(&self, trace: &mut Trace) {
+        let mut w = Writer::new();
+        self.write(&mut w);
+        trace.bytes(w.as_slice());
+    }
+}
+
+impl Recorded for Msg {
+    fn to_wire(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        bytes
+    }
+
+    fn from_wire(bytes: Bytes) -> CodecResult<Msg> {
+        Msg::decode(bytes)
+    }
+}
+
+fn write_pair(w: &mut Writer, pair: &(String, String)) {
+    w.str(&pair.0);
+    w.str(&pair.1);
+}
+
+fn read_pair(r: &mut Reader) -> CodecResult<(String, String)> {
+    Ok((r.string()?, r.string()?))
+}
+
+impl Join {
+    fn write(&self, w: &mut Writer) {
+        self.uuid.write(w);
+        w.str(&self.address);
+        w.str(&self.pg_address);
+        w.str(&self.http_address);
+        w.option(self.name.as_deref(), Writer::str);
+        w.option(self.replicaset.as_deref(), Writer::str);
+        w.str(&self.tier);
+        w.list(&self.failure_domain, write_pair);
+        w.str(&self.version);
+        w.option(self.cluster_name.as_deref(), Writer::str);
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Join> {
+        Ok(Join {
+            uuid: Wire::read(r)?,
+            address: r.string()?,
+            pg_address: r.string()?,
+            http_address: r.string()?,
+            name: r.option(Reader::string)?,
+            replicaset: r.option(Reader::string)?,
+            tier: r.string()?,
+            failure_domain: r.list(read_pair)?,
+            version: r.string()?,
+            cluster_name: r.option(Reader::string)?,
+        })
+    }
+}
+
+impl JoinReply {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            JoinReply::Accepted {
+                cluster,
+                id,
+                name,
+                group,
+                ring_founder,
+                group_founder,
+                addresses,
+            } => {
+                w.u8(1);
+                cluster.write(w);
+                w.varint(id.0);
+                w.str(name);
+                w.varint(group.0);
+                w.varint(ring_founder.0);
+                w.varint(group_founder.0);
+                w.list(addresses, |w, (id, address)| {
+                    w.varint(id.0);
+                    w.str(address);
+                });
+            }
+            JoinReply::Elsewhere(address) => {
+                w.u8(2);
+                w.option(address.as_deref(), Writer::str);
+            }
+            JoinReply::Refused(why) => {
+                w.u8(3);
+                w.str(why);
+            }
+        }
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<JoinReply> {
+        Ok(match r.u8()? {
+            1 => JoinReply::Accepted {
+                cluster: Wire::read(r)?,
+                id: InstanceId(r.varint()?),
+                name: r.string()?,
+                group: GroupId(r.varint()?),
+                ring_founder: InstanceId(r.varint()?),
+                group_founder: InstanceId(r.varint()?),
+                addresses: r.list(|r| Ok((InstanceId(r.varint()?), r.string()?)))?,
+            },
+            2 => JoinReply::Elsewhere(r.option(Reader::string)?),
+            3 => JoinReply::Refused(r.string()?),
+            tag => return r.unknown_tag(tag),
+        })
+    }
+}
+
+fn write_change(w: &mut Writer, change: &raft::Change) {
+    let (tag, id) = match change {
+        raft::Change::AddVoter(id) => (1, id),
+        raft::Change::AddLearner(id) => (2, id),
+        raft::Change::Remove(id) => (3, id),
+    };
+    w.u8(tag);
+    w.varint(id.0);
+}
+
+fn read_change(r: &mut Reader) -> CodecResult<raft::Change> {
+    let tag = r.u8()?;
+    let id = InstanceId(r.varint()?);
+    match tag {
+        1 => Ok(raft::Change::AddVoter(id)),
+        2 => Ok(raft::Change::AddLearner(id)),
+        3 => Ok(raft::Change::Remove(id)),
+        tag => r.unknown_tag(tag),
+    }
+}
+
+impl RequestKind {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            RequestKind::Statement { group, user, sql, parameters, settings } => {
+                w.u8(1);
+                w.varint(group.0);
+                w.u32(user.0);
+                w.str(sql);
+                w.list(parameters, |w, (tag, value)| {
+                    w.u8(*tag);
+                    w.option(value.as_deref(), Writer::bytes);
+                });
+                w.list(settings, write_pair);
+            }
+            RequestKind::Ring { entry } => {
+                w.u8(2);
+                w.bytes(entry);
+            }
+            RequestKind::Schema { group, version, change } => {
+                w.u8(3);
+                w.varint(group.0);
+                w.varint(version.0);
+                w.bytes(change);
+            }
+            RequestKind::Membership { group, changes } => {
+                w.u8(4);
+                w.varint(group.0);
+                w.list(changes, write_change);
+            }
+            RequestKind::Transfer { group, to } => {
+                w.u8(5);
+                w.varint(group.0);
+                w.varint(to.0);
+            }
+            RequestKind::RingIndex => w.u8(6),
+        }
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<RequestKind> {
+        Ok(match r.u8()? {
+            1 => RequestKind::Statement {
+                group: GroupId(r.varint()?),
+                user: UserId(r.u32()?),
+                sql: r.string()?,
+                parameters: r.list(|r| Ok((r.u8()?, r.option(Reader::bytes)?)))?,
+                settings: r.list(read_pair)?,
+            },
+            2 => RequestKind::Ring { entry: r.bytes()? },
+            3 => RequestKind::Schema {
+                group: GroupId(r.varint()?),
+                version: CatalogVersion(r.varint()?),
+                change: r.bytes()?,
+            },
+            4 => RequestKind::Membership {
+                group: GroupId(r.varint()?),
+                changes: r.list(read_change)?,
+            },
+            5 => RequestKind::Transfer { group: GroupId(r.varint()?), to: InstanceId(r.varint()?) },
+            6 => RequestKind::RingIndex,
+            tag => return r.unknown_tag(tag),
+        })
+    }
+}
+
+impl ResponseKind {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            ResponseKind::Rows { tag, count, types, rows } => {
+                w.u8(1);
+                w.u8(*tag);
+                w.varint(*count);
+                w.bytes(types);
+                w.list(rows, |w, row| {
+                    w.list(row, |w, value| w.option(value.as_deref(), Writer::bytes));
+                });
+            }
+            ResponseKind::Applied { index } => {
+                w.u8(2);
+                w.varint(index.0);
+            }
+            ResponseKind::Done => w.u8(3),
+            ResponseKind::Failed(error) => {
+                w.u8(4);
+                error.write(w);
+            }
+            ResponseKind::NotLeader(leader) => {
+                w.u8(5);
+                w.option(leader.map(|id| id.0), Writer::varint);
+            }
+        }
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<ResponseKind> {
+        Ok(match r.u8()? {
+            1 => ResponseKind::Rows {
+                tag: r.u8()?,
+                count: r.varint()?,
+                types: r.bytes()?.to_vec(),
+                rows: r.list(|r| r.list(|r| r.option(Reader::bytes)))?,
+            },
+            2 => ResponseKind::Applied { index: LogIndex(r.varint()?) },
+            3 => ResponseKind::Done,
+            4 => ResponseKind::Failed(Wire::read(r)?),
+            5 => ResponseKind::NotLeader(r.option(|r| Ok(InstanceId(r.varint()?)))?),
+            tag => return r.unknown_tag(tag),
+        })
+    }
+}
+
+impl Report {
+    fn write(&self, w: &mut Writer) {
+        w.varint(self.from.0);
+        w.bool(self.leaving);
+        w.list(&self.groups, |w, g| {
+            w.varint(g.group.0);
+            w.varint(g.term.0);
+            w.bool(g.leads);
+            w.varint(g.committed.0);
+            w.varint(g.applied.0);
+            w.varint(g.schema.0);
+            w.option(g.membership.as_ref(), |w, m| m.encode(w));
+            w.list(&g.progress, |w, (id, matched, active)| {
+                w.varint(id.0);
+                w.varint(matched.0);
+                w.bool(*active);
+            });
+            w.bool(g.changing);
+            w.option(g.refused.as_ref(), |w, (version, error)| {
+                w.varint(version.0);
+                error.write(w);
+            });
+        });
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Report> {
+        Ok(Report {
+            from: InstanceId(r.varint()?),
+            leaving: r.bool()?,
+            groups: r.list(|r| {
+                Ok(GroupReport {
+                    group: GroupId(r.varint()?),
+                    term: Term(r.varint()?),
+                    leads: r.bool()?,
+                    committed: LogIndex(r.varint()?),
+                    applied: LogIndex(r.varint()?),
+                    schema: CatalogVersion(r.varint()?),
+                    membership: r.option(raft::Membership::decode)?,
+                    progress: r.list(|r| {
+                        Ok((InstanceId(r.varint()?), LogIndex(r.varint()?), r.bool()?))
+                    })?,
+                    changing: r.bool()?,
+                    refused: r.option(|r| Ok((CatalogVersion(r.varint()?), Wire::read(r)?)))?,
+                })
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SqlState;
+    use proptest::prelude::*;
+
+    fn round_trip(body: Body) {
+        let msg = Msg { cluster: 7, body };
+        let mut bytes = Vec::new();
+        msg.encode(&mut bytes);
+        assert_eq!(Msg::decode(Bytes::from(bytes)).unwrap(), msg);
+    }
+
+    #[test]
+    fn each_body_is_read_as_written() {
+        round_trip(Body::Join(Join {
+            uuid: Uuid::from_u128(5),
+            address: "a:1".into(),
+            pg_address: "a:2".into(),
+            http_address: String::new(),
+            name: Some("i1".into()),
+            replicaset: None,
+            tier: "default".into(),
+            failure_domain: vec![("DC".into(), "dc1".into())],
+            version: "0.1.0".into(),
+            cluster_name: None,
+        }));
+        round_trip(Body::JoinReply(JoinReply::Accepted {
+            cluster: Uuid::from_u128(9),
+            id: InstanceId(3),
+            name: "default_1_3".into(),
+            group: GroupId(1),
+            ring_founder: InstanceId(1),
+            group_founder: InstanceId(2),
+            addresses: vec![(InstanceId(1), "a:1".into())],
+        }));
+        round_trip(Body::Request(Request {
+            id: 4,
+            what: RequestKind::Statement {
+                group: GroupId(1),
+                user: UserId(10),
+                sql: "select $1".into(),
+                parameters: vec![(3, Some(Bytes::from_static(&[0, 0, 0, 1]))), (3, None)],
+                settings: vec![("datestyle".into(), "ISO".into())],
+            },
+        }));
+        round_trip(Body::Request(Request {
+            id: 5,
+            what: RequestKind::Membership {
+                group: GroupId(0),
+                changes: vec![raft::Change::AddLearner(InstanceId(2))],
+            },
+        }));
+        round_trip(Body::Response(Response {
+            id: 4,
+            what: ResponseKind::Rows {
+                tag: 1,
+                count: 1,
+                types: vec![3],
+                rows: vec![vec![None, Some(Bytes::from_static(b"x"))]],
+            },
+        }));
+        round_trip(Body::Response(Response {
+            id: 4,
+            what: ResponseKind::Failed(
+                SqlError::new(SqlState::UniqueViolation, "duplicate").with_table("public", "t"),
+            ),
+        }));
+        round_trip(Body::Report(Report {
+            from: InstanceId(2),
+            leaving: false,
+            groups: vec![GroupReport {
+                group: GroupId(1),
+                term: Term(4),
+                leads: true,
+                committed: LogIndex(9),
+                applied: LogIndex(9),
+                schema: CatalogVersion(2),
+                membership: Some(raft::Membership::single(InstanceId(2))),
+                progress: vec![(InstanceId(1), LogIndex(3), true)],
+                changing: true,
+                refused: Some((CatalogVersion(2), SqlError::internal("no"))),
+            }],
+        }));
+        round_trip(Body::Status { request: 8 });
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(tag in 0u8..12, input in any::<Vec<u8>>()) {
+            let mut bytes = vec![VERSION];
+            bytes.extend([0; 8]);
+            bytes.push(tag);
+            bytes.extend(input);
+            let _ = Msg::decode(Bytes::from(bytes));
+        }
+    }
+}

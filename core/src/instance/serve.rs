@@ -1,0 +1,242 @@
+//! Requests of other instances (and our own) to this one as the leader of a group.
+
+use super::engine;
+use super::message::{Body, RequestKind, Response, ResponseKind};
+use super::requests::Answer;
+use super::ring::Proposed;
+use super::shard::Release;
+use super::state::{Phase, Shared};
+use crate::base::codec::CodecError;
+use crate::base::{CatalogVersion, GroupId, InstanceId, SqlError, SqlState};
+use crate::raft::{Change, ProposeError};
+use crate::seam::{Lane, Mono, PeerAddr};
+use crate::topology::RingEntry;
+use crate::topology::ddl::SchemaChange;
+
+use bytes::Bytes;
+use std::time::Duration;
+
+/// Between two attempts to find a leader.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Carries out a request that arrived from `from` and answers it.
+pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
+    let what = serve(&me, what).await;
+    let body = Body::Response(Response { id, what });
+    me.borrow_mut().send(from, Lane::Fast, body);
+}
+
+/// Carries out a request here, if this instance leads the group it is for.
+pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
+    match what {
+        RequestKind::Statement { group, user, sql, parameters, settings } => {
+            if !leads(me, group) {
+                return not_leader(me, group);
+            }
+            engine::run_forwarded(me, user, sql, parameters, settings).await
+        }
+        RequestKind::Ring { entry } => ring(me, entry).await,
+        RequestKind::Schema { group, version, change } => schema(me, group, version, change).await,
+        RequestKind::Membership { group, changes } => membership(me, group, &changes),
+        RequestKind::Transfer { group, to } => transfer(me, group, to),
+        RequestKind::RingIndex => ring_index(me).await,
+    }
+}
+
+fn leads(me: &Shared, group: GroupId) -> bool {
+    me.borrow().group(group).is_some_and(|g| g.is_leader())
+}
+
+fn not_leader(me: &Shared, group: GroupId) -> ResponseKind {
+    let state = me.borrow();
+    ResponseKind::NotLeader(state.leader_of(group).filter(|id| *id != state.me()))
+}
+
+fn malformed(error: &CodecError) -> ResponseKind {
+    ResponseKind::Failed(SqlError::new(SqlState::ProtocolViolation, error.to_string()))
+}
+
+async fn ring(me: &Shared, entry: Bytes) -> ResponseKind {
+    let entry = match RingEntry::decode(entry) {
+        Ok(entry) => entry,
+        Err(error) => return malformed(&error),
+    };
+    let proposed = {
+        let state = &mut *me.borrow_mut();
+        let Some(ring) = &mut state.ring else { return ResponseKind::NotLeader(None) };
+        ring.propose(&state.spawner, &entry)
+    };
+    let Some(proposed) = proposed else { return not_leader(me, GroupId::RING) };
+    match proposed.await {
+        Some(Proposed::Applied(index, Ok(_))) => ResponseKind::Applied { index },
+        Some(Proposed::Applied(_, Err(error))) => ResponseKind::Failed(error),
+        Some(Proposed::Replaced) => not_leader(me, GroupId::RING),
+        None => ResponseKind::Failed(outcome_unknown()),
+    }
+}
+
+/// `08007`: leadership was lost between append and commit.
+pub fn outcome_unknown() -> SqlError {
+    SqlError::new(
+        SqlState::TransactionResolutionUnknown,
+        "the outcome is unknown: leadership changed before the commit was confirmed",
+    )
+    .with_hint("Check whether the change took effect before repeating it.")
+}
+
+async fn schema(
+    me: &Shared,
+    group: GroupId,
+    version: CatalogVersion,
+    change: Bytes,
+) -> ResponseKind {
+    let change = match SchemaChange::decode(change) {
+        Ok(change) => change,
+        Err(error) => return malformed(&error),
+    };
+    let waiting = {
+        let state = &mut *me.borrow_mut();
+        let now = state.now;
+        let Some(shard) = state.shard.as_mut().filter(|s| s.group.id() == group) else {
+            return ResponseKind::NotLeader(None);
+        };
+        if shard.schema >= version && shard.group.may_serve(now.mono) {
+            return ResponseKind::Done;
+        }
+        if let Some((refused, error)) = &shard.refused
+            && *refused == version
+        {
+            return ResponseKind::Failed(error.clone());
+        }
+        // A change already in the log, not yet committed, must not be appended twice.
+        if !shard.may_serve(now) {
+            return ResponseKind::NotLeader(shard.group.leader());
+        }
+        match shard.propose_schema(version, &change) {
+            Ok(index) => shard.wait_committed(&state.spawner, index),
+            Err(_) => return ResponseKind::NotLeader(None),
+        }
+    };
+    match waiting.await {
+        Some(Release::Committed) => ResponseKind::Done,
+        _ => ResponseKind::NotLeader(None),
+    }
+}
+
+fn membership(me: &Shared, group: GroupId, changes: &[Change]) -> ResponseKind {
+    let state = &mut *me.borrow_mut();
+    let now = state.now.mono;
+    let Some(member) = state.group_mut(group) else { return ResponseKind::NotLeader(None) };
+    if !member.may_serve(now) {
+        return ResponseKind::NotLeader(None);
+    }
+    let proposed =
+        if changes.is_empty() { member.leave_joint() } else { member.propose_change(changes) };
+    match proposed {
+        Ok(_) | Err(ProposeError::Busy) => ResponseKind::Done,
+        Err(ProposeError::NotLeader) => ResponseKind::NotLeader(member.leader()),
+    }
+}
+
+fn transfer(me: &Shared, group: GroupId, to: InstanceId) -> ResponseKind {
+    let state = &mut *me.borrow_mut();
+    let Some(member) = state.group_mut(group) else { return ResponseKind::NotLeader(None) };
+    if !member.is_leader() {
+        return ResponseKind::NotLeader(member.leader());
+    }
+    member.transfer_leader(to);
+    ResponseKind::Done
+}
+
+/// Where the ring stands, from a leader that knows that it leads.
+async fn ring_index(me: &Shared) -> ResponseKind {
+    let (index, reached) = {
+        let state = &mut *me.borrow_mut();
+        let now = state.now.mono;
+        let Some(ring) = &mut state.ring else { return ResponseKind::NotLeader(None) };
+        if !ring.group.may_serve(now) {
+            return ResponseKind::NotLeader(
+                ring.group.leader().filter(|_| !ring.group.is_leader()),
+            );
+        }
+        let index = ring.group.committed();
+        (index, ring.wait_applied(&state.spawner, index))
+    };
+    reached.await;
+    ResponseKind::Applied { index }
+}
+
+/// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did
+/// nothing are retried here.
+pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline: Mono) -> Answer {
+    let mut hint = None;
+    loop {
+        let (leader, here) = {
+            let state = me.borrow();
+            if state.phase == Phase::Stopped || state.now.mono >= deadline {
+                return Answer::NotDone;
+            }
+            let leader = hint.take().or_else(|| state.leader_of(group));
+            (leader, leader == Some(state.me()))
+        };
+        if let Some(leader) = leader {
+            let answer = if here {
+                Answer::Response(serve_boxed(me, what.clone()).await)
+            } else {
+                ask(me, leader, what.clone(), deadline).await
+            };
+            match answer {
+                Answer::Response(ResponseKind::NotLeader(other)) => {
+                    hint = other;
+                }
+                Answer::NotDone => {}
+                decided => return decided,
+            }
+        }
+        pause(me).await;
+    }
+}
+
+/// `serve`, boxed: a forwarded statement may itself ask a leader.
+fn serve_boxed<'a>(
+    me: &'a Shared,
+    what: RequestKind,
+) -> std::pin::Pin<Box<dyn Future<Output = ResponseKind> + 'a>> {
+    Box::pin(serve(me, what))
+}
+
+/// Asks whoever leads `group`, once; `NotDone` if nobody but this instance does.
+pub async fn ask_once(me: &Shared, group: GroupId, what: RequestKind, deadline: Mono) -> Answer {
+    let leader = {
+        let state = me.borrow();
+        state.leader_of(group).filter(|id| *id != state.me())
+    };
+    match leader {
+        Some(leader) => ask(me, leader, what, deadline).await,
+        None => Answer::NotDone,
+    }
+}
+
+/// A short wait before the next attempt.
+pub async fn pause(me: &Shared) {
+    let pause = {
+        let state = &mut *me.borrow_mut();
+        let at = state.now.mono + RETRY;
+        state.sleep_until(at)
+    };
+    pause.await;
+}
+
+/// Asks one instance once.
+async fn ask(me: &Shared, to: InstanceId, what: RequestKind, deadline: Mono) -> Answer {
+    let waiting = {
+        let state = &mut *me.borrow_mut();
+        if state.address_of(to).is_none() {
+            return Answer::NotDone;
+        }
+        let (id, waiting) = state.requests.open(&state.spawner, to, deadline);
+        state.send_to(to, Lane::Fast, Body::Request(super::message::Request { id, what }));
+        waiting
+    };
+    waiting.await.unwrap_or(Answer::Unknown)
+}

@@ -1,0 +1,500 @@
+//! Snapshots: cutting logs, and bringing newcomers up to date.
+//!
+//! ```text
+//!   log too long ─> take: scan in slices ─> file ─> mark in the log ─> forget entries
+//!
+//!   leader                                   follower that is too far behind
+//!   MsgSnapshot (position only) ───────────> offered: pull chunk 0, 1, …
+//!   send_chunk, from its file   <─── pull ──   each is checked, written, loaded aside
+//!                               ─── chunk ─>   the last: file durable, then raft takes the message,
+//!                                              and the loaded state takes the place of the old one
+//! ```
+//! A follower acknowledges through raft only, after the file and its mark are durable. A pull that
+//! stops tells the leader, which then tries again from the beginning.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::message::{Body, SnapshotChunk, SnapshotPull};
+use super::shard::ShardPosition;
+use super::state::{Phase, Shared, State};
+use crate::base::codec::{CodecResult, Reader, Writer};
+use crate::base::schema::{TableDef, TableRef};
+use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, Timestamp, Wire};
+use crate::raft::{self, Message, Ready};
+use crate::seam::{Completion, Lane, Mono, PeerAddr, Resolver, StopReason};
+use crate::storage::snapshot::{
+    self, ScanStep, SliceLimits, SnapshotDamage, SnapshotLoad, SnapshotMeta, SnapshotReader,
+    SnapshotScan, SnapshotWriter,
+};
+use crate::storage::{DiskHandle, Store};
+use crate::topology::RingState;
+
+/// How long a follower waits for a chunk before it asks again.
+const CHUNK_PATIENCE: Duration = Duration::from_secs(1);
+/// Times a follower asks for one chunk.
+const CHUNK_TRIES: usize = 3;
+/// A follower that pulls nothing for so long is told that its snapshot failed.
+const PULL_PATIENCE: Duration = Duration::from_secs(5);
+/// Finished snapshots kept of each group.
+const KEPT: usize = 2;
+/// Readers kept open for followers that pull.
+const OPEN_READERS: usize = 8;
+
+/// What a snapshot brought, ready to take the place of what is there.
+enum Staged {
+    Ring(RingState),
+    Shard(Box<Store>, ShardPosition),
+}
+
+/// Snapshots under way on this instance.
+#[derive(Default)]
+pub struct Snapshots {
+    taking: BTreeMap<GroupId, ()>,
+    fetching: BTreeMap<GroupId, LogIndex>,
+    staged: BTreeMap<GroupId, (LogIndex, Staged)>,
+    waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
+    /// Open for who pulls: the reader and the number of its next chunk.
+    readers: BTreeMap<(GroupId, LogIndex, PeerAddr), (SnapshotReader, u32)>,
+    /// When each follower in need of a snapshot was last known to make progress.
+    pulled: BTreeMap<(GroupId, InstanceId), Mono>,
+}
+
+impl Snapshots {
+    /// A chunk arrived.
+    pub fn arrived(&mut self, chunk: SnapshotChunk) {
+        let expected = self
+            .waiting
+            .get(&chunk.group)
+            .is_some_and(|(index, number, _)| *index == chunk.index && *number == chunk.chunk);
+        if expected && let Some((_, _, resolver)) = self.waiting.remove(&chunk.group) {
+            resolver.resolve(chunk);
+        }
+    }
+}
+
+/// Once a turn: begins what is due.
+pub fn advance(me: &Shared) {
+    let due = {
+        let state = &mut *me.borrow_mut();
+        if state.phase != Phase::Running {
+            return;
+        }
+        state.watch_pulls();
+        state.snapshots_due()
+    };
+    for group in due {
+        me.borrow_mut().snapshots.taking.insert(group, ());
+        let task = take(me.clone(), group);
+        me.borrow().spawner.spawn(task);
+    }
+}
+
+impl State {
+    /// Groups whose log should be cut now.
+    fn snapshots_due(&self) -> Vec<GroupId> {
+        let limits = &self.config.limits;
+        let Some(wal) = self.durability.wal() else { return Vec::new() };
+        let full = wal.bytes_retained() > limits.log_before_snapshot + 2 * limits.wal_segment;
+        let pinned: Vec<GroupId> =
+            if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() };
+        let mut due = Vec::new();
+        for (group, applied) in self.applied_positions() {
+            let Some(member) = self.group(group) else { continue };
+            let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
+            let news = applied > member.node().snapshot().index;
+            if (long || pinned.contains(&group))
+                && news
+                && !self.snapshots.taking.contains_key(&group)
+            {
+                due.push(group);
+            }
+        }
+        due
+    }
+
+    fn applied_positions(&self) -> Vec<(GroupId, LogIndex)> {
+        let ring = self.ring.as_ref().map(|r| (GroupId::RING, r.applied));
+        let shard = self.shard.as_ref().map(|s| (s.group.id(), s.applied));
+        ring.into_iter().chain(shard).collect()
+    }
+
+    /// Tells raft of followers that were offered a snapshot and stopped pulling it.
+    fn watch_pulls(&mut self) {
+        let now = self.now.mono;
+        let mut failed = Vec::new();
+        let mut needy = Vec::new();
+        for (group, _) in self.applied_positions() {
+            let Some(member) = self.group(group) else { continue };
+            needy.extend(member.progress().iter().filter(|p| p.snapshot).map(|p| (group, p.id)));
+        }
+        self.snapshots.pulled.retain(|key, _| needy.contains(key));
+        for key in needy {
+            let last = self.snapshots.pulled.entry(key).or_insert(now);
+            if now.since(*last) > PULL_PATIENCE {
+                *last = now;
+                failed.push(key);
+            }
+        }
+        for (group, id) in failed {
+            if let Some(member) = self.group_mut(group) {
+                member.report_snapshot(id, false);
+            }
+        }
+    }
+
+    /// Puts a fetched state in place, in the turn in which raft takes the snapshot over.
+    pub fn take_over_snapshot(&mut self, group: GroupId, ready: &Ready) {
+        let Some(meta) = &ready.snapshot else { return };
+        match self.snapshots.staged.remove(&group) {
+            Some((index, Staged::Ring(state))) if index == meta.index => {
+                if let Some(ring) = &mut self.ring {
+                    ring.restore(state, index);
+                }
+            }
+            Some((index, Staged::Shard(store, position))) if index == meta.index => {
+                if let Some(shard) = &mut self.shard {
+                    shard.restore(*store, index, meta.term, position);
+                }
+            }
+            _ => self.stop(StopReason::Unusable(format!(
+                "group {group} took over a snapshot at {} that was never loaded",
+                meta.index
+            ))),
+        }
+    }
+}
+
+/// What a shard keeps besides rows, as a snapshot's state.
+fn encode_position(position: &ShardPosition, tables: &[TableRef]) -> Bytes {
+    let mut w = Writer::new();
+    w.u64(position.applied_at.0);
+    w.varint(position.schema.0);
+    w.list(tables, |w, table| table.write(w));
+    w.into_bytes()
+}
+
+fn decode_position(bytes: Bytes) -> CodecResult<(ShardPosition, Vec<TableRef>)> {
+    let mut r = Reader::new(bytes, "shard snapshot");
+    let applied_at = Timestamp(r.u64()?);
+    let schema = CatalogVersion(r.varint()?);
+    let tables = r.list(|r| Ok(TableRef::new(TableDef::read(r)?)))?;
+    r.finish()?;
+    Ok((ShardPosition { applied_at, schema }, tables))
+}
+
+/// Takes a snapshot of a group and cuts its log.
+async fn take(me: Shared, group: GroupId) {
+    if let Err(damage) = write_snapshot(&me, group).await {
+        // The log stays as it is; with more room on the disk a later attempt works.
+        tracing::warn!(%group, %damage, "no snapshot was taken");
+    }
+    me.borrow_mut().snapshots.taking.remove(&group);
+}
+
+async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamage> {
+    let disk = me.borrow().disk.clone();
+    let (meta, position, mut scan) = {
+        let state = &mut *me.borrow_mut();
+        let Some(begun) = state.begin_snapshot(group) else { return Ok(()) };
+        begun
+    };
+    let limits = slice_limits(me);
+    let mut writer = SnapshotWriter::create(disk.clone(), &meta).await?;
+    while let Some(running) = &mut scan {
+        let step = {
+            let state = me.borrow();
+            match &state.shard {
+                // A snapshot of the leader took this shard's place meanwhile.
+                Some(shard) if shard.snapshot_lives(running) => {
+                    running.next_chunk(&shard.store, limits)
+                }
+                _ => {
+                    drop(state);
+                    writer.abandon().await?;
+                    return Ok(());
+                }
+            }
+        };
+        match step {
+            ScanStep::Chunk(chunk) => writer.append(chunk).await?,
+            ScanStep::Nothing => {
+                let pause = {
+                    let state = &mut *me.borrow_mut();
+                    let at = state.now.mono;
+                    state.sleep_until(at)
+                };
+                pause.await;
+            }
+            ScanStep::Done => break,
+        }
+    }
+    if let (Some(scan), Some(shard)) = (scan, &mut me.borrow_mut().shard) {
+        shard.end_snapshot(scan);
+    }
+    writer.finish().await?;
+    me.borrow_mut().snapshot_taken(group, position);
+    snapshot::file::clean(&disk, group, KEPT).await
+}
+
+fn slice_limits(me: &Shared) -> SliceLimits {
+    SliceLimits { bytes: me.borrow().config.limits.snapshot_chunk, ..SliceLimits::default() }
+}
+
+impl State {
+    /// Fixes what a snapshot of `group` will show.
+    fn begin_snapshot(
+        &mut self,
+        group: GroupId,
+    ) -> Option<(SnapshotMeta, raft::SnapshotMeta, Option<SnapshotScan>)> {
+        let member = self.group(group)?;
+        let membership = member.membership();
+        if group == GroupId::RING {
+            let ring = self.ring.as_ref()?;
+            let (index, term) = (ring.applied, member.node().entry_term(ring.applied)?);
+            let state = ring.state.encode_snapshot();
+            let meta = SnapshotMeta { group, index, term, ts: Timestamp(0), state };
+            return Some((meta, raft::SnapshotMeta { index, term, membership }, None));
+        }
+        let shard = self.shard.as_mut()?;
+        let (index, term) = (shard.applied, shard.applied_term);
+        let position = ShardPosition { applied_at: shard.applied_at, schema: shard.schema };
+        let tables: Vec<TableRef> = shard.store.tables().cloned().collect();
+        let state = encode_position(&position, &tables);
+        let meta = SnapshotMeta { group, index, term, ts: shard.applied_at, state };
+        let scan = shard.begin_snapshot(&meta);
+        Some((meta, raft::SnapshotMeta { index, term, membership }, Some(scan)))
+    }
+
+    /// A snapshot is durable: marks it in the log and forgets what it covers.
+    fn snapshot_taken(&mut self, group: GroupId, position: raft::SnapshotMeta) {
+        let limit = self.config.limits.log_before_snapshot;
+        let Some(member) = self.group_mut(group) else { return };
+        if position.index <= member.node().snapshot().index {
+            return;
+        }
+        // Followers that are a little behind should not need a snapshot, within a bound.
+        let slowest = member.progress().iter().filter(|p| p.recent_active).map(|p| p.matched).min();
+        let tight = member.node().log_bytes() as u64 > 2 * limit;
+        let cut = match slowest {
+            Some(slowest) if !tight => slowest.min(position.index),
+            _ => position.index,
+        };
+        member.set_snapshot(position.clone());
+        member.truncate(cut);
+        self.durability.mark_snapshot(group, &position, cut);
+    }
+}
+
+/// Loads the snapshot that the log's mark names.
+pub async fn load_ring(disk: &DiskHandle, index: LogIndex) -> Result<RingState, SnapshotDamage> {
+    let mut reader = SnapshotReader::open(disk.clone(), GroupId::RING, index).await?;
+    let first = first_chunk(&mut reader).await?;
+    let state = RingState::decode_snapshot(SnapshotMeta::from_chunk(&first)?.state)?;
+    reader.close().await?;
+    Ok(state)
+}
+
+pub async fn load_shard(
+    disk: &DiskHandle,
+    group: GroupId,
+    index: LogIndex,
+) -> Result<(Store, ShardPosition), SnapshotDamage> {
+    let mut reader = SnapshotReader::open(disk.clone(), group, index).await?;
+    let first = first_chunk(&mut reader).await?;
+    let (mut load, mut store, position) = begin_load(&first)?;
+    while let Some(chunk) = reader.next_chunk().await? {
+        load.chunk(&mut store, &chunk)?;
+    }
+    load.finish(&mut store);
+    reader.close().await?;
+    Ok((store, position))
+}
+
+async fn first_chunk(reader: &mut SnapshotReader) -> Result<Bytes, SnapshotDamage> {
+    match reader.next_chunk().await? {
+        Some(chunk) => Ok(chunk),
+        None => Err(SnapshotDamage::Corrupt("a snapshot without chunks".into())),
+    }
+}
+
+fn begin_load(first: &Bytes) -> Result<(SnapshotLoad, Store, ShardPosition), SnapshotDamage> {
+    let load = SnapshotLoad::start(first)?;
+    let (position, tables) = decode_position(load.meta().state.clone())?;
+    let mut store = Store::new();
+    for table in tables {
+        store.create_table(table);
+    }
+    Ok((load, store, position))
+}
+
+/// Answers a follower that pulls.
+pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
+    let key = (pull.group, pull.index, to.clone());
+    let (disk, open) = {
+        let state = &mut *me.borrow_mut();
+        if let Some(id) = state.instance_at(&to) {
+            let now = state.now.mono;
+            state.snapshots.pulled.insert((pull.group, id), now);
+        }
+        (state.disk.clone(), state.snapshots.readers.remove(&key))
+    };
+    let open = open.filter(|(_, next)| *next == pull.chunk);
+    let (last, data, reader) = match read_chunk(&disk, &pull, open).await {
+        Ok((Some(data), reader)) => (false, data, Some(reader)),
+        Ok((None, _)) => (true, Bytes::new(), None),
+        Err(damage) => {
+            tracing::warn!(group = %pull.group, index = %pull.index, %damage, "no chunk to send");
+            (false, Bytes::new(), None)
+        }
+    };
+    let state = &mut *me.borrow_mut();
+    if let Some(reader) = reader {
+        while state.snapshots.readers.len() >= OPEN_READERS {
+            state.snapshots.readers.pop_first();
+        }
+        state.snapshots.readers.insert(key, (reader, pull.chunk + 1));
+    }
+    let SnapshotPull { group, index, chunk } = pull;
+    let body = Body::SnapshotChunk(SnapshotChunk { group, index, chunk, last, data });
+    state.send(to, Lane::Bulk, body);
+}
+
+async fn read_chunk(
+    disk: &DiskHandle,
+    pull: &SnapshotPull,
+    open: Option<(SnapshotReader, u32)>,
+) -> Result<(Option<Bytes>, SnapshotReader), SnapshotDamage> {
+    let mut reader = match open {
+        Some((reader, _)) => reader,
+        None => {
+            let mut reader = SnapshotReader::open(disk.clone(), pull.group, pull.index).await?;
+            for _ in 0..pull.chunk {
+                if reader.next_chunk().await?.is_none() {
+                    break;
+                }
+            }
+            reader
+        }
+    };
+    let data = reader.next_chunk().await?;
+    Ok((data, reader))
+}
+
+/// The leader offers a snapshot: fetch it, then let raft take the message.
+pub fn offered(
+    shared: &Shared,
+    state: &mut State,
+    group: GroupId,
+    offer: raft::SnapshotMeta,
+    message: Message,
+) {
+    let now = state.now.mono;
+    if state.snapshots.fetching.contains_key(&group) {
+        return;
+    }
+    let Some(member) = state.group_mut(group) else { return };
+    if offer.index <= member.committed() {
+        // Raft answers that it needs nothing.
+        member.message(now, message);
+        return;
+    }
+    let leader = message.from();
+    let Some(address) = state.address_of(leader) else { return };
+    state.snapshots.fetching.insert(group, offer.index);
+    let me = shared.clone();
+    state.spawner.spawn(async move {
+        match fetch(&me, group, offer.index, &address).await {
+            Ok(staged) => {
+                let state = &mut *me.borrow_mut();
+                state.snapshots.staged.insert(group, (offer.index, staged));
+                let now = state.now.mono;
+                if let Some(member) = state.group_mut(group) {
+                    member.message(now, message);
+                }
+            }
+            Err(damage) => tracing::warn!(%group, %damage, "the snapshot could not be fetched"),
+        }
+        me.borrow_mut().snapshots.fetching.remove(&group);
+    });
+}
+
+async fn fetch(
+    me: &Shared,
+    group: GroupId,
+    index: LogIndex,
+    from: &PeerAddr,
+) -> Result<Staged, SnapshotDamage> {
+    let disk = me.borrow().disk.clone();
+    let first = match pull(me, group, index, 0, from).await? {
+        Some(first) => first,
+        None => return Err(SnapshotDamage::Corrupt("a snapshot without chunks".into())),
+    };
+    let meta = SnapshotMeta::from_chunk(&first)?;
+    if meta.group != group || meta.index != index {
+        return Err(SnapshotDamage::Corrupt("another snapshot than was offered".into()));
+    }
+    let mut writer = SnapshotWriter::create(disk, &meta).await?;
+    let staged = if group == GroupId::RING {
+        while let Some(chunk) = pull(me, group, index, 1, from).await? {
+            writer.append(chunk).await?;
+        }
+        Staged::Ring(RingState::decode_snapshot(meta.state)?)
+    } else {
+        let (mut load, mut store, position) = begin_load(&first)?;
+        let mut number = 1;
+        while let Some(chunk) = pull(me, group, index, number, from).await? {
+            load.chunk(&mut store, &chunk)?;
+            writer.append(chunk).await?;
+            number += 1;
+        }
+        load.finish(&mut store);
+        Staged::Shard(Box::new(store), position)
+    };
+    writer.finish().await?;
+    Ok(staged)
+}
+
+/// One chunk; `None` after the last.
+async fn pull(
+    me: &Shared,
+    group: GroupId,
+    index: LogIndex,
+    chunk: u32,
+    from: &PeerAddr,
+) -> Result<Option<Bytes>, SnapshotDamage> {
+    for _ in 0..CHUNK_TRIES {
+        let waiting = ask_chunk(me, SnapshotPull { group, index, chunk }, from);
+        match waiting.await {
+            Some(arrived) if arrived.last => return Ok(None),
+            Some(arrived) if arrived.data.is_empty() => break,
+            Some(arrived) => return Ok(Some(arrived.data)),
+            None => {}
+        }
+    }
+    Err(SnapshotDamage::Corrupt(format!("chunk {chunk} did not come")))
+}
+
+/// Sends a pull; the completion ends without a value when the chunk does not come in time.
+fn ask_chunk(me: &Shared, pull: SnapshotPull, from: &PeerAddr) -> Completion<SnapshotChunk> {
+    let state = &mut *me.borrow_mut();
+    let (completion, resolver) = state.spawner.completion();
+    state.snapshots.waiting.insert(pull.group, (pull.index, pull.chunk, resolver));
+    state.send(from.clone(), Lane::Bulk, Body::SnapshotPull(pull));
+    let at = state.now.mono + CHUNK_PATIENCE;
+    let late = state.sleep_until(at);
+    let me = me.clone();
+    state.spawner.spawn(async move {
+        late.await;
+        let waiting = &mut me.borrow_mut().snapshots.waiting;
+        let same = waiting
+            .get(&pull.group)
+            .is_some_and(|(index, chunk, _)| *index == pull.index && *chunk == pull.chunk);
+        if same {
+            waiting.remove(&pull.group);
+        }
+    });
+    completion
+}

@@ -1,0 +1,197 @@
+//! Everything an instance is made of, and what the tasks inside it borrow.
+//!
+//! Tasks hold a [`Shared`] and borrow it between two waits, never across one.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::clients::Clients;
+use super::config::Config;
+use super::durability::Durability;
+use super::engine::Workbench;
+use super::governing::Governing;
+use super::identity::Identity;
+use super::message::{Body, Msg};
+use super::requests::Requests;
+use super::ring::RingMember;
+use super::shard::ShardMember;
+use super::snapshots::Snapshots;
+use super::timers::Timers;
+use crate::admin::Metrics;
+use crate::base::{GroupId, InstanceId};
+use crate::group::Group;
+use crate::raft;
+use crate::seam::{
+    Completion, Effect, Effects, Lane, Mono, Now, PeerAddr, Rng, Spawner, StopReason,
+};
+use crate::storage::disk::DiskHandle;
+
+/// What a task holds.
+pub type Shared = Rc<RefCell<State>>;
+
+/// Where in its life an instance is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Reading its disk.
+    Booting,
+    /// Asking for an identity.
+    Joining,
+    Running,
+    /// Handing leadership over, finishing what was acknowledged.
+    Leaving,
+    Stopped,
+}
+
+/// One instance.
+pub struct State {
+    pub config: Config,
+    pub rng: Rng,
+    /// The time of this turn.
+    pub now: Now,
+    pub effects: Effects<Msg>,
+    pub spawner: Spawner,
+    pub disk: DiskHandle,
+    pub phase: Phase,
+    pub identity: Option<Identity>,
+    pub durability: Durability,
+    pub workbench: Workbench,
+    /// What `/metrics` counts.
+    pub counters: Metrics,
+    pub ring: Option<RingMember>,
+    pub shard: Option<ShardMember>,
+    /// Where instances are reached; the ring's word, and who spoke to us.
+    pub addresses: BTreeMap<InstanceId, PeerAddr>,
+    pub requests: Requests,
+    pub timers: Timers,
+    pub clients: Clients,
+    pub snapshots: Snapshots,
+    pub governing: Governing,
+    /// Answers to our `Join` messages, by arrival.
+    pub join_replies: Vec<super::message::JoinReply>,
+}
+
+impl State {
+    pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
+        let workbench = Workbench::new(rng.fork("statements"));
+        State {
+            workbench,
+            counters: Metrics::default(),
+            config,
+            rng,
+            now: Now::default(),
+            effects: Vec::new(),
+            disk: DiskHandle::new(spawner.clone()),
+            spawner,
+            phase: Phase::Booting,
+            identity: None,
+            durability: Durability::default(),
+            ring: None,
+            shard: None,
+            addresses: BTreeMap::new(),
+            requests: Requests::default(),
+            timers: Timers::default(),
+            clients: Clients::default(),
+            snapshots: Snapshots::default(),
+            governing: Governing::default(),
+            join_replies: Vec::new(),
+        }
+    }
+
+    /// This instance's id; 0 before it has one.
+    pub fn me(&self) -> InstanceId {
+        self.identity.as_ref().map_or(InstanceId(0), |i| i.id)
+    }
+
+    /// The tag of this instance's cluster in messages; 0 before it has one.
+    pub fn cluster_tag(&self) -> u64 {
+        self.identity.as_ref().map_or(0, |i| Msg::cluster_tag(i.cluster))
+    }
+
+    /// The member of `group` on this instance.
+    pub fn group(&self, group: GroupId) -> Option<&Group> {
+        if group == GroupId::RING {
+            return self.ring.as_ref().map(|r| &r.group);
+        }
+        self.shard.as_ref().map(|s| &s.group).filter(|g| g.id() == group)
+    }
+
+    pub fn group_mut(&mut self, group: GroupId) -> Option<&mut Group> {
+        if group == GroupId::RING {
+            return self.ring.as_mut().map(|r| &mut r.group);
+        }
+        self.shard.as_mut().map(|s| &mut s.group).filter(|g| g.id() == group)
+    }
+
+    /// Who leads `group`, as far as this instance knows.
+    pub fn leader_of(&self, group: GroupId) -> Option<InstanceId> {
+        if let Some(member) = self.group(group) {
+            return member.leader();
+        }
+        self.ring.as_ref()?.state.replicasets.get(&group)?.current_master
+    }
+
+    /// Ends this instance: nothing is acknowledged from here on.
+    pub fn stop(&mut self, reason: StopReason) {
+        if self.phase != Phase::Stopped {
+            tracing::info!(?reason, "stopping");
+            self.phase = Phase::Stopped;
+            self.effects.push(Effect::Stop(reason));
+        }
+    }
+
+    // --- peers --------------------------------------------------------------------------------
+
+    pub fn send(&mut self, to: PeerAddr, lane: Lane, body: Body) {
+        let msg = Msg { cluster: self.cluster_tag(), body };
+        self.effects.push(Effect::Send { to, lane, msg });
+    }
+
+    /// Sends to an instance by id; `false` if nobody knows where it is.
+    pub fn send_to(&mut self, to: InstanceId, lane: Lane, body: Body) -> bool {
+        let Some(address) = self.address_of(to) else { return false };
+        self.send(address, lane, body);
+        true
+    }
+
+    pub fn address_of(&self, id: InstanceId) -> Option<PeerAddr> {
+        if let Some(address) = self.addresses.get(&id) {
+            return Some(address.clone());
+        }
+        let known = self.ring.as_ref()?.state.instances.get(&id)?;
+        Some(PeerAddr::new(known.endpoints.peer.as_str()))
+    }
+
+    /// The instance behind an address, if it is known.
+    pub fn instance_at(&self, address: &PeerAddr) -> Option<InstanceId> {
+        if let Some((id, _)) = self.addresses.iter().find(|(_, a)| *a == address) {
+            return Some(*id);
+        }
+        let ring = &self.ring.as_ref()?.state;
+        ring.instances.values().find(|i| *i.endpoints.peer == *address.0).map(|i| i.id)
+    }
+
+    pub fn send_raft(&mut self, group: GroupId, messages: Vec<raft::Message>) {
+        for message in messages {
+            self.send_to(message.to(), Lane::Fast, Body::Raft(group, message));
+        }
+    }
+
+    // --- time ---------------------------------------------------------------------------------
+
+    pub fn sleep_until(&mut self, at: Mono) -> Completion<()> {
+        self.timers.sleep_until(&self.spawner, at)
+    }
+
+    /// Asks for bytes of randomness from the instance's own stream.
+    pub fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.rng.fill(&mut bytes);
+        bytes
+    }
+
+    /// A fresh version 4 uuid from the seeded stream.
+    pub fn random_uuid(&mut self) -> uuid::Uuid {
+        uuid::Builder::from_random_bytes(self.random()).into_uuid()
+    }
+}

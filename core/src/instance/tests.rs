@@ -1,0 +1,271 @@
+//! Whole instances in a small, kind world: one message a millisecond, disks that always work.
+//!
+//! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::state::Phase;
+use super::*;
+use crate::base::{GroupId, InstanceId};
+use crate::seam::{DiskOp, Mono, Wall};
+use crate::storage::model_disk::ModelDisk;
+use crate::topology::model::Presence;
+
+const MS: u64 = 1_000_000;
+
+enum Happening {
+    Event(Event<Msg>),
+    Wake,
+}
+
+struct Node {
+    instance: Option<Instance>,
+    disk: ModelDisk,
+    config: Config,
+    /// The wake-up that counts; earlier ones were replaced.
+    wake: u64,
+    lives: u64,
+    stopped: Option<StopReason>,
+    /// Happenings of an earlier life are dropped.
+    life: u64,
+}
+
+struct World {
+    now: u64,
+    nodes: Vec<Node>,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, (usize, u64, Happening)>,
+    next: u64,
+}
+
+impl World {
+    fn new() -> World {
+        World {
+            now: 0,
+            nodes: Vec::new(),
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// Adds an instance that joins through the first one, and starts it.
+    fn add(&mut self, replication_factor: u8) -> usize {
+        let number = self.nodes.len() + 1;
+        let address = format!("i{number}:3301");
+        let config = Config {
+            address: address.clone(),
+            pg_address: format!("i{number}:4327"),
+            http_address: String::new(),
+            peers: vec!["i1:3301".into()],
+            cluster_name: None,
+            instance_name: None,
+            replicaset_name: None,
+            tier: "default".into(),
+            replication_factor,
+            failure_domain: [("DC".to_owned(), format!("dc{number}"))].into(),
+            limits: Limits { wal_segment: 1 << 16, ..Limits::default() },
+            times: Times::default(),
+        };
+        self.nodes.push(Node {
+            instance: None,
+            disk: ModelDisk::default(),
+            config,
+            wake: 0,
+            lives: 0,
+            stopped: None,
+            life: 0,
+        });
+        self.start(number - 1);
+        number - 1
+    }
+
+    fn start(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.life += 1;
+        node.stopped = None;
+        node.lives += 1;
+        let mut seed = [at as u8; 32];
+        seed[0] = node.lives as u8;
+        node.instance = Some(Instance::new(node.config.clone(), seed));
+        self.push(at, 0, Happening::Event(Event::Boot));
+    }
+
+    fn kill(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.instance = None;
+        node.life += 1;
+        node.disk.close_all();
+    }
+
+    fn push(&mut self, to: usize, delay: u64, happening: Happening) {
+        self.next += 1;
+        self.queue.push(Reverse((self.now + delay, self.next)));
+        self.happenings.insert(self.next, (to, self.nodes[to].life, happening));
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time.as_nanos() as u64;
+        while let Some(Reverse((at, id))) = self.queue.peek().copied() {
+            if at > end {
+                break;
+            }
+            self.queue.pop();
+            self.now = at;
+            let (to, life, happening) = self.happenings.remove(&id).unwrap();
+            if self.nodes[to].life == life {
+                self.turn(to, id, happening);
+            }
+        }
+        self.now = end;
+    }
+
+    fn turn(&mut self, to: usize, id: u64, happening: Happening) {
+        let now = Now { mono: Mono(self.now), wall: Wall(1_700_000_000_000_000 + self.now / 1000) };
+        let node = &mut self.nodes[to];
+        let Some(instance) = &mut node.instance else { return };
+        let mut effects = Vec::new();
+        match happening {
+            Happening::Event(event) => instance.step(now, event, &mut effects),
+            Happening::Wake if node.wake == id => {
+                instance.step(now, Event::Tick, &mut effects);
+            }
+            Happening::Wake => return,
+        }
+        instance.end_turn(now, &mut effects);
+        for effect in effects {
+            self.effect(to, effect);
+        }
+    }
+
+    fn effect(&mut self, from: usize, effect: Effect<Msg>) {
+        match effect {
+            Effect::Send { to, msg, .. } => {
+                let Some(at) = self.nodes.iter().position(|n| *n.config.address == *to.0) else {
+                    return;
+                };
+                let mut bytes = Vec::new();
+                msg.encode(&mut bytes);
+                let msg = Msg::decode(Bytes::from(bytes)).unwrap();
+                let from = PeerAddr::new(self.nodes[from].config.address.as_str());
+                self.push(at, MS, Happening::Event(Event::Peer { from, msg }));
+            }
+            Effect::Disk { op, what } => {
+                let slow = matches!(what, DiskOp::WriteAt { .. } | DiskOp::Sync { .. });
+                let result = self.nodes[from].disk.run(what).unwrap();
+                let delay = if slow { MS / 5 } else { MS / 50 };
+                self.push(from, delay, Happening::Event(Event::DiskDone { op, result }));
+            }
+            Effect::Wake { at } => {
+                let delay = at.0.saturating_sub(self.now);
+                self.push(from, delay, Happening::Wake);
+                self.nodes[from].wake = self.next;
+            }
+            Effect::Stop(reason) => self.nodes[from].stopped = Some(reason),
+            _ => {}
+        }
+    }
+
+    fn state<T>(&self, at: usize, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.nodes[at].instance.as_ref().unwrap().state.borrow())
+    }
+
+    fn online(&self, at: usize) -> usize {
+        self.state(at, |s| {
+            let ring = &s.ring.as_ref().unwrap().state;
+            ring.instances.values().filter(|i| i.current.presence == Presence::Online).count()
+        })
+    }
+
+    fn voters(&self, at: usize, group: GroupId) -> Vec<u64> {
+        self.state(at, |s| {
+            s.group(group).unwrap().membership().voters.iter().map(|v| v.0).collect()
+        })
+    }
+
+    fn leaders(&self, group: GroupId) -> Vec<usize> {
+        (0..self.nodes.len())
+            .filter(|at| self.nodes[*at].instance.is_some())
+            .filter(|at| self.state(*at, |s| s.group(group).is_some_and(|g| g.is_leader())))
+            .collect()
+    }
+}
+
+fn three() -> World {
+    let mut world = World::new();
+    world.add(3);
+    world.run(Duration::from_millis(100));
+    world.add(3);
+    world.add(3);
+    world.run(Duration::from_secs(2));
+    world
+}
+
+#[test]
+fn the_first_instance_founds_a_cluster() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_millis(300));
+    assert_eq!(world.state(0, |s| s.phase), Phase::Running);
+    assert_eq!(world.state(0, |s| s.me()), InstanceId(1));
+    assert_eq!(world.online(0), 1);
+}
+
+#[test]
+fn three_instances_form_one_replica_set() {
+    let world = three();
+    for at in 0..3 {
+        assert_eq!(world.online(at), 3, "as seen by instance {at}");
+        assert_eq!(world.voters(at, GroupId::RING), [1, 2, 3]);
+        assert_eq!(world.voters(at, GroupId(1)), [1, 2, 3]);
+    }
+    assert_eq!(world.leaders(GroupId::RING).len(), 1);
+}
+
+#[test]
+fn a_killed_leader_is_replaced_and_comes_back() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    world.kill(leader);
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.leaders(GroupId(1)).len(), 1, "nobody took over");
+    world.run(Duration::from_secs(8));
+    let other = world.leaders(GroupId::RING)[0];
+    assert_eq!(world.online(other), 2, "the dead one is still called online");
+    world.start(leader);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.online(leader), 3);
+}
+
+#[test]
+fn all_three_killed_at_once_resume() {
+    let mut world = three();
+    for at in 0..3 {
+        world.kill(at);
+    }
+    for at in 0..3 {
+        world.start(at);
+    }
+    world.run(Duration::from_secs(2));
+    for node in &world.nodes {
+        assert_eq!(node.stopped, None);
+    }
+    assert_eq!(world.leaders(GroupId(1)).len(), 1);
+    assert_eq!(world.online(0), 3);
+    assert_eq!(world.voters(2, GroupId::RING), [1, 2, 3]);
+}
+
+#[test]
+fn a_clean_stop_hands_leadership_over_first() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    world.push(leader, 0, Happening::Event(Event::Shutdown));
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.nodes[leader].stopped, Some(StopReason::Shutdown));
+    world.kill(leader);
+    assert_eq!(world.leaders(GroupId(1)).len(), 1, "somebody leads already");
+}

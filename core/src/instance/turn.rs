@@ -1,0 +1,118 @@
+//! One turn, after its events: timers, tasks, one `Ready` a group, one write of the log, client output.
+//!
+//! Tasks and Raft feed one another (a task proposes, a commit wakes a task), so both run in rounds
+//! until nothing moves. Everything the rounds produced goes to disk in one batch.
+
+use super::state::{Phase, State};
+use crate::base::GroupId;
+use crate::raft::{Message, Ready};
+use crate::seam::{Effect, Mono};
+
+/// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
+pub const MAX_ROUNDS: usize = 64;
+
+impl State {
+    /// What time brings: sleepers, late requests, ticks.
+    pub fn advance_time(&mut self) {
+        let now = self.now.mono;
+        self.timers.fire(now);
+        self.requests.expire(now);
+        if let Some(ring) = &mut self.ring {
+            ring.group.advance(now);
+        }
+        if let Some(shard) = &mut self.shard {
+            shard.group.advance(now);
+        }
+        self.governing_advance();
+    }
+
+    /// One round of Raft; `false` if nothing moved.
+    pub fn drive_groups(&mut self) -> bool {
+        if self.phase == Phase::Stopped {
+            return false;
+        }
+        self.release_durable();
+        let ring = self.drive_ring();
+        let shard = self.drive_shard();
+        ring || shard
+    }
+
+    /// Sends the answers whose `Ready` has become durable, and tells raft.
+    fn release_durable(&mut self) {
+        let durable = self.durability.durable();
+        let mut out: Vec<(GroupId, Vec<Message>)> = Vec::new();
+        if let Some(ring) = &mut self.ring {
+            out.push((GroupId::RING, ring.group.durable(durable)));
+        }
+        if let Some(shard) = &mut self.shard {
+            out.push((shard.group.id(), shard.group.durable(durable)));
+        }
+        for (group, messages) in out {
+            self.send_raft(group, messages);
+        }
+    }
+
+    fn drive_ring(&mut self) -> bool {
+        let Some(ring) = &mut self.ring else { return false };
+        let Some(mut ready) = ring.group.take_ready() else { return false };
+        let ticket = self.durability.persist(GroupId::RING, &ready);
+        let persisted = std::mem::take(&mut ready.persisted_messages);
+        ring.group.hold(ready.number, ticket, persisted);
+        self.take_over_snapshot(GroupId::RING, &ready);
+        self.send_ready(GroupId::RING, &mut ready);
+        let Some(ring) = &mut self.ring else { return true };
+        for entry in &ready.committed {
+            ring.apply(entry);
+        }
+        ring.group.applied(ring.applied);
+        ring.forget_lost_proposals();
+        true
+    }
+
+    fn drive_shard(&mut self) -> bool {
+        let Some(shard) = &mut self.shard else { return false };
+        let Some(mut ready) = shard.group.take_ready() else {
+            shard.settle();
+            return false;
+        };
+        let group = shard.group.id();
+        let ticket = self.durability.persist(group, &ready);
+        let persisted = std::mem::take(&mut ready.persisted_messages);
+        shard.group.hold(ready.number, ticket, persisted);
+        shard.follow_role();
+        self.take_over_snapshot(group, &ready);
+        self.send_ready(group, &mut ready);
+        let Some(shard) = &mut self.shard else { return true };
+        for entry in &ready.committed {
+            shard.apply(entry);
+        }
+        shard.group.applied(shard.applied);
+        shard.settle();
+        true
+    }
+
+    fn send_ready(&mut self, group: GroupId, ready: &mut Ready) {
+        let messages = std::mem::take(&mut ready.messages);
+        self.send_raft(group, messages);
+    }
+
+    /// Asks for the next wake-up.
+    pub fn schedule(&mut self, more_work: bool) {
+        let mut at = self.timers.next_wake().min(self.requests.next_wake());
+        for group in [self.ring.as_ref().map(|r| &r.group), self.shard.as_ref().map(|s| &s.group)]
+            .into_iter()
+            .flatten()
+        {
+            at = at.min(group.next_wake());
+        }
+        if matches!(self.phase, Phase::Running | Phase::Leaving) {
+            at = at.min(self.governing.next_wake());
+        }
+        if more_work {
+            at = self.now.mono;
+        }
+        if at != Mono::NEVER && self.phase != Phase::Stopped {
+            self.effects.push(Effect::Wake { at });
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Result rows, written in the formats the client asked for.
+//!
+//! Values come as [`Datum`]s from the executor, or as stored bytes on the point path. Storage keeps
+//! values in PostgreSQL's binary form, so a stored value goes to a binary column as it is and to a
+//! text column through a few digits, without a `Datum` between for the common types.
+
+use crate::base::schema::ColumnIndex;
+use crate::base::{
+    Datum, RowRef, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format,
+};
+use crate::exec::RowSink;
+use crate::pgwire::backend::DataRow;
+use crate::pgwire::{Format, Formats};
+use crate::sql::plan::ResultColumn;
+
+/// The formats of a result's columns: none (all text), one for all, or one a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultFormats {
+    codes: Vec<Format>,
+}
+
+impl ResultFormats {
+    /// Takes over the codes of a `Bind`, keeping the allocation.
+    pub fn assign(&mut self, formats: Formats<'_>) {
+        self.codes.clear();
+        self.codes.extend((0..formats.count()).map(|k| formats.of(k)));
+    }
+
+    pub fn of(&self, column: usize) -> Format {
+        match self.codes.as_slice() {
+            [] => Format::Text,
+            [all] => *all,
+            each => each.get(column).copied().unwrap_or_default(),
+        }
+    }
+}
+
+/// Appends `DataRow` messages to a buffer.
+#[derive(Debug)]
+pub struct RowWriter<'a> {
+    out: &'a mut Vec<u8>,
+    columns: &'a [ResultColumn],
+    formats: &'a ResultFormats,
+    /// The buffer may grow to this length.
+    limit: usize,
+    rows: u64,
+    start: usize,
+}
+
+impl<'a> RowWriter<'a> {
+    /// At most `limit` bytes of rows are taken.
+    pub fn new(
+        out: &'a mut Vec<u8>,
+        columns: &'a [ResultColumn],
+        formats: &'a ResultFormats,
+        limit: usize,
+    ) -> RowWriter<'a> {
+        let start = out.len();
+        RowWriter { out, columns, formats, limit: start.saturating_add(limit), rows: 0, start }
+    }
+
+    /// Rows written so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Throws all rows away, for a statement that is tried again.
+    pub fn restart(&mut self) {
+        self.out.truncate(self.start);
+        self.rows = 0;
+    }
+
+    fn check_width(&self, width: usize) -> SqlResult<()> {
+        if width == self.columns.len() {
+            return Ok(());
+        }
+        let columns = self.columns.len();
+        Err(SqlError::internal(format!("a row of {width} values for {columns} columns")))
+    }
+
+    fn write(
+        &mut self,
+        mut column: impl FnMut(&mut Self, usize, &mut DataRow) -> SqlResult<()>,
+    ) -> SqlResult<()> {
+        let mut data = DataRow::begin(self.out, self.columns.len());
+        for k in 0..self.columns.len() {
+            if let Err(error) = column(self, k, &mut data) {
+                data.abandon(self.out);
+                return Err(error);
+            }
+        }
+        data.end(self.out);
+        if self.out.len() > self.limit {
+            let message = "the result of the statement is too large";
+            return Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
+                .with_hint("Ask for fewer rows, with LIMIT or a narrower condition."));
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn datum(&mut self, k: usize, value: &Datum, data: &mut DataRow) -> SqlResult<()> {
+        if value.is_null() {
+            data.null(self.out);
+            return Ok(());
+        }
+        let ty = self.columns[k].ty;
+        match self.formats.of(k) {
+            Format::Text => data.value(self.out, |out| {
+                text_format::write(ty, value, out);
+                Ok(())
+            }),
+            Format::Binary => data.value(self.out, |out| binary_format::encode(ty, value, out)),
+        }
+    }
+
+    fn stored_value(
+        &mut self,
+        k: usize,
+        value: Option<&[u8]>,
+        data: &mut DataRow,
+    ) -> SqlResult<()> {
+        let Some(bytes) = value else {
+            data.null(self.out);
+            return Ok(());
+        };
+        if self.formats.of(k) == Format::Binary {
+            data.bytes(self.out, bytes);
+            return Ok(());
+        }
+        let ty = self.columns[k].ty;
+        match ty {
+            SqlType::Text
+            | SqlType::Varchar
+            | SqlType::Bpchar
+            | SqlType::Name
+            | SqlType::Json
+            | SqlType::Unknown => {
+                data.bytes(self.out, bytes);
+                Ok(())
+            }
+            // Wide values are rare and cost an allocation; fixed ones fit the stack.
+            _ => {
+                let value = binary_format::decode(ty, bytes)?;
+                self.datum(k, &value, data)
+            }
+        }
+    }
+}
+
+impl RowSink for RowWriter<'_> {
+    /// Error: 54000 for a result too large, and `XX000` for a row of another width.
+    fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
+        self.check_width(values.len())?;
+        self.write(|writer, k, data| writer.datum(k, &values[k], data))
+    }
+
+    fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {
+        self.check_width(columns.len())?;
+        self.write(|writer, k, data| {
+            writer.stored_value(k, row.raw(usize::from(columns[k]))?, data)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::row::RowLayout;
+
+    fn column(ty: SqlType) -> ResultColumn {
+        ResultColumn { name: "c".into(), ty, typmod: -1, origin: None }
+    }
+
+    fn values() -> Vec<(SqlType, Datum)> {
+        vec![
+            (SqlType::Int4, Datum::Int4(-42)),
+            (SqlType::Int8, Datum::Int8(i64::MAX)),
+            (SqlType::Bool, Datum::Bool(true)),
+            (SqlType::Text, Datum::text("käse")),
+            (SqlType::Float8, Datum::Float8(1.5)),
+            (SqlType::Uuid, Datum::Uuid([7; 16])),
+            (SqlType::TimestampTz, Datum::Timestamp(86_400_000_000)),
+            (SqlType::Text, Datum::Null),
+        ]
+    }
+
+    /// A row from stored bytes and one from values are the same bytes, in both formats.
+    #[test]
+    fn stored_rows_and_value_rows_agree() {
+        let columns: Vec<ResultColumn> = values().iter().map(|(ty, _)| column(*ty)).collect();
+        let datums: Vec<Datum> = values().into_iter().map(|(_, value)| value).collect();
+        let layout = RowLayout::of_types(values().iter().map(|(ty, _)| *ty), 1);
+        let mut stored = Vec::new();
+        layout.encode(&datums, &mut stored).unwrap();
+        let all: Vec<ColumnIndex> = (0..columns.len() as ColumnIndex).collect();
+        for codes in [vec![], vec![Format::Binary]] {
+            let formats = ResultFormats { codes };
+            let (mut a, mut b) = (Vec::new(), Vec::new());
+            RowWriter::new(&mut a, &columns, &formats, 1 << 20).row(&datums).unwrap();
+            RowWriter::new(&mut b, &columns, &formats, 1 << 20)
+                .stored(RowRef::new(&layout, &stored).unwrap(), &all)
+                .unwrap();
+            assert_eq!(a, b);
+            assert_eq!(a[0], b'D');
+        }
+    }
+
+    #[test]
+    fn results_are_bounded() {
+        let columns = [column(SqlType::Text)];
+        let formats = ResultFormats::default();
+        let mut out = b"earlier".to_vec();
+        let mut writer = RowWriter::new(&mut out, &columns, &formats, 40);
+        writer.row(&[Datum::text("0123456789")]).unwrap();
+        let error = writer.row(&[Datum::text("0123456789")]).unwrap_err();
+        assert_eq!(error.state, SqlState::ProgramLimitExceeded);
+        writer.restart();
+        assert_eq!(writer.rows(), 0);
+        assert_eq!(out, b"earlier");
+    }
+}

@@ -1,0 +1,122 @@
+//! The task's side of a connection: the next item, replies, and waiting.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+
+use super::engine::{Notice, Reason};
+use super::handle::Shared;
+use super::output::Stretch;
+use super::sessions::Sessions;
+use crate::base::SqlError;
+use crate::pgwire::{Connection, Item, Severity, backend};
+use crate::seam::Completion;
+
+/// Replies are handed over in pieces of about this size while more are being written.
+const HAND_OVER_BYTES: usize = 64 << 10;
+
+/// One connection, as the task of its session reads and writes it.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub connection: Connection,
+    /// Replies not yet handed over to the output.
+    pub out: Stretch,
+    pub shared: Rc<Shared>,
+    pub sessions: Rc<Sessions>,
+}
+
+impl Wire {
+    pub fn new(sessions: Rc<Sessions>, shared: Rc<Shared>) -> Wire {
+        let connection = Connection::new(sessions.limits.message_bytes);
+        Wire { connection, out: Stretch::default(), shared, sessions }
+    }
+
+    /// The next thing to deal with; `None` when the session is over (the client was told why).
+    pub async fn next(&mut self) -> Option<Item> {
+        loop {
+            match self.shared.ending() {
+                Some(Reason::Shutdown) => {
+                    self.fatal(&Reason::Shutdown.error());
+                    return None;
+                }
+                Some(_) => return None,
+                None => {}
+            }
+            if self.is_output_full() {
+                self.change().await;
+                continue;
+            }
+            match self.connection.next(&mut self.out.bytes) {
+                Item::Wait => match self.shared.take_input() {
+                    Some(bytes) => self.connection.push(bytes),
+                    None => self.change().await,
+                },
+                Item::Terminate => return None,
+                Item::Fatal(error) => {
+                    self.fatal(&error);
+                    return None;
+                }
+                item => return Some(item),
+            }
+        }
+    }
+
+    /// Lets everything written so far go to the client, as its gates allow.
+    pub fn hand_over(&mut self) {
+        self.shared.output.borrow_mut().absorb(&mut self.out);
+    }
+
+    /// Reports an error, unless the session ends anyway: then its end is what the client is told.
+    pub fn error(&mut self, error: &SqlError) {
+        if self.shared.ending().is_some() {
+            return;
+        }
+        backend::error_response(&mut self.out.bytes, Severity::Error, error);
+    }
+
+    pub fn fatal(&mut self, error: &SqlError) {
+        backend::error_response(&mut self.out.bytes, Severity::Fatal, error);
+    }
+
+    pub fn notice(&mut self, notice: &Notice) {
+        backend::notice_response(&mut self.out.bytes, notice.severity, &notice.message);
+    }
+
+    /// Waits for the owner to do something.
+    async fn change(&mut self) {
+        self.hand_over();
+        let _ = self.shared.next_change(&self.sessions.spawner).await;
+    }
+
+    fn is_output_full(&mut self) -> bool {
+        let limit = self.sessions.limits.output_bytes;
+        if self.out.bytes.len() > HAND_OVER_BYTES.min(limit) {
+            self.hand_over();
+        }
+        self.shared.output.borrow().pending() > limit
+    }
+}
+
+/// Polls `future` to its end. It is polled again whenever the session is interrupted, and when
+/// `timer` is up, which interrupts it.
+pub(super) async fn drive<F: Future>(
+    shared: &Shared,
+    sessions: &Sessions,
+    mut timer: Option<Completion<()>>,
+    future: F,
+) -> F::Output {
+    let mut future = pin!(future);
+    let mut change = shared.next_change(&sessions.spawner);
+    poll_fn(|context| {
+        while Pin::new(&mut change).poll(context).is_ready() {
+            change = shared.next_change(&sessions.spawner);
+        }
+        let time_is_up = timer.as_mut().is_some_and(|t| Pin::new(t).poll(context).is_ready());
+        if time_is_up {
+            shared.interrupt.raise(Reason::TimedOut);
+            timer = None;
+        }
+        future.as_mut().poll(context)
+    })
+    .await
+}

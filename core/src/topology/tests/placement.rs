@@ -1,0 +1,275 @@
+//! Scripts of joins: who goes where, under which name.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::topology::placement::{VoterCandidate, check_tiers, choose_ring_voters, voter_count};
+
+/// Runs `join [tier=T] [domain=D] [name=N] [set=S]` and `expel NAME` lines; answers one line each.
+fn run(factor: u8, first_domain: &str, script: &str) -> String {
+    let mut state = cluster(factor, first_domain);
+    let mut out = String::new();
+    for (k, line) in script.lines().map(str::trim).filter(|l| !l.is_empty()).enumerate() {
+        let mut words = line.split_whitespace();
+        let answer = match words.next().unwrap() {
+            "join" => join_line(&mut state, k as u64 + 2, words),
+            "expel" => {
+                let name = words.next().unwrap();
+                let id = state.instance_by_name(name).unwrap().id;
+                let entry = RingEntry::Expel { id, force: true, at: Wall(5) };
+                apply(&mut state, entry).map(|_| format!("expelled {name}"))
+            }
+            other => panic!("{other}"),
+        };
+        match answer {
+            Ok(text) => writeln!(out, "{text}").unwrap(),
+            Err(error) => writeln!(out, "{error}").unwrap(),
+        }
+    }
+    out
+}
+
+fn join_line<'a>(
+    state: &mut RingState,
+    k: u64,
+    words: impl Iterator<Item = &'a str>,
+) -> SqlResult<String> {
+    let mut request = join_request(k, "default", FailureDomain::default());
+    for word in words {
+        let (key, value) = word.split_once('=').unwrap();
+        match key {
+            "tier" => request.tier = value.into(),
+            "domain" => request.failure_domain = parse_failure_domain(&value.replace(':', "="))?,
+            "name" => request.instance_name = Some(value.into()),
+            "set" => request.replicaset_name = Some(value.into()),
+            other => panic!("{other}"),
+        }
+    }
+    let id = join(state, &request)?;
+    let instance = &state.instances[&id];
+    let set = &state.replicasets[&instance.replicaset];
+    Ok(format!("{} in {}", instance.name, set.name))
+}
+
+#[test]
+fn three_instances_of_factor_three_fill_one_replica_set() {
+    let out = run(3, "", "join\njoin\njoin");
+    assert_eq!(
+        out,
+        "default_1_2 in default_1\ndefault_1_3 in default_1\ndefault_2_1 in default_2\n"
+    );
+}
+
+#[test]
+fn a_replica_set_never_gets_two_members_of_one_failure_domain() {
+    let out = run(
+        2,
+        "dc=a",
+        "join domain=dc:a
+         join domain=DC:b
+         join domain=dc:b
+         join domain=dc:c",
+    );
+    assert_eq!(
+        out,
+        "default_2_1 in default_2
+default_1_2 in default_1
+default_2_2 in default_2
+default_3_1 in default_3
+"
+    );
+}
+
+#[test]
+fn an_instance_without_a_domain_fits_anywhere() {
+    assert_eq!(run(2, r#"{"dc": "dc1"}"#, "join"), "default_1_2 in default_1\n");
+}
+
+#[test]
+fn names_asked_for_are_given_or_refused() {
+    let out = run(
+        2,
+        "",
+        "join name=i2 set=default_1
+         join name=i2
+         join set=default_1
+         join set=storage
+         join tier=cold
+         join name=default_2_1
+         join",
+    );
+    assert_eq!(
+        out,
+        "i2 in default_1
+instance name \"i2\" is taken (SQLSTATE 55000)
+replica set \"default_1\" is full: it has 2 of 2 instances (SQLSTATE 55000)
+storage_1 in storage
+tier \"cold\" does not exist (SQLSTATE 55000)
+default_2_1 in storage
+default_2_2 in default_2
+"
+    );
+}
+
+#[test]
+fn a_place_left_by_an_expelled_instance_is_filled_under_a_new_name() {
+    let out = run(2, "", "join\nexpel default_1_2\njoin");
+    assert_eq!(out, "default_1_2 in default_1\nexpelled default_1_2\ndefault_1_3 in default_1\n");
+}
+
+#[test]
+fn asking_twice_gives_the_same_instance_and_an_expelled_one_stays_out() {
+    let mut state = cluster(2, "");
+    let request = join_request(2, "default", FailureDomain::default());
+    let id = join(&mut state, &request).unwrap();
+    assert_eq!(join(&mut state, &request).unwrap(), id);
+    apply(&mut state, RingEntry::Expel { id, force: false, at: Wall(5) }).unwrap();
+    let error = join(&mut state, &request).unwrap_err();
+    assert_eq!(error.message, "instance default_1_2 was expelled");
+}
+
+#[test]
+fn a_build_that_cannot_read_what_the_cluster_writes_is_refused() {
+    let mut state = cluster(2, "");
+    state.cluster.as_mut().unwrap().version = 2;
+    let request = join_request(2, "default", FailureDomain::default());
+    assert!(join(&mut state, &request).unwrap_err().message.contains("too old"));
+}
+
+#[test]
+fn failure_domains_are_read_in_both_spellings() {
+    let show = |text: &str| match parse_failure_domain(text) {
+        Ok(domain) => format!("{:?}", domain.0),
+        Err(error) => error.message,
+    };
+    assert_eq!(show(r#"{"dc": "dc1", "Rack": 7}"#), r#"{"DC": "dc1", "RACK": "7"}"#);
+    assert_eq!(show("dc=dc1, rack=7"), r#"{"DC": "dc1", "RACK": "7"}"#);
+    assert_eq!(show(""), "{}");
+    assert_eq!(show("{}"), "{}");
+    assert_eq!(show("dc"), "invalid failure domain: \"dc\" has no '='");
+    assert_eq!(show("dc=a,DC=b"), "invalid failure domain: DC is given twice");
+    assert_eq!(show("dc="), "invalid failure domain: \"\" is not a label");
+    assert!(show("{\"dc\": [1]}").contains("neither text nor a number"));
+    assert!(show("{\"dc\"").starts_with("invalid failure domain: "));
+}
+
+#[test]
+fn tiers_are_checked_before_the_cluster_starts() {
+    let tier = |name: &str| Tier { name: name.into(), ..Tier::default_with_factor(1) };
+    let plain = |name: &str| Tier { is_default: false, ..tier(name) };
+    let mut two = [plain("hot"), plain("default")];
+    check_tiers(&mut two).unwrap();
+    assert_eq!(two.map(|t| t.is_default), [false, true]);
+    assert!(check_tiers(&mut [tier("a"), tier("b")]).is_err());
+    assert!(check_tiers(&mut [plain("a"), plain("a")]).is_err());
+    assert!(check_tiers(&mut [Tier { can_vote: false, ..tier("a") }]).is_err());
+    assert!(check_tiers(&mut [Tier { replication_factor: 0, ..tier("a") }]).is_err());
+}
+
+fn candidate(id: u64, dc: &str, online: bool, votes_now: bool) -> VoterCandidate {
+    let failure_domain = parse_failure_domain(&format!("dc={dc}")).unwrap();
+    VoterCandidate { id: InstanceId(id), failure_domain, online, votes_now }
+}
+
+fn ids(candidates: &[VoterCandidate]) -> Vec<u64> {
+    choose_ring_voters(candidates).into_iter().map(|id| id.0).collect()
+}
+
+#[test]
+fn voters_spread_over_data_centres() {
+    let on = |id, dc| candidate(id, dc, true, false);
+    assert_eq!(ids(&[on(1, "a")]), [1]);
+    assert_eq!(ids(&[on(1, "a"), on(2, "a")]), [1, 2]);
+    assert_eq!(ids(&[on(1, "a"), on(2, "a"), on(3, "b"), on(4, "c")]), [1, 3, 4]);
+    assert_eq!(
+        ids(&[on(1, "a"), on(2, "a"), on(3, "a"), on(4, "b"), on(5, "b"), on(6, "c")]),
+        [1, 2, 4, 5, 6]
+    );
+}
+
+#[test]
+fn an_offline_voter_is_replaced_only_if_somebody_can_take_over() {
+    let three = [
+        candidate(1, "a", true, true),
+        candidate(2, "b", false, true),
+        candidate(3, "c", true, true),
+    ];
+    assert_eq!(ids(&three), [1, 2, 3]);
+    let mut four = three.to_vec();
+    four.push(candidate(4, "c", true, false));
+    assert_eq!(ids(&four), [1, 3, 4]);
+}
+
+fn candidates() -> impl Strategy<Value = Vec<VoterCandidate>> {
+    proptest::collection::vec((0..3usize, any::<bool>(), any::<bool>()), 0..9).prop_map(|all| {
+        let one = |(k, (dc, online, votes)): (usize, (usize, bool, bool))| {
+            candidate(k as u64 + 1, ["a", "b", "c"][dc], online, votes)
+        };
+        all.into_iter().enumerate().map(one).collect()
+    })
+}
+
+/// Up to eight candidates, each in one of three data centres and one of three racks across them.
+fn crossed_candidates() -> impl Strategy<Value = Vec<VoterCandidate>> {
+    let one = (0..3u8, 0..3u8, any::<bool>(), any::<bool>());
+    proptest::collection::vec(one, 1..9).prop_map(|all| {
+        let place = |(k, (dc, rack, online, votes_now)): (usize, (u8, u8, bool, bool))| {
+            let domain = format!("dc={dc},rack={rack}");
+            VoterCandidate {
+                id: InstanceId(k as u64 + 1),
+                failure_domain: parse_failure_domain(&domain).unwrap(),
+                online,
+                votes_now,
+            }
+        };
+        all.into_iter().enumerate().map(place).collect()
+    })
+}
+
+/// Offline members and pairs that share a failure domain: fewer is better, in that order.
+fn harm(
+    candidates: &[VoterCandidate],
+    set: &std::collections::BTreeSet<InstanceId>,
+) -> (usize, usize) {
+    let members: Vec<_> = candidates.iter().filter(|c| set.contains(&c.id)).collect();
+    let mut pairs = 0;
+    for (k, one) in members.iter().enumerate() {
+        let shares =
+            |other: &&&VoterCandidate| other.failure_domain.shares_with(&one.failure_domain);
+        pairs += members[k + 1..].iter().filter(shares).count();
+    }
+    (members.iter().filter(|c| !c.online).count(), pairs)
+}
+
+proptest! {
+    // A set of the right size is drawn rarely, one that only a careless choice would change even less.
+    #![proptest_config(ProptestConfig::with_cases(50_000))]
+    #[test]
+    fn voters_are_only_changed_for_better_ones(all in crossed_candidates()) {
+        let now: std::collections::BTreeSet<_> =
+            all.iter().filter(|c| c.votes_now).map(|c| c.id).collect();
+        let chosen = choose_ring_voters(&all);
+        if now.len() == voter_count(all.len()) && chosen != now {
+            prop_assert!(harm(&all, &chosen) < harm(&all, &now), "{now:?} to {chosen:?}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_choice_of_voters_is_stable(mut all in candidates()) {
+        let chosen = choose_ring_voters(&all);
+        prop_assert_eq!(chosen.len(), voter_count(all.len()));
+        for candidate in &mut all {
+            candidate.votes_now = chosen.contains(&candidate.id);
+        }
+        prop_assert_eq!(choose_ring_voters(&all), chosen);
+    }
+
+    #[test]
+    fn no_failure_domain_breaks_the_parser(text in "\\PC{0,40}") {
+        let _ = parse_failure_domain(&text);
+    }
+}

@@ -1,0 +1,466 @@
+//! The anomalies of one strongly connected component, each with a shortest cycle.
+//!
+//! From the weakest projection up: writes only (G0), with reads of writes (G1c), with exactly one
+//! anti-dependency (G-single), with several of which no two follow each other (G-nonadjacent), with
+//! any (G2-item); first from the data alone, then with the order of processes, then with real
+//! time. Whether a class is there is decided by components alone, in linear time:
+//!
+//! * G0 and G1c are components of a projection.
+//! * A cycle without adjacent anti-dependencies is a component of the *product*: each node twice,
+//!   by whether it was entered through an anti-dependency, and those leave only from the first.
+//!
+//! ```text
+//!   (u, no) ──rw──▶ (v, yes)      (v, yes) ──ww, wr──▶ (w, no)      (v, yes) ──rw──▶ never
+//! ```
+//!
+//! Only where a class is known to be there is a cycle searched for, breadth first from the edges
+//! that must be in it, to growing depths, so that short cycles in giant components are cheap.
+//!
+//! A class is not searched for again with more edges where it, or a worse one, was found with
+//! fewer. Therefore a cycle found with the order of processes or real time needs that order.
+
+use std::collections::BTreeSet;
+
+use super::{EdgeList, Graph, Mask, components};
+use crate::verdict::{CycleClass, EdgeReason, Family};
+
+const WRITES: Mask = Mask::of(&[EdgeReason::WriteWrite]);
+const READS: Mask = Mask::of(&[EdgeReason::WriteRead]);
+const ANTI: Mask = Mask::of(&[EdgeReason::ReadWrite]);
+
+fn order_of(family: Family) -> Mask {
+    match family {
+        Family::Plain => Mask::of(&[]),
+        Family::Process => Mask::of(&[EdgeReason::Process]),
+        Family::Realtime => Mask::of(&[EdgeReason::Process, EdgeReason::Realtime]),
+    }
+}
+
+/// A component with its own node numbers. Operations come first, instants of real time after.
+pub(crate) struct Component {
+    pub graph: Graph,
+    /// For each operation, the events of its invocation and its certain end.
+    pub times: Vec<(u32, u32)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FoundCycle {
+    pub family: Family,
+    pub class: CycleClass,
+    /// Operations of the component and why each precedes the next; the last precedes the first.
+    pub edges: Vec<(u32, EdgeReason)>,
+}
+
+/// What a cycle may contain.
+#[derive(Clone, Copy)]
+struct Rule {
+    family: Family,
+    class: CycleClass,
+    /// The edges that may close the cycle after its first one.
+    mask: Mask,
+    /// No two anti-dependencies in a row.
+    nonadjacent: bool,
+}
+
+impl Rule {
+    fn new(family: Family, class: CycleClass) -> Rule {
+        let order = order_of(family);
+        let mask = match class {
+            CycleClass::G0 => WRITES.with(order),
+            CycleClass::G1c | CycleClass::GSingle => WRITES.with(READS).with(order),
+            CycleClass::GNonadjacent | CycleClass::G2Item | CycleClass::G2 => {
+                WRITES.with(READS).with(ANTI).with(order)
+            }
+        };
+        Rule { family, class, mask, nonadjacent: class == CycleClass::GNonadjacent }
+    }
+
+    /// Whether a cycle of this class begins with an anti-dependency; any edge otherwise.
+    fn begins_anti(&self) -> bool {
+        self.class >= CycleClass::GSingle
+    }
+}
+
+/// Finds the worst anomalies of each part of a component.
+pub(crate) fn find_cycles(component: &Component) -> Vec<FoundCycle> {
+    let mut found: Vec<FoundCycle> = Vec::new();
+    for family in [Family::Plain, Family::Process, Family::Realtime] {
+        let worst_so_far = found.iter().map(|cycle| cycle.class).min();
+        let wanted = |class: CycleClass| worst_so_far.is_none_or(|worst| class < worst);
+        let mut search = Search::new(component);
+        for class in [CycleClass::G0, CycleClass::G1c] {
+            if wanted(class) {
+                search.find_in_projection(Rule::new(family, class), &mut found);
+            }
+        }
+        if wanted(CycleClass::GSingle) {
+            let wants_forks = wanted(CycleClass::GNonadjacent);
+            search.find_without_adjacent(family, wants_forks, &mut found);
+        }
+        if wanted(CycleClass::G2Item) {
+            search.find_in_projection(Rule::new(family, CycleClass::G2Item), &mut found);
+        }
+    }
+    found
+}
+
+struct Search<'a> {
+    component: &'a Component,
+    /// Nodes of components that were explained in this family.
+    covered: Vec<bool>,
+    /// For each state, the part it was last put in.
+    part_of: Vec<u32>,
+    part: u32,
+    scratch: Scratch,
+}
+
+/// What a breadth-first search remembers of each state, kept from search to search.
+struct Scratch {
+    /// The search in which the state was last seen.
+    seen: Vec<u32>,
+    parents: Vec<(u32, EdgeReason)>,
+    epoch: u32,
+}
+
+impl Scratch {
+    fn new(states: usize) -> Scratch {
+        Scratch {
+            seen: vec![0; states],
+            parents: vec![(0, EdgeReason::WriteWrite); states],
+            epoch: 0,
+        }
+    }
+}
+
+type Start = (u32, u32, EdgeReason);
+
+impl<'a> Search<'a> {
+    fn new(component: &'a Component) -> Search<'a> {
+        let node_count = component.graph.node_count();
+        Search {
+            component,
+            covered: vec![false; node_count],
+            part_of: vec![0; node_count * 2],
+            part: 0,
+            scratch: Scratch::new(node_count * 2),
+        }
+    }
+
+    /// Makes `states` the part that searches stay inside of.
+    fn enclose(&mut self, states: impl Iterator<Item = u32>) {
+        self.part += 1;
+        for state in states {
+            self.part_of[state as usize] = self.part;
+        }
+    }
+
+    fn is_inside(&self, state: u32) -> bool {
+        self.part_of[state as usize] == self.part
+    }
+
+    fn is_operation(&self, node: u32) -> bool {
+        (node as usize) < self.component.times.len()
+    }
+
+    fn find_in_projection(&mut self, rule: Rule, found: &mut Vec<FoundCycle>) {
+        for part in components(&self.component.graph, rule.mask) {
+            if part.iter().any(|&node| self.covered[node as usize]) {
+                continue;
+            }
+            self.enclose(part.iter().map(|node| node * 2));
+            let starts = self.starts(&part, &rule, |target| self.is_inside(target * 2));
+            if let Some(cycle) = self.shortest(&starts, &rule) {
+                found.push(cycle);
+                self.cover(&part);
+            }
+        }
+    }
+
+    fn cover(&mut self, part: &[u32]) {
+        for &node in part {
+            self.covered[node as usize] = true;
+        }
+    }
+
+    /// The edges with which a cycle of this rule can begin.
+    fn starts(&self, part: &[u32], rule: &Rule, inside: impl Fn(u32) -> bool) -> Vec<Start> {
+        let mut starts = Vec::new();
+        for &node in part.iter().filter(|&&node| self.is_operation(node)) {
+            for (target, reason) in self.component.graph.edges(node) {
+                let fits = match rule.begins_anti() {
+                    true => reason == EdgeReason::ReadWrite,
+                    false => rule.mask.has(reason),
+                };
+                if fits && inside(target) {
+                    starts.push((node, target, reason));
+                }
+            }
+        }
+        starts
+    }
+
+    /// G-single and, where there is none and it is wanted, G-nonadjacent.
+    fn find_without_adjacent(
+        &mut self,
+        family: Family,
+        wants_forks: bool,
+        found: &mut Vec<FoundCycle>,
+    ) {
+        let fork = Rule::new(family, CycleClass::GNonadjacent);
+        let single = Rule::new(family, CycleClass::GSingle);
+        let any = Mask::of(&[EdgeReason::WriteWrite, EdgeReason::ReadWrite]);
+        for part in components(&self.product(&fork), any) {
+            let mut nodes: Vec<u32> = part.iter().map(|state| state / 2).collect();
+            nodes.dedup();
+            if nodes.iter().any(|&node| self.covered[node as usize]) {
+                continue;
+            }
+            self.enclose(part.iter().copied());
+            let mut starts = self.starts(&nodes, &fork, |target| self.is_inside(target * 2 + 1));
+            starts.retain(|(from, ..)| self.is_inside(*from * 2));
+            if starts.is_empty() {
+                continue;
+            }
+            self.enclose(nodes.iter().map(|node| node * 2));
+            let mut cycle = self.shortest(&starts, &single);
+            if cycle.is_none() && wants_forks {
+                self.enclose(part.iter().copied());
+                cycle = self.shortest(&starts, &fork);
+            }
+            if let Some(cycle) = cycle {
+                found.push(cycle);
+                self.cover(&nodes);
+            }
+        }
+    }
+
+    /// Each node twice: entered otherwise (even) and through an anti-dependency (odd).
+    fn product(&self, rule: &Rule) -> Graph {
+        let graph = &self.component.graph;
+        let mut edges = EdgeList::default();
+        for node in 0..graph.node_count() as u32 {
+            for (target, reason) in graph.edges(node).filter(|(_, r)| rule.mask.has(*r)) {
+                if reason == EdgeReason::ReadWrite {
+                    edges.push(node * 2, target * 2 + 1, reason);
+                } else {
+                    edges.push(node * 2, target * 2, EdgeReason::WriteWrite);
+                    edges.push(node * 2 + 1, target * 2, EdgeReason::WriteWrite);
+                }
+            }
+        }
+        Graph::new(graph.node_count() * 2, &[edges])
+    }
+
+    /// A shortest cycle that begins with one of `starts`.
+    fn shortest(&mut self, starts: &[Start], rule: &Rule) -> Option<FoundCycle> {
+        let mut walk = Walk {
+            graph: &self.component.graph,
+            rule: *rule,
+            part_of: &self.part_of,
+            part: self.part,
+            scratch: &mut self.scratch,
+            steps: 0,
+        };
+        let cycle = walk.shortest(starts)?;
+        Some(FoundCycle {
+            family: rule.family,
+            class: rule.class,
+            edges: self.distil(&cycle, rule),
+        })
+    }
+
+    /// Finds the shortest cycle among the operations of one, with instants of time left out.
+    fn distil(&self, cycle: &[(u32, EdgeReason)], rule: &Rule) -> Vec<(u32, EdgeReason)> {
+        let operations: BTreeSet<u32> =
+            cycle.iter().map(|(node, _)| *node).filter(|&node| self.is_operation(node)).collect();
+        let operations: Vec<u32> = operations.into_iter().collect();
+        let place = |node: u32| operations.binary_search(&node).ok().map(|index| index as u32);
+        let mut edges = EdgeList::default();
+        for (index, &node) in operations.iter().enumerate() {
+            for (target, reason) in self.component.graph.edges(node) {
+                let Some(target) = place(target) else { continue };
+                edges.push(index as u32, target, reason);
+            }
+            for (other, &target) in operations.iter().enumerate() {
+                let ended = self.component.times[node as usize].1;
+                if ended < self.component.times[target as usize].0 {
+                    edges.push(index as u32, other as u32, EdgeReason::Realtime);
+                }
+            }
+        }
+        let graph = Graph::new(operations.len(), &[edges]);
+        let times = operations.iter().map(|&node| self.component.times[node as usize]).collect();
+        let small = Component { graph, times };
+        let all: Vec<u32> = (0..operations.len() as u32).collect();
+        let starts = Search::new(&small).starts(&all, rule, |_| true);
+        let states = operations.len() * 2;
+        let mut walk = Walk {
+            graph: &small.graph,
+            rule: *rule,
+            part_of: &vec![0; states],
+            part: 0,
+            scratch: &mut Scratch::new(states),
+            steps: 0,
+        };
+        let shortest = walk.shortest(&starts).expect("the operations of a cycle hold a cycle");
+        shortest.into_iter().map(|(node, r)| (operations[node as usize], r)).collect()
+    }
+}
+
+/// Breadth-first search back to where a cycle began. A state is a node and, in the lowest bit,
+/// whether it was entered through an anti-dependency (always 0 where that does not matter).
+struct Walk<'a> {
+    graph: &'a Graph,
+    rule: Rule,
+    part_of: &'a [u32],
+    part: u32,
+    scratch: &'a mut Scratch,
+    steps: u64,
+}
+
+/// Once a cycle of some depth is known, shorter ones of that depth are looked for no longer.
+const STEPS_AFTER_FOUND: u64 = 20_000_000;
+
+impl Walk<'_> {
+    fn shortest(&mut self, starts: &[Start]) -> Option<Vec<(u32, EdgeReason)>> {
+        let states = self.graph.node_count() * 2;
+        let mut depth = 1;
+        loop {
+            let mut best: Option<Vec<(u32, EdgeReason)>> = None;
+            self.steps = 0;
+            for start in starts {
+                let limit = best.as_ref().map_or(depth, |best| best.len() - 2);
+                if let Some(cycle) = self.back(*start, limit) {
+                    best = Some(cycle);
+                }
+                let is_shortest = best.as_ref().is_some_and(|best| best.len() == 2);
+                if is_shortest || best.is_some() && self.steps > STEPS_AFTER_FOUND {
+                    break;
+                }
+            }
+            if best.is_some() || depth > states {
+                return best;
+            }
+            depth = if depth < 8 { depth + 1 } else { depth * 2 };
+        }
+    }
+
+    /// The cycle of at most `depth` further edges that begins with `start`, if there is one.
+    fn back(&mut self, start: Start, depth: usize) -> Option<Vec<(u32, EdgeReason)>> {
+        let (home, first, reason) = start;
+        self.scratch.epoch += 1;
+        let epoch = self.scratch.epoch;
+        let entered = self.state(first, reason);
+        self.scratch.seen[entered as usize] = epoch;
+        let mut frontier = vec![entered];
+        for _ in 0..depth {
+            let mut next = Vec::new();
+            for state in frontier {
+                let adjacent = self.rule.nonadjacent && state & 1 == 1;
+                for (target, reason) in self.graph.edges(state / 2) {
+                    self.steps += 1;
+                    let is_anti = reason == EdgeReason::ReadWrite;
+                    if !self.rule.mask.has(reason) || adjacent && is_anti {
+                        continue;
+                    }
+                    if target == home && !(self.rule.nonadjacent && is_anti) {
+                        return Some(self.cycle(start, state, reason));
+                    }
+                    let reached = self.state(target, reason);
+                    let is_inside = self.part_of[reached as usize] == self.part;
+                    if is_inside && self.scratch.seen[reached as usize] != epoch {
+                        self.scratch.seen[reached as usize] = epoch;
+                        self.scratch.parents[reached as usize] = (state, reason);
+                        next.push(reached);
+                    }
+                }
+            }
+            if next.is_empty() {
+                return None;
+            }
+            frontier = next;
+        }
+        None
+    }
+
+    fn state(&self, node: u32, reason: EdgeReason) -> u32 {
+        node * 2 + u32::from(self.rule.nonadjacent && reason == EdgeReason::ReadWrite)
+    }
+
+    fn cycle(&self, start: Start, last: u32, closing: EdgeReason) -> Vec<(u32, EdgeReason)> {
+        let (home, first, reason) = start;
+        let entered = self.state(first, reason);
+        let mut edges = vec![(last / 2, closing)];
+        let mut state = last;
+        while state != entered {
+            let (parent, reason) = self.scratch.parents[state as usize];
+            edges.push((parent / 2, reason));
+            state = parent;
+        }
+        edges.push((home, reason));
+        edges.reverse();
+        edges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use EdgeReason::{Process, ReadWrite, Realtime, WriteRead, WriteWrite};
+
+    fn names(edges: &[(u32, u32, EdgeReason)], operations: usize) -> Vec<String> {
+        let mut list = EdgeList::default();
+        let mut nodes = operations;
+        for &(from, to, reason) in edges {
+            list.push(from, to, reason);
+            nodes = nodes.max(from.max(to) as usize + 1);
+        }
+        let graph = Graph::new(nodes, &[list]);
+        // All at once, so that real time is what the edges say.
+        let component = Component { graph, times: vec![(0, u32::MAX); operations] };
+        find_cycles(&component)
+            .iter()
+            .map(|cycle| format!("{:?} {:?} {}", cycle.family, cycle.class, cycle.edges.len()))
+            .collect()
+    }
+
+    #[test]
+    fn each_class_is_told_from_its_neighbours() {
+        let cases: [(&[Start], &str); 9] = [
+            (&[(0, 1, WriteWrite), (1, 0, WriteWrite)], "Plain G0 2"),
+            (&[(0, 1, WriteWrite), (1, 0, WriteRead)], "Plain G1c 2"),
+            (&[(0, 1, ReadWrite), (1, 2, WriteWrite), (2, 0, WriteRead)], "Plain GSingle 3"),
+            (&[(0, 1, ReadWrite), (1, 0, ReadWrite)], "Plain G2Item 2"),
+            (
+                &[(0, 1, ReadWrite), (1, 2, WriteRead), (2, 3, ReadWrite), (3, 0, WriteRead)],
+                "Plain GNonadjacent 4",
+            ),
+            (
+                &[(0, 1, ReadWrite), (1, 2, ReadWrite), (2, 3, WriteRead), (3, 0, WriteRead)],
+                "Plain G2Item 4",
+            ),
+            (&[(0, 1, WriteWrite), (1, 0, Process)], "Process G0 2"),
+            (&[(0, 1, ReadWrite), (1, 0, Process)], "Process GSingle 2"),
+            (&[(0, 1, ReadWrite), (1, 2, ReadWrite), (2, 0, Process)], "Process G2Item 3"),
+        ];
+        for (edges, expected) in cases {
+            assert_eq!(names(edges, 4), [expected], "{edges:?}");
+        }
+        assert!(names(&[(0, 1, WriteWrite), (1, 2, ReadWrite), (0, 2, Realtime)], 3).is_empty());
+    }
+
+    #[test]
+    fn the_worst_of_each_family_is_told_and_what_it_implies_is_not() {
+        let edges = [
+            (0, 1, ReadWrite),
+            (1, 0, ReadWrite),
+            (1, 0, Process),
+            (2, 3, WriteWrite),
+            (3, 2, WriteRead),
+            (3, 0, WriteRead),
+            (1, 2, WriteRead),
+        ];
+        assert_eq!(names(&edges, 4), ["Plain G1c 2"]);
+        assert_eq!(names(&edges[..3], 2), ["Plain G2Item 2", "Process GSingle 2"]);
+    }
+}

@@ -1,0 +1,43 @@
+//! Histories of transactions: the graph of what depends on what, and the cycles in it.
+//!
+//! ```text
+//! history ─▶ versions of each key ─▶ edges ww, wr, rw ─┐
+//!         └▶ instants of real time ────────────────────┴▶ components ─▶ cycles ─▶ verdict
+//! ```
+//!
+//! Two workloads give versions: [`list_append`], where every read shows the order of all writes
+//! before it, and [`rw_register`], where only some of the order can be known. Follows Kingsbury and
+//! Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Observations* (2020), and Adya,
+//! *Weak Consistency* (1999).
+
+mod cycles;
+mod instants;
+mod list_append;
+mod list_versions;
+mod long_fork;
+mod rw_register;
+mod writers;
+
+pub use list_append::check_list_append;
+pub use long_fork::check_long_fork;
+pub use rw_register::check_rw_register;
+
+use crate::history::{History, OperationId, PackedStep};
+use crate::verdict::{Anomaly, AnomalyKind};
+
+/// An anomaly that is no cycle: the operations that show it and the reason.
+pub(crate) fn tell(
+    history: &History,
+    kind: AnomalyKind,
+    operations: Vec<OperationId>,
+    words: String,
+) -> Anomaly {
+    let mut story: Vec<String> = operations.iter().map(|&id| history.describe(id)).collect();
+    story.push(words);
+    Anomaly { kind, operations, story, cycle: Vec::new() }
+}
+
+/// Whether an earlier step of the transaction is on the same key.
+pub(crate) fn is_repeated(steps: &[PackedStep], index: usize) -> bool {
+    steps[..index].iter().any(|earlier| earlier.key == steps[index].key)
+}

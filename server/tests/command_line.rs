@@ -1,0 +1,155 @@
+//! The `basalt` binary as a shell sees it: one clear line for each mistake, and a clean end.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn basalt(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_basalt"));
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end; expects a failure told in one line, and gives that line.
+fn refused(words: &[&str]) -> String {
+    let output = basalt(words).output().unwrap();
+    refusal(words, output)
+}
+
+fn refusal(words: &[&str], output: Output) -> String {
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success(), "{words:?} succeeded: {said}");
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with("basalt: ")).collect();
+    assert_eq!(lines.len(), 1, "{words:?}: {said}");
+    assert_eq!(said.lines().last(), Some(lines[0]), "{words:?}: {said}");
+    lines[0].trim_start_matches("basalt: ").to_owned()
+}
+
+/// Flags of an instance on free ports.
+fn on_free_ports(directory: &Path) -> Vec<String> {
+    let data_dir = directory.join("data").display().to_string();
+    ["run", "--data-dir", &data_dir, "--listen", ":0", "--pg-listen", ":0", "--http-listen", ":0"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A running server, killed if the test fails.
+struct Server {
+    child: Child,
+    /// What it logged when it began to listen.
+    listening: String,
+}
+
+impl Server {
+    fn start(directory: &Path) -> Server {
+        let flags = on_free_ports(directory);
+        let mut child = basalt(&flags.iter().map(String::as_str).collect::<Vec<_>>())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut listening = String::new();
+        while !listening.contains("listening") {
+            listening.clear();
+            assert!(log.read_line(&mut listening).unwrap() > 0, "the server ended");
+        }
+        // Keeps the pipe from filling.
+        std::thread::spawn(move || log.lines().count());
+        Server { child, listening }
+    }
+
+    fn terminate(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_named() {
+    let cases = [
+        (&["run", "--nonsense"][..], "unexpected argument '--nonsense' found"),
+        (&["run", "--listen", "nowhere"], "--listen: \"nowhere\" has no port"),
+        (&["run", "--listen", ":1", "--listen", ":2"], "--listen is given more than once"),
+        (&["run", "--memory", "lots"], "--memory: \"lots\" is not a size"),
+        (&["run", "-c", "instance.wings=2"], "unknown key instance.wings"),
+        (&["run", "--config", "/none.yaml"], "cannot read configuration file /none.yaml"),
+        (&["run", "--listen", "0.0.0.0:1"], "listening on 0.0.0.0:1 needs --advertise"),
+        (&["admin", "/none/admin.sock"], "cannot connect to admin socket /none/admin.sock"),
+        (&["status", "--peer", "127.0.0.1:1"], "cannot connect to 127.0.0.1:1"),
+        (&["demo", "--nodes", "1", "--replication-factor", "3"], "1 nodes cannot hold 3 copies"),
+        (&["fly"], "unrecognized subcommand 'fly'"),
+    ];
+    for (words, expected) in cases {
+        let said = refused(words);
+        assert!(said.starts_with(expected), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_and_the_data_directory_stays_usable() {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut flags = on_free_ports(directory.path());
+    let position = flags.iter().position(|flag| flag == "--pg-listen").unwrap();
+    flags[position + 1] = address.clone();
+    let said = refused(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let expected = format!("cannot listen on {address} for PostgreSQL clients: ");
+    assert!(said.starts_with(&expected), "{said}");
+    assert!(Server::start(directory.path()).terminate());
+}
+
+#[test]
+fn a_data_directory_in_use_is_refused_and_its_owner_is_not_disturbed() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let flags = on_free_ports(directory.path());
+    let said = refused(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(said.starts_with("data directory ") && said.contains("in use"), "{said}");
+    assert!(server.terminate());
+}
+
+#[test]
+fn a_setting_from_the_environment_is_named_by_its_variable() {
+    let words = ["run"];
+    let output = basalt(&words).env("BASALT_PG_LISTEN", "x").output().unwrap();
+    let said = refusal(&words, output);
+    assert!(said.starts_with("BASALT_PG_LISTEN: "), "{said}");
+}
+
+#[test]
+fn a_terminated_server_ends_cleanly_and_starts_again() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let server = Server::start(directory.path());
+        assert!(server.listening.contains("127.0.0.1:"), "{}", server.listening);
+        assert!(directory.path().join("data/admin.sock").exists());
+        assert!(server.terminate());
+        assert!(!directory.path().join("data/admin.sock").exists());
+    }
+}
+
+#[test]
+fn version_and_default_configuration_are_printed() {
+    let version = basalt(&["version"]).output().unwrap();
+    assert!(String::from_utf8(version.stdout).unwrap().starts_with("basalt "));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("basalt.yaml");
+    let printed = basalt(&["config", "default"]).output().unwrap().stdout;
+    std::fs::write(&file, printed).unwrap();
+    // A file is accepted if only what comes after it is refused.
+    let file = file.display().to_string();
+    let said = refused(&["run", "--config", &file, "--memory", "lots"]);
+    assert!(said.starts_with("--memory: "), "{said}");
+}
