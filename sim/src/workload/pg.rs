@@ -95,7 +95,7 @@ impl Wire for PgWire {
 }
 
 /// The superuser's password in every simulated cluster.
-pub const PASSWORD: &str = "simulated";
+pub const PASSWORD: &str = "Simulated1";
 
 /// Statements that make the tables; each may be sent again.
 fn setup() -> Vec<String> {
