@@ -1,4 +1,18 @@
-//! Histories in, verdicts out.
+//! Histories in, verdicts out: which anomalies does a recorded history of a database show, and
+//! which consistency models survive? Knows nothing of Basalt.
+//!
+//! ```text
+//!   EDN, JSON lines ─▶ history ─▶ transaction ─▶ graph ─▶ verdict ─▶ draw
+//!   or calls           │           ww, wr, rw     cycles   anomalies   dot, svg, html
+//!                      ├─▶ register    (linearizability, a key at a time)
+//!                      └─▶ invariant   (sets, banks, unique ids)
+//!   generator ─▶ history          toy databases of known strength, to check the checker
+//! ```
+//!
+//! A caller pushes operations with [`history::History::invoke`] and
+//! [`history::History::complete`] in the order in which they happen, and asks one of the `check_*`
+//! functions at the end. Everything is deterministic; threads never change a verdict.
+
 pub mod draw;
 pub mod generator;
 mod graph;

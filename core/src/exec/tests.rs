@@ -101,3 +101,161 @@ fn the_point_path_gives_what_the_general_one_gives() {
     let nothing = db.execute(&point, &[Datum::Null, Datum::text("k7")]).unwrap();
     assert!(nothing.0.is_empty());
 }
+
+/// Conditions on keys and the same ones hidden from the planner find the same rows.
+#[test]
+fn access_paths_find_what_full_scans_find() {
+    let mut db = TestDb::new();
+    db.run(
+        "create table t (a int, b text, c bigint, d int, primary key (a, b)) distributed by (a)",
+    );
+    db.run("create index t_c on t (c desc, d)");
+    db.run("create unique index t_u on t (d desc nulls last, a)");
+    db.run(
+        "insert into t select g % 7, 'k' || g % 5, case when g % 4 > 0 then g % 3 end, nullif(g, 9) \
+         from generate_series(1, 60) g on conflict do nothing",
+    );
+    let mut rng = crate::seam::Rng::from_u64(7);
+    for _ in 0..400 {
+        let (mut seen, mut hidden) = (Vec::new(), Vec::new());
+        for _ in 0..=rng.below(3) {
+            let op = rng.choose(&["=", "<", "<=", ">", ">=", "<>"]).unwrap();
+            let number = rng.below(9) as i64 - 1;
+            let (plain, disguised, value) = match rng.below(4) {
+                0 => ("a", "a + 0", number.to_string()),
+                1 => ("b", "b || ''", format!("'k{number}'")),
+                2 => ("c", "c + 0", number.to_string()),
+                _ => ("d", "d + 0", (number * 7).to_string()),
+            };
+            seen.push(format!("{plain} {op} {value}"));
+            hidden.push(format!("{disguised} {op} {value}"));
+        }
+        let query = |parts: &[String]| {
+            format!("select * from t where {} order by 1, 2", parts.join(" and "))
+        };
+        assert_eq!(db.run(&query(&seen)), db.run(&query(&hidden)), "{seen:?}");
+    }
+}
+
+mod random {
+    use super::*;
+    use proptest::prelude::*;
+
+    const WORDS: &[&str] = &[
+        "select",
+        "select *",
+        "from t",
+        "from",
+        "t",
+        "u",
+        "a",
+        "b",
+        "t.a",
+        "u.x",
+        "where",
+        "and",
+        "or",
+        "not",
+        "=",
+        "<",
+        "+",
+        "-",
+        "||",
+        "(",
+        ")",
+        ",",
+        "1",
+        "2.5",
+        "'x'",
+        "null",
+        "true",
+        "$1",
+        "::int",
+        "::text",
+        "group by",
+        "having",
+        "order by",
+        "limit",
+        "offset",
+        "distinct",
+        "count(*)",
+        "sum(a)",
+        "max(b)",
+        "(select a from t)",
+        "exists (select 1 from u where x = a)",
+        "in (select x from u)",
+        "in (1, 2)",
+        "join u on",
+        "left join u on",
+        "cross join u",
+        "using (a)",
+        "union",
+        "union all",
+        "except",
+        "values (1, 'x')",
+        "insert into t",
+        "update t set a =",
+        "delete from t",
+        "returning *",
+        "on conflict do nothing",
+        "as",
+        "case when",
+        "then",
+        "else",
+        "end",
+        "between",
+        "is null",
+        "like",
+        "coalesce(a, 1)",
+        "upper(b)",
+        "with w as (select a from t)",
+        "w",
+        "explain",
+        "default",
+        "array[1]",
+        "any",
+        "generate_series(1, 3) g",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Whatever the words: an answer or an error of the user's, never a panic or one of ours.
+        #[test]
+        fn no_statement_breaks_us(words in prop::collection::vec(prop::sample::select(WORDS), 1..14)) {
+            let mut db = TestDb::new();
+            db.run("create table t (a int primary key, b text)");
+            db.run("create table u (x int primary key, y text)");
+            db.run("insert into t values (1, 'x'), (2, null)");
+            db.run("insert into u values (1, 'x'), (3, 'z')");
+            db.run(&words.join(" "));
+            let select = format!("select {}", words.join(" "));
+            db.run(&select);
+            db.run(&format!("select a from t where {}", words.join(" ")));
+        }
+    }
+
+    #[test]
+    fn deep_expressions_are_refused() {
+        let mut db = TestDb::new();
+        db.run("create table t (a int primary key, b text)");
+        for part in ["+1", "::int", " is null", " union select 1"] {
+            for count in [100, 240, 300, 1500] {
+                let result = db.run(&format!("select 1{}", part.repeat(count)));
+                let refused =
+                    result.starts_with("ERROR 54001") || result.starts_with("ERROR 22003");
+                let fine = result.ends_with("SELECT 1") || result.starts_with("ERROR 42846");
+                assert!(refused || fine, "{part} {count}: {result}");
+            }
+        }
+        let many = format!("select 1 where false{}", " or 1 = 2".repeat(900));
+        assert_eq!(db.run(&many), "?column?\nSELECT 0");
+        let nested = format!("select {}1{}", "(".repeat(100), ")".repeat(100));
+        assert!(db.run(&nested).ends_with("SELECT 1"));
+        let nested = format!("select {}1{}", "abs(".repeat(60), ")".repeat(60));
+        assert!(db.run(&nested).ends_with("SELECT 1"));
+        let subqueries = format!("select {}1{}", "(select ".repeat(60), ")".repeat(60));
+        let result = db.run(&subqueries);
+        assert!(result.ends_with("SELECT 1") || result.starts_with("ERROR 54001"), "{result}");
+    }
+}

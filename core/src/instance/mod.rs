@@ -80,7 +80,9 @@ impl Instance {
             Event::Flushed { conn, bytes } => state.clients.flushed(conn, bytes),
             Event::Closed { conn } => state.clients.closed(conn),
             Event::Peer { from, msg } => Self::peer(&self.state, state, from, msg),
-            Event::LinkUp { .. } => {}
+            Event::LinkUp { peer } => {
+                state.broken_links.remove(&peer);
+            }
             Event::LinkDown { peer } => state.link_down(&peer),
             Event::DiskDone { op, result } => {
                 if let Some(result) = state.disk.complete(op, result) {
@@ -125,6 +127,7 @@ impl Instance {
         state
             .effects
             .extend(disk.take_ops().into_iter().map(|(op, what)| Effect::Disk { op, what }));
+        state.follow_leaders();
         state.flush_clients();
         state.schedule(more);
         effects.append(&mut state.effects);
@@ -196,6 +199,7 @@ impl State {
     }
 
     fn link_down(&mut self, peer: &PeerAddr) {
+        self.broken_links.insert(peer.clone());
         let Some(id) = self.instance_at(peer) else { return };
         self.requests.link_down(id);
         for group in

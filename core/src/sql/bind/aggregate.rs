@@ -12,7 +12,7 @@
 //! ```
 
 use super::{AGGREGATE_COLUMN, MARK_COLUMN, Scope};
-use crate::base::{SqlError, SqlResult, SqlState};
+use crate::base::{SqlError, SqlState};
 use crate::expr::Expr;
 
 /// The keys of a grouped SELECT.
@@ -51,8 +51,9 @@ impl Grouping<'_> {
         })
     }
 
-    /// Makes `expr` an expression over the groups. All keys must be known.
-    pub fn rewrite(&self, expr: &mut Expr) -> SqlResult<()> {
+    /// Makes `expr` an expression over the groups. All keys must be known. An error comes with the
+    /// column it is about.
+    pub fn rewrite(&self, expr: &mut Expr) -> Result<(), (SqlError, Option<usize>)> {
         if let Some(index) = self.keys.iter().position(|key| key == expr) {
             let (ty, typmod) = (expr.ty(), expr.typmod());
             *expr = Expr::Column { index, ty, typmod };
@@ -60,7 +61,7 @@ impl Grouping<'_> {
         }
         if let Expr::Column { index, .. } = expr {
             if *index < MARK_COLUMN {
-                return Err(self.ungrouped(*index));
+                return Err((self.ungrouped(*index), Some(*index)));
             }
             if *index < AGGREGATE_COLUMN {
                 return Ok(());

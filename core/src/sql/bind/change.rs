@@ -1,6 +1,6 @@
 //! What INSERT, UPDATE and DELETE share: their target, assignments, defaults.
 
-use sqlparser::ast::{self, Assignment, AssignmentTarget, Ident, ObjectName, TableFactor};
+use sqlparser::ast::{self, Assignment, AssignmentTarget, Ident, ObjectName, Spanned, TableFactor};
 
 use super::scope::Scope;
 use super::{At, Binder};
@@ -67,7 +67,7 @@ impl Binder<'_> {
                 if bound.iter().any(|(other, _)| *other == index) {
                     let message =
                         format!("multiple assignments to same column \"{}\"", fold(ident));
-                    return Err(self.error_at(SqlState::SyntaxError, message, ident.span));
+                    return Err(SqlError::new(SqlState::SyntaxError, message));
                 }
                 let column = &table.columns[usize::from(index)];
                 bound.push((index, self.assigned(value, column, at)?));
@@ -87,7 +87,7 @@ impl Binder<'_> {
             return self.default_of(column);
         }
         let bound = self.expr(value, at)?;
-        self.assign(bound, column)
+        self.assign(bound, column).map_err(|error| self.at(error, value.span()))
     }
 
     /// The default of a column; NULL when it has none.

@@ -1,7 +1,7 @@
 //! Scalar expressions.
 
 use sqlparser::ast::{
-    self, AccessExpr, BinaryOperator, CaseWhen, Ident, Subscript, UnaryOperator, Value,
+    self, AccessExpr, BinaryOperator, CaseWhen, Ident, Spanned, Subscript, UnaryOperator, Value,
 };
 use sqlparser::tokenizer::Span;
 
@@ -23,7 +23,7 @@ impl Binder<'_> {
     /// An expression that is true, false or NULL; `clause` is how errors name its place.
     pub fn condition(&mut self, expr: &ast::Expr, at: &mut At<'_>) -> SqlResult<Expr> {
         let bound = self.expr(expr, at)?;
-        self.exprs.condition(at.clause, bound)
+        self.exprs.condition(at.clause, bound).map_err(|error| self.at(error, expr.span()))
     }
 
     fn expr_here(&mut self, expr: &ast::Expr, at: &mut At<'_>) -> SqlResult<Expr> {
@@ -42,7 +42,7 @@ impl Binder<'_> {
                     return Err(SqlError::unsupported("this form of CAST"));
                 }
                 let input = self.expr(expr, at)?;
-                self.cast(input, data_type)
+                self.cast(input, data_type).map_err(|error| self.at(error, expr.span()))
             }
             E::TypedString(typed) => {
                 let text = self.value(&typed.value.value, typed.value.span)?;
@@ -113,7 +113,7 @@ impl Binder<'_> {
     }
 
     /// `column`, `table.column` or `schema.table.column`.
-    fn column(&mut self, parts: &[Ident], at: &At<'_>) -> SqlResult<Expr> {
+    fn column(&mut self, parts: &[Ident], at: &mut At<'_>) -> SqlResult<Expr> {
         let found = match parts {
             [name] => match at.scope.column(&fold(name)) {
                 Found::Column(index) => Ok(index),
@@ -127,7 +127,7 @@ impl Binder<'_> {
             _ => return Err(SqlError::new(SqlState::SyntaxError, "improper qualified name")),
         };
         match found {
-            Ok(index) => Ok(column_at(at, index)),
+            Ok(index) => Ok(column_at(at, index, parts[0].span)),
             Err((error, span)) => {
                 if error.state == SqlState::UndefinedColumn {
                     let name = fold(&parts[0]);
@@ -145,7 +145,7 @@ impl Binder<'_> {
         schema: Option<String>,
         table: &Ident,
         name: &Ident,
-        at: &At<'_>,
+        at: &mut At<'_>,
     ) -> SqlResult<Expr> {
         let table_name = fold(table);
         let Some(entry) = at.scope.table(schema.as_deref(), &table_name) else {
@@ -160,7 +160,7 @@ impl Binder<'_> {
             return Err(self.error_at(SqlState::UndefinedTable, message, table.span));
         };
         match at.scope.column_of(entry, &fold(name)) {
-            Found::Column(index) => Ok(column_at(at, index)),
+            Found::Column(index) => Ok(column_at(at, index, table.span)),
             Found::Ambiguous => {
                 let (error, span) = ambiguous(name);
                 Err(self.at(error, span))
@@ -235,8 +235,8 @@ impl Binder<'_> {
         }
         let (left, op, right) = steps.pop().expect("a chain has an operator");
         let mut result = self.first_binary(left, op, right, at)?;
-        while let Some((_, op, right)) = steps.pop() {
-            result = self.binary(result, op, right, at)?;
+        while let Some((left, op, right)) = steps.pop() {
+            result = self.binary(result, left.span(), op, right, at)?;
         }
         Ok(result)
     }
@@ -251,33 +251,55 @@ impl Binder<'_> {
         if let (Some(left), Some(right)) = (row_parts(left), row_parts(right)) {
             return self.compare_rows(left, op, right, at);
         }
+        let span = left.span();
         let left = self.expr(left, at)?;
-        self.binary(left, op, right, at)
+        self.binary(left, span, op, right, at)
     }
 
+    /// `left op right`; `span` is where `left` stands.
     fn binary(
         &mut self,
         left: Expr,
+        span: Span,
         op: &BinaryOperator,
         right: &ast::Expr,
         at: &mut At<'_>,
     ) -> SqlResult<Expr> {
+        let right_span = right.span();
         let right = self.expr(right, at)?;
-        match op {
-            BinaryOperator::And => {
-                let left = self.exprs.condition("AND", left)?;
-                let right = self.exprs.condition("AND", right)?;
-                self.exprs.and(left, right)
-            }
-            BinaryOperator::Or => {
-                let left = self.exprs.condition("OR", left)?;
-                let right = self.exprs.condition("OR", right)?;
-                self.exprs.or(left, right)
-            }
+        let construct = match op {
+            BinaryOperator::And => "AND",
+            BinaryOperator::Or => "OR",
             op => {
                 let name = operator_name(op)?;
-                self.exprs.binary(&name, left, right)
+                let right_is_text = matches!(right, Expr::Constant { ty: SqlType::Unknown, .. });
+                return self.exprs.binary(&name, left, right).map_err(|error| match error.state {
+                    SqlState::UndefinedFunction | SqlState::AmbiguousFunction => {
+                        self.at_operator(error, span, right_span)
+                    }
+                    _ if right_is_text => self.at(error, right_span),
+                    _ => self.at(error, span),
+                });
             }
+        };
+        let left = self.exprs.condition(construct, left).map_err(|error| self.at(error, span))?;
+        let right =
+            self.exprs.condition(construct, right).map_err(|error| self.at(error, right_span))?;
+        match op {
+            BinaryOperator::And => self.exprs.and(left, right),
+            _ => self.exprs.or(left, right),
+        }
+    }
+
+    /// The error at the operator between two operands: the first sign behind the left one.
+    fn at_operator(&self, error: SqlError, left: Span, right: Span) -> SqlError {
+        let between = self.source.slice(Span { start: left.end, end: right.start });
+        let skipped =
+            between.chars().take_while(|c| c.is_whitespace() || *c == ')' || *c == '(').count();
+        let position = self.source.position(left.end).and_then(|p| p.checked_add(skipped as u32));
+        match position {
+            Some(position) if error.fields.position.is_none() => error.at(position),
+            _ => error,
         }
     }
 
@@ -354,7 +376,10 @@ impl Binder<'_> {
         for arm in arms {
             let mut when = self.expr(&arm.condition, at)?;
             if operand.is_none() {
-                when = self.exprs.condition("CASE/WHEN", when)?;
+                when = self
+                    .exprs
+                    .condition("CASE/WHEN", when)
+                    .map_err(|error| self.at(error, arm.condition.span()))?;
             }
             bound.push((when, self.expr(&arm.result, at)?));
         }
@@ -530,7 +555,10 @@ impl Binder<'_> {
     }
 }
 
-fn column_at(at: &At<'_>, index: usize) -> Expr {
+fn column_at(at: &mut At<'_>, index: usize, span: Span) -> Expr {
+    if at.aggregates.is_some() && !at.in_aggregate {
+        at.columns.push((index, span));
+    }
     let column = &at.scope.columns[index];
     Expr::Column { index, ty: column.ty, typmod: column.typmod }
 }

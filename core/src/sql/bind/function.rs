@@ -7,7 +7,7 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Span;
 
 use super::{AGGREGATE_COLUMN, At, Binder};
-use crate::base::{SqlError, SqlResult, SqlState};
+use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::Expr;
 use crate::expr::aggregate::{is_aggregate, resolve_aggregate};
 use crate::sql::parse::{names::QualifiedName, object_name};
@@ -129,8 +129,14 @@ impl Binder<'_> {
         let types: Vec<_> = args.iter().map(Expr::ty).collect();
         let aggregate = resolve_aggregate(&name.name, &types)?;
         for (arg, ty) in args.iter_mut().zip(aggregate.args) {
+            // `Unknown` in the table stands for any type.
+            let ty = match *ty {
+                SqlType::Unknown if arg.ty() == SqlType::Unknown => SqlType::Text,
+                SqlType::Unknown => arg.ty(),
+                declared => declared,
+            };
             let taken = std::mem::replace(arg, Expr::bool(true));
-            *arg = self.exprs.coerce(taken, *ty, -1, crate::expr::CastContext::Implicit)?;
+            *arg = self.exprs.coerce(taken, ty, -1, crate::expr::CastContext::Implicit)?;
         }
         let filter = match &call.filter {
             Some(filter) => {

@@ -13,6 +13,7 @@
 //! expression may contain where it stands. Subqueries are described in [`subquery`].
 
 mod aggregate;
+mod alter;
 mod change;
 mod delete;
 mod expr;
@@ -107,12 +108,21 @@ pub struct At<'s> {
     /// Subqueries met so far that become columns of the input: [`MARK_COLUMN`] and following.
     marks: Vec<PendingMark>,
     in_aggregate: bool,
+    /// Columns named outside of aggregates, with their places, where aggregates are allowed.
+    columns: Vec<(usize, Span)>,
 }
 
 impl<'s> At<'s> {
     /// In a clause without aggregates, over the rows of a scope.
     pub fn new(scope: &'s Scope, clause: &'static str) -> At<'s> {
-        At { scope, clause, aggregates: None, marks: Vec::new(), in_aggregate: false }
+        At {
+            scope,
+            clause,
+            aggregates: None,
+            marks: Vec::new(),
+            in_aggregate: false,
+            columns: Vec::new(),
+        }
     }
 }
 

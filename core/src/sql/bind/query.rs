@@ -215,7 +215,7 @@ impl Binder<'_> {
             let scope = output_scope(&bound);
             let mut keys = Vec::with_capacity(ending.order.len());
             for key in ending.order {
-                let expr = match self.output_position(&key.expr, &bound.columns)? {
+                let expr = match self.output_position(&key.expr, &bound.columns, "ORDER BY")? {
                     Some(index) => column_expr(&bound.columns, index),
                     None if is_set_operation && !matches!(&key.expr, ast::Expr::Identifier(_)) => {
                         return Err(SqlError::new(
@@ -224,6 +224,9 @@ impl Binder<'_> {
                         )
                         .with_detail(
                             "Only result column names can be used, not expressions or functions.",
+                        )
+                        .with_hint(
+                            "Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
                         ));
                     }
                     None => {
@@ -280,6 +283,7 @@ impl Binder<'_> {
         &mut self,
         item: &ast::Expr,
         columns: &[ResultColumn],
+        clause: &str,
     ) -> SqlResult<Option<usize>> {
         let ast::Expr::Value(value) = item else { return Ok(None) };
         let ast::Value::Number(digits, _) = &value.value else { return Ok(None) };
@@ -287,12 +291,12 @@ impl Binder<'_> {
             Ok(position) if (1..=columns.len()).contains(&position) => Ok(Some(position - 1)),
             _ if digits.contains(['.', 'e', 'E']) => Err(self.error_at(
                 SqlState::SyntaxError,
-                "non-integer constant in ORDER BY",
+                format!("non-integer constant in {clause}"),
                 value.span,
             )),
             _ => Err(self.error_at(
                 SqlState::InvalidColumnReference,
-                format!("ORDER BY position {digits} is not in select list"),
+                format!("{clause} position {digits} is not in select list"),
                 value.span,
             )),
         }

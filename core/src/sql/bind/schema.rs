@@ -1,4 +1,4 @@
-//! CREATE TABLE, CREATE INDEX, DROP, TRUNCATE.
+//! CREATE TABLE, CREATE INDEX, DROP, TRUNCATE. `ALTER` is in [`super::alter`].
 //!
 //! The primary key of a sharded table contains its distribution columns, and so does every unique
 //! index: two rows with the same key are then in the same bucket, where one look decides.
@@ -31,6 +31,8 @@ impl Binder<'_> {
                 self.drop_objects(*object_type, *if_exists, names)
             }
             Statement::Truncate(truncate) => self.truncate(truncate),
+            Statement::AlterTable(alter) => self.alter_table(alter),
+            Statement::AlterIndex { name, operation } => self.alter_index(name, operation),
             other => Err(SqlError::unsupported(super::statement::statement_name(other))),
         }
     }
@@ -134,7 +136,11 @@ impl Binder<'_> {
     }
 
     /// Checks a default and gives its text.
-    fn default_text(&mut self, expr: &ast::Expr, column: &ColumnDef) -> SqlResult<String> {
+    pub(super) fn default_text(
+        &mut self,
+        expr: &ast::Expr,
+        column: &ColumnDef,
+    ) -> SqlResult<String> {
         let scope = Scope::default();
         let mut at = At::new(&scope, "DEFAULT expressions");
         let subqueries = self.subqueries.len();
@@ -333,7 +339,7 @@ impl Binder<'_> {
             let name = object_name(name)?;
             let found = match kind {
                 ObjectType::Table => self.table_to_drop(&name)?,
-                ObjectType::Index => self.index_to_drop(&name)?,
+                ObjectType::Index => self.existing_index(&name, true)?,
                 other => return Err(SqlError::unsupported(format_args!("DROP {other}"))),
             };
             let what = if kind == ObjectType::Table { "table" } else { "index" };
@@ -372,14 +378,18 @@ impl Binder<'_> {
         }
     }
 
-    fn index_to_drop(&self, name: &QualifiedName) -> SqlResult<Option<(String, String)>> {
+    pub(super) fn existing_index(
+        &self,
+        name: &QualifiedName,
+        to_drop: bool,
+    ) -> SqlResult<Option<(String, String)>> {
         let catalog = self.context.catalog;
         let found = match &name.schema {
             Some(schema) => catalog.index(schema, &name.name),
             None => self.schemas().find_map(|schema| catalog.index(schema, &name.name)),
         };
         let Some((table, id)) = found else { return Ok(None) };
-        if id == table.primary_key_id {
+        if to_drop && id == table.primary_key_id {
             let message = format!(
                 "cannot drop index {} because constraint {} on table {} requires it",
                 name.name, name.name, table.name

@@ -61,7 +61,13 @@ impl Binder<'_> {
         let calls = at.aggregates.take().unwrap_or_default();
         if keys.is_some() || !calls.is_empty() || select.having.is_some() {
             let grouping = Grouping { scope: &scope, keys: keys.unwrap_or_default() };
-            plan = group(plan, grouping, calls, &mut exprs, &mut at)?;
+            plan =
+                group(plan, grouping, calls, &mut exprs, &mut at).map_err(|(error, column)| {
+                    match at.columns.iter().find(|(index, _)| Some(*index) == column) {
+                        Some((_, span)) => self.at(error, *span),
+                        None => error,
+                    }
+                })?;
         }
         plan = at.settle(plan, exprs);
         if let Some(having) = having {
@@ -283,7 +289,7 @@ impl Binder<'_> {
         outputs: &Outputs,
         at: &mut At<'_>,
     ) -> SqlResult<Expr> {
-        if let Some(index) = self.output_position(item, &outputs.columns)? {
+        if let Some(index) = self.output_position(item, &outputs.columns, at.clause)? {
             return Ok(outputs.exprs[index].clone());
         }
         if let ast::Expr::Identifier(ident) = item
@@ -315,7 +321,7 @@ impl Binder<'_> {
         outputs: &Outputs,
         at: &mut At<'_>,
     ) -> SqlResult<OrderItem> {
-        if let Some(index) = self.output_position(item, &outputs.columns)? {
+        if let Some(index) = self.output_position(item, &outputs.columns, at.clause)? {
             return Ok(OrderItem::Output(index));
         }
         if let ast::Expr::Identifier(ident) = item
@@ -361,7 +367,7 @@ fn group(
     calls: Vec<AggregateCall>,
     exprs: &mut [&mut Expr],
     at: &mut At<'_>,
-) -> SqlResult<Logical> {
+) -> Result<Logical, (SqlError, Option<usize>)> {
     let in_marks = at.marks.iter_mut().flat_map(PendingMark::exprs_mut);
     let mut all: Vec<&mut Expr> = exprs.iter_mut().map(|e| &mut **e).chain(in_marks).collect();
     for expr in &all {
@@ -431,9 +437,6 @@ fn named(expr: &ast::Expr) -> Option<(String, bool)> {
             _ => type_name(data_type),
         },
         E::TypedString(typed) => type_name(&typed.data_type),
-        E::Value(value) if matches!(value.value, ast::Value::Boolean(_)) => {
-            Some(("bool".to_owned(), false))
-        }
         E::Case { else_result, .. } => match else_result.as_deref().and_then(named) {
             Some((name, true)) => Some((name, true)),
             _ => Some(("case".to_owned(), false)),

@@ -1,5 +1,6 @@
 //! Schema changes as names and positions; ids are given when the ring applies them.
 
+use crate::base::UserId;
 use crate::base::schema::{ColumnDef, ColumnIndex, Engine};
 
 /// One DDL statement.
@@ -10,6 +11,12 @@ pub enum Ddl {
     DropTables(Drop),
     DropIndexes(Drop),
     Truncate(Drop),
+    AlterTable(AlterTable),
+    RenameIndex {
+        schema: String,
+        name: String,
+        to: String,
+    },
     /// `IF [NOT] EXISTS` leaves nothing to do; the notice says so.
     Nothing {
         tag: &'static str,
@@ -80,4 +87,33 @@ pub struct Drop {
     pub names: Vec<(String, String)>,
     /// For the objects that `IF EXISTS` skips.
     pub notices: Vec<String>,
+}
+
+/// `ALTER TABLE`: its actions, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterTable {
+    pub schema: String,
+    pub name: String,
+    pub alterations: Vec<Alteration>,
+}
+
+/// One action of an `ALTER TABLE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alteration {
+    RenameTo(String),
+    RenameColumn {
+        from: String,
+        to: String,
+    },
+    /// Nullable and without a default, so that the rows there are need not change.
+    AddColumn {
+        column: ColumnDef,
+        if_not_exists: bool,
+    },
+    /// For rows inserted from now on; `None` drops it.
+    SetDefault {
+        column: String,
+        default: Option<String>,
+    },
+    OwnerTo(UserId),
 }

@@ -7,7 +7,18 @@ use super::{function_name, lossy};
 const DEPTH_MAX: u32 = 32;
 
 /// Skips blanks, commas, comments and `#_` discards.
+#[inline]
 pub(super) fn skip_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
+    while let Some(b' ' | b'\n' | b',') = text.get(at) {
+        at += 1;
+    }
+    match text.get(at) {
+        Some(b'\t' | b'\r' | b';' | b'#') => skip_rare_blank(text, at),
+        _ => Ok(at),
+    }
+}
+
+fn skip_rare_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
     loop {
         match text.get(at) {
             Some(b' ' | b'\n' | b',' | b'\t' | b'\r') => at += 1,
@@ -147,8 +158,11 @@ impl Parser<'_> {
     /// Appends the nodes of the value at the cursor.
     fn value(&mut self, depth: u32) -> Result<(), Stop> {
         self.blank()?;
-        self.skip_tag()?;
+        if self.peek()? == b'#' {
+            self.skip_tag()?;
+        }
         match self.peek()? {
+            b'-' | b'0'..=b'9' => self.number(),
             b'[' => self.collection(NodeKind::Vector, b']', depth),
             b'(' => self.collection(NodeKind::Vector, b')', depth),
             b'{' => self.collection(NodeKind::Map, b'}', depth),
@@ -157,7 +171,6 @@ impl Parser<'_> {
                 self.collection(NodeKind::Set, b'}', depth)
             }
             b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(),
             _ => self.word(),
         }
     }
@@ -188,6 +201,7 @@ impl Parser<'_> {
         loop {
             self.blank()?;
             match self.peek()? {
+                b'0'..=b'9' => self.number()?,
                 byte if byte == close => break,
                 b']' | b')' | b'}' => return bad("brackets do not match"),
                 _ => self.value(depth + 1)?,
@@ -198,6 +212,7 @@ impl Parser<'_> {
         Ok(())
     }
 
+    #[inline]
     fn number(&mut self) -> Result<(), Stop> {
         let start = self.at;
         let mut at = start + usize::from(self.text[start] == b'-');
