@@ -39,6 +39,9 @@ pub struct Plan {
     pub passwords: bool,
     /// Bugs planted, by name.
     pub canaries: Vec<String>,
+    /// Disks and clocks lie in ways nobody can notice: the run only has to end.
+    #[serde(default)]
+    pub anything_goes: bool,
     /// More is taken than a cluster can survive: it may stop, it must not lie.
     pub beyond_budget: bool,
 }

@@ -1,13 +1,12 @@
 //! Running one plan to its verdict.
 
 use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
 
 use crate::basalt::{Basalt, Spoken};
-use crate::check::{Check, Failure, judge_history};
+use crate::check::{Failure, judge_history};
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::scenario::Abilities;
@@ -71,28 +70,22 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     probe::begin_run(planted, buggify);
     quiet_panics();
     let world = World::<N>::new(plan, recorder);
-    let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let finished = world.run(&last_panic);
     IN_RUN.set(false);
     let marks = probe::marks_reached();
     probe::begin_run(Vec::new(), None);
-    match outcome {
-        Ok(finished) => {
-            let complete = finished.failure.is_none();
-            let failure = finished.failure.or_else(|| judge_history(&finished.history, complete));
-            Verdict {
-                failure,
-                trace_hash: finished.trace_hash,
-                checkpoints: finished.checkpoints,
-                events: finished.events,
-                happenings: finished.happenings,
-                simulated_ns: finished.simulated_ns,
-                confirmed: finished.history.ok_count(),
-                history: finished.history,
-                story: finished.story,
-                marks,
-            }
-        }
-        Err(_) => crashed(marks),
+    let failure = finished.failure.or_else(|| judge_history(&finished.history));
+    Verdict {
+        failure: failure.filter(|_| !plan.anything_goes),
+        trace_hash: finished.trace_hash,
+        checkpoints: finished.checkpoints,
+        events: finished.events,
+        happenings: finished.happenings,
+        simulated_ns: finished.simulated_ns,
+        confirmed: finished.history.ok_count(),
+        history: finished.history,
+        story: finished.story,
+        marks,
     }
 }
 
@@ -103,20 +96,8 @@ thread_local! {
     static IN_RUN: Cell<bool> = const { Cell::new(false) };
 }
 
-fn crashed(marks: std::collections::BTreeMap<&'static str, u64>) -> Verdict {
-    let message = LAST_PANIC.with_borrow_mut(Option::take).unwrap_or_default();
-    Verdict {
-        trace_hash: 0,
-        checkpoints: Vec::new(),
-        events: 0,
-        happenings: 0,
-        simulated_ns: 0,
-        confirmed: 0,
-        history: History::default(),
-        story: vec![message.clone()],
-        failure: Some(Failure::new(Check::Crash, message)),
-        marks,
-    }
+fn last_panic() -> String {
+    LAST_PANIC.with_borrow_mut(Option::take).unwrap_or_default()
 }
 
 /// Keeps the text of a panic for the verdict instead of printing it.

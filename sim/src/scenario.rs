@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use basalt_core::seam::Rng;
 
-use crate::faults::{Area, Budget, Kind, swarm};
+use crate::faults::{Area, Budget, Damage, Kind, swarm};
 use crate::plan::{FORMAT, Fault, Plan, Topology};
 use crate::workload::{Mix, draw_clients};
 
@@ -145,7 +145,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     };
     let mut rng = root.fork("faults");
     let budget = Budget::draw(&topology, beyond, &mut rng);
-    let allowed = allowed_kinds(scenario, abilities);
+    let anything_goes = beyond && root.fork("lies").below(4) == 0;
+    let allowed = allowed_kinds(scenario, abilities, anything_goes);
     let rate_per_second = rng.range(1, 4);
     let draw = swarm::Swarm { allowed: &allowed, chaos_ms, rate_per_second };
     let mut faults = if allowed.is_empty() {
@@ -176,26 +177,23 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         buggify: knobs.below(4) == 0,
         passwords: knobs.below(8) == 0,
         canaries: Vec::new(),
+        anything_goes,
         beyond_budget: beyond,
     }
 }
 
-fn allowed_kinds(scenario: &Scenario, abilities: Abilities) -> Vec<Kind> {
-    let mut kinds = match scenario.shape {
-        Shape::BeyondBudget => [
-            swarm::survivable(scenario.areas),
-            Kind::ALL
-                .iter()
-                .copied()
-                .filter(|kind| kind.damage() == crate::faults::Damage::OneCopy)
-                .collect(),
-        ]
-        .concat(),
-        _ => [swarm::survivable(scenario.areas), scenario.also.to_vec()].concat(),
-    };
+fn allowed_kinds(scenario: &Scenario, abilities: Abilities, anything_goes: bool) -> Vec<Kind> {
+    let mut kinds = [swarm::survivable(scenario.areas), scenario.also.to_vec()].concat();
+    if anything_goes {
+        kinds.extend(Kind::ALL.iter().filter(|kind| kind.damage() == Damage::BeyondBudget));
+    }
     kinds.sort();
     kinds.dedup();
-    kinds.retain(|kind| abilities.survives_damage || kind.damage() == crate::faults::Damage::None);
+    kinds.retain(|kind| match kind {
+        // The old identity stays behind as a voter that is gone for good: one loss more.
+        Kind::ProcessWiped if scenario.shape == Shape::Forever => false,
+        _ => abilities.survives_damage || kind.damage() == Damage::None,
+    });
     kinds
 }
 

@@ -3,7 +3,7 @@
 
 use crate::workload::{ACCOUNT_START, ACCOUNTS, History, Op, Outcome};
 
-pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
+pub fn judge(history: &History) -> Result<(), String> {
     for entry in &history.entries {
         let Outcome::Ok(rows) = &entry.outcome else { continue };
         match entry.op {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::workload::{History, Op, Outcome, Rows};
 
-pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
+pub fn judge(history: &History) -> Result<(), String> {
     let operations = history.operations();
     let mut invoked = BTreeSet::new();
     let mut refused = BTreeSet::new();
@@ -74,7 +74,7 @@ mod tests {
             push(10 + u64::from(k) * 2, k + 1, Op::ReadInserted, Outcome::Invoked);
             push(11 + u64::from(k) * 2, k + 1, Op::ReadInserted, Outcome::Ok(rows));
         }
-        judge(&history, true)
+        judge(&history)
     }
 
     #[test]

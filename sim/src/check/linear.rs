@@ -55,7 +55,7 @@ impl Cluster {
     }
 }
 
-pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
+pub fn judge(history: &History) -> Result<(), String> {
     let mut registers: BTreeMap<Name, Register> = BTreeMap::new();
     for operation in history.operations() {
         if let Some((name, call)) = call(&operation)? {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn is_linear(operations: &[(&str, u64, u64)]) -> bool {
-        judge(&history(operations), true).is_ok()
+        judge(&history(operations)).is_ok()
     }
 
     #[test]

@@ -147,18 +147,18 @@ impl Monitor {
     }
 }
 
-/// Reads a history; `true`: the last reads were made.
-type Judge = fn(&History, bool) -> Result<(), String>;
+/// Reads a history.
+type Judge = fn(&History) -> Result<(), String>;
 
-/// Checks that read the whole history. `complete`: the last reads were made.
-pub fn judge_history(history: &History, complete: bool) -> Option<Failure> {
+/// Checks that read the whole history.
+pub fn judge_history(history: &History) -> Option<Failure> {
     let judges: [(Check, Judge); 4] = [
         (Check::Acks, acks::judge),
         (Check::Linearizability, linear::judge),
         (Check::Invariants, accounts::judge),
         (Check::Sql, rows::judge),
     ];
-    judges.into_iter().find_map(|(check, judge)| {
-        judge(history, complete).err().map(|message| Failure { check, message })
-    })
+    judges
+        .into_iter()
+        .find_map(|(check, judge)| judge(history).err().map(|message| Failure { check, message }))
 }

@@ -55,7 +55,7 @@ impl Row {
     }
 }
 
-pub fn judge(history: &History, _complete: bool) -> Result<(), String> {
+pub fn judge(history: &History) -> Result<(), String> {
     let mut rows: BTreeMap<(u16, u64), Row> = BTreeMap::new();
     for operation in history.operations() {
         let begun = operation.begun;
@@ -98,7 +98,7 @@ mod tests {
             history.push(entry(Outcome::Invoked));
             history.push(entry(outcome.clone()));
         }
-        judge(&history, true)
+        judge(&history)
     }
 
     fn update(factor: i64, add: i64) -> Op {

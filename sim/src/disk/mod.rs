@@ -16,6 +16,7 @@ mod content;
 mod power;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use basalt_core::seam::{
@@ -192,6 +193,9 @@ pub struct Disk {
     next_inode: u64,
     next_sequence: u64,
     next_token: u64,
+    /// Where the last write that became durable lies: torn or rotten, it looks the same, so no
+    /// instance could notice rot there.
+    newest: Option<(InodeId, Range<u64>)>,
     rng: Rng,
     latency: Latency,
     /// Whether stale reads may be asked for, which costs a copy of every write.
@@ -212,6 +216,7 @@ impl Disk {
             next_inode: 0,
             next_sequence: 0,
             next_token: 0,
+            newest: None,
             rng,
             latency,
             keep_previous: false,
@@ -291,7 +296,8 @@ impl Disk {
         self.restore(Image { inodes: BTreeMap::new(), tree: Tree::default(), next_inode: 0 });
     }
 
-    /// Flips one bit somewhere in what was written; `None` on an empty disk.
+    /// Flips one bit somewhere in what was written; `None` on an empty disk and where the draw fell on
+    /// the newest write.
     pub fn rot_a_bit(&mut self) -> Option<String> {
         let places: Vec<(Arc<str>, InodeId, u64)> = self
             .durable
@@ -309,6 +315,9 @@ impl Disk {
             return None;
         }
         let offset = page * PAGE_BYTES + self.rng.below(in_page);
+        if self.newest.as_ref().is_some_and(|(of, range)| *of == id && range.contains(&offset)) {
+            return None;
+        }
         let bit = self.rng.below(8) as u8;
         inode.durable.flip_bit(offset, bit);
         inode.cached.flip_bit(offset, bit);
@@ -557,12 +566,16 @@ impl Disk {
     }
 
     fn make_file_durable(&mut self, inode: InodeId, up_to: u64) {
-        let Some(inode) = self.inodes.get_mut(&inode) else { return };
-        let durable = &mut inode.durable;
+        let id = inode;
+        let Some(inode) = self.inodes.get_mut(&id) else { return };
+        let (durable, newest) = (&mut inode.durable, &mut self.newest);
         inode.pending.retain(|(sequence, change)| {
             let now = *sequence < up_to;
             if now {
                 change.apply(durable);
+            }
+            if let (true, Change::Write { offset, data }) = (now, change) {
+                *newest = Some((id, *offset..offset + data.len() as u64));
             }
             !now
         });

@@ -87,8 +87,8 @@ kinds! {
     26 DiskReadError "disk.read-error" Disk None "reads fail";
     27 DiskWriteError "disk.write-error" Disk None "writes fail, partly done";
     28 DiskBitRot "disk.bit-rot" Disk OneCopy "bits flip in stored bytes";
-    29 DiskMisdirected "disk.misdirected-write" Disk OneCopy "a write lands elsewhere";
-    30 DiskStaleRead "disk.stale-read" Disk OneCopy "a read gives the bytes before the last write";
+    29 DiskMisdirected "disk.misdirected-write" Disk BeyondBudget "a write lands elsewhere";
+    30 DiskStaleRead "disk.stale-read" Disk BeyondBudget "a read gives the bytes before the last write";
     31 DiskShortIo "disk.short-io" Disk None "writes are carried out in pieces";
     32 DiskSlow "disk.slow" Disk None "the disk is many times slower";
     33 DiskStall "disk.stall" Disk None "nothing completes for a while";

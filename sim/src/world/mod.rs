@@ -20,6 +20,7 @@ mod processes;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use basalt_core::base::OpId;
 use basalt_core::seam::{Effects, PeerAddr, Rng, Trace};
@@ -194,19 +195,27 @@ impl<'a, N: Node> World<'a, N> {
         }
     }
 
-    /// Carries out the plan to its end or to the first failure.
-    pub fn run(mut self) -> Finished {
+    /// Carries out the plan to its end or to the first failure. `last_panic` tells what the panic
+    /// just caught said.
+    pub fn run(mut self, last_panic: &dyn Fn() -> String) -> Finished {
+        // After a panic only what the world itself wrote down is looked at.
+        if catch_unwind(AssertUnwindSafe(|| self.run_to_end())).is_err() {
+            self.fail(Check::Crash, last_panic());
+        }
+        self.finish()
+    }
+
+    fn run_to_end(&mut self) {
         self.begin();
         while self.failure.is_none() && self.phase != Phase::Over {
             let Some((at_ns, happening)) = self.queue.pop() else {
                 self.fail(Check::Liveness, "nothing will ever happen again".to_owned());
-                break;
+                return;
             };
             self.now_ns = at_ns;
             self.happenings += 1;
             self.happen(happening);
         }
-        self.finish()
     }
 
     fn happen(&mut self, happening: Happening) {

@@ -84,8 +84,8 @@ impl<N: Node> World<'_, N> {
         let lost = self.plan.lost_for_good();
         let core = || self.hosts.iter().filter(|host| !lost.contains(&host.identity.node));
         let is_led = |view: &GroupView| {
-            let mut others = core().flat_map(|host| &host.views);
-            others.any(|other| other.group == view.group && other.is_leader)
+            let mut all = self.hosts.iter().flat_map(|host| &host.views);
+            all.any(|other| other.group == view.group && other.is_leader)
         };
         let is_ready = |host: &Host<N>| host.process.as_ref().is_none_or(|p| p.node.is_ready());
         core().all(is_ready) && core().flat_map(|host| &host.views).all(is_led)
