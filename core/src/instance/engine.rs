@@ -649,17 +649,6 @@ fn decision_tag(plan: &Plan) -> &'static str {
     }
 }
 
-fn ddl_tag(ddl: &Ddl) -> &'static str {
-    match ddl {
-        Ddl::CreateTable(_) => "CREATE TABLE",
-        Ddl::CreateIndex(_) => "CREATE INDEX",
-        Ddl::DropTables(_) => "DROP TABLE",
-        Ddl::DropIndexes(_) => "DROP INDEX",
-        Ddl::Truncate(_) => "TRUNCATE TABLE",
-        Ddl::Nothing { tag, .. } => tag,
-    }
-}
-
 /// A schema change: decided by the ring, carried out by every replica set, then finished.
 async fn schema_change(
     me: &Shared,
@@ -691,7 +680,7 @@ async fn schema_change(
             Ok(DdlResult::Failed(error)) | Err(error) => return failed(error),
         }
     }
-    let tag = Tag { words: ddl_tag(ddl), rows: None };
+    let tag = Tag { words: ddl.tag(), rows: None };
     Outcome { result: Ok(Done { tag, notices }), gate: None }
 }
 

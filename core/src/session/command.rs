@@ -107,12 +107,8 @@ pub(super) fn writing(plan: &Plan) -> Option<&'static str> {
         Plan::Update(_) => "UPDATE",
         Plan::Delete(_) => "DELETE",
         Plan::Ddl(change, _) => match change {
-            Ddl::CreateTable(_) => "CREATE TABLE",
-            Ddl::CreateIndex(_) => "CREATE INDEX",
-            Ddl::DropTables(_) => "DROP TABLE",
-            Ddl::DropIndexes(_) => "DROP INDEX",
-            Ddl::Truncate(_) => "TRUNCATE TABLE",
             Ddl::Nothing { .. } => return None,
+            change => change.tag(),
         },
         Plan::Access(change) => match change {
             AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",
