@@ -115,6 +115,7 @@ pub fn writing(plan: &Plan) -> Option<&'static str> {
             Ddl::AlterTable(_) => "ALTER TABLE",
             Ddl::RenameIndex { .. } => "ALTER INDEX",
             Ddl::Nothing { .. } => return None,
+            change => change.tag(),
         },
         Plan::Access(change) => match change {
             AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",
