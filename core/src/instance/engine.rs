@@ -639,7 +639,7 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
 
 fn words_of(plan: &Plan) -> &'static str {
     match plan {
-        Plan::Ddl(Ddl::Nothing { tag, .. }, _) => tag,
+        Plan::Ddl(ddl, _) => ddl.tag(),
         Plan::AlterSystem(_) => "ALTER SYSTEM",
         plan => writing(plan).unwrap_or(""),
     }

@@ -43,9 +43,11 @@ impl State {
         let mut out: Vec<(GroupId, Vec<Message>)> = Vec::new();
         if let Some(ring) = &mut self.ring {
             out.push((GroupId::RING, ring.group.durable(durable)));
+            ring.group.applied(ring.applied);
         }
         if let Some(shard) = &mut self.shard {
             out.push((shard.group.id(), shard.group.durable(durable)));
+            shard.group.applied(shard.applied);
         }
         for (group, messages) in out {
             self.send_raft(group, messages);
