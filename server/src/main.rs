@@ -23,7 +23,18 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command, ConfigCommand};
 
+/// A panic is a bug of ours: what the instance holds in memory can no longer be trusted, so the whole
+/// process ends at once and recovers from its disk. Unwinding would leave the other threads serving.
+fn end_at_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}
+
 fn main() -> ExitCode {
+    end_at_panics();
     let command = match Arguments::read() {
         Ok(arguments) => arguments.command,
         Err(status) => return status,

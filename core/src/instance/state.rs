@@ -13,7 +13,7 @@ use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
 use super::message::{Body, Msg};
-use super::requests::Requests;
+use super::requests::{Arrived, Requests};
 use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
@@ -70,6 +70,7 @@ pub struct State {
     /// Where messages are known not to arrive now.
     pub broken_links: BTreeSet<PeerAddr>,
     pub requests: Requests,
+    pub arrived: Arrived,
     pub timers: Timers,
     pub clients: Clients,
     pub snapshots: Snapshots,
@@ -81,6 +82,7 @@ pub struct State {
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
         let workbench = Workbench::new(rng.fork("statements"));
+        let requests = Requests::new(rng.fork("requests").next_u64());
         State {
             workbench,
             counters: Metrics::default(),
@@ -99,7 +101,8 @@ impl State {
             addresses: BTreeMap::new(),
             leaders: BTreeMap::new(),
             broken_links: BTreeSet::new(),
-            requests: Requests::default(),
+            requests,
+            arrived: Arrived::default(),
             timers: Timers::default(),
             clients: Clients::default(),
             snapshots: Snapshots::default(),
