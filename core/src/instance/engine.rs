@@ -28,6 +28,7 @@ use crate::exec::{self, CommandTag, Memory, RowSink, point};
 use crate::expr::{EvalContext, SessionValues};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
+use crate::session::functions::SessionFunctions;
 use crate::session::settings::{Fixed, Settings};
 use crate::session::writing;
 use crate::session::{
@@ -43,6 +44,7 @@ use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::RingEntry;
 use crate::topology::catalog::Access;
 use crate::topology::ddl::{DdlResult, DdlStatus};
+use crate::topology::pg_catalog::functions::RingFunctions;
 use crate::topology::users::Privilege;
 
 /// Microseconds from the Unix epoch to 2000-01-01.
@@ -240,13 +242,21 @@ impl State {
         let shard = self.shard.as_ref().filter(|_| !reads_ring_only(prepared));
         let reader = StoreReader::new(shard, &ring.state, context.user, &[]);
         let time = since_2000(self.now.wall);
+        let table_bytes = |table| self.shard.as_ref().map_or(0, |s| s.store.table_bytes(table));
+        let ring_functions = RingFunctions {
+            ring: &ring.state,
+            user: context.user,
+            search_path: &context.search_path,
+            table_bytes: &table_bytes,
+        };
+        let functions = SessionFunctions { context, catalog: Some(&ring_functions) };
         let eval = EvalContext {
             params,
             transaction_time: time,
             statement_time: time,
             session: &context.values,
             rng: &self.workbench.rng.clone(),
-            catalog: None,
+            catalog: Some(&functions),
         };
         let memory = Memory::new(self.config.limits.statement_memory);
         let outcome = exec::execute(prepared, &reader, eval, &memory, sink);
