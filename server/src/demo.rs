@@ -186,8 +186,8 @@ fn is_ready(address: &str) -> bool {
 fn give_admin_a_password(socket: &Path) -> Result<String> {
     let mut seed = [0; 12];
     std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed))?;
-    // What the rules for passwords ask for comes first: both cases and a digit.
-    let mut password = "Demo1-".to_owned();
+    // The password rules ask for a letter of each case and a digit.
+    let mut password = String::from("Demo1-");
     for byte in seed {
         write!(password, "{byte:02x}")?;
     }

@@ -89,11 +89,16 @@ class Node:
         raise SystemExit(f"node {self.number} is not ready:\n{self.log.read_text()[-2000:]}")
 
     def admin(self, script):
-        done = subprocess.run([str(BINARY), "admin", str(self.folder / "admin.sock"), "-t"],
+        done = subprocess.run([str(BINARY), "admin", str(self.folder / "admin.sock"), "-j"],
                               input=script, text=True, capture_output=True, timeout=30)
         if done.returncode != 0:
             raise SystemExit(f"admin on node {self.number}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def value(self, query):
+        """The only value of a query, run as the superuser."""
+        rows = json.loads(self.admin(query + ";\n").strip().splitlines()[-1])
+        return next(iter(rows[0].values())) if rows else None
 
     def url(self):
         return f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{self.pg}/basalt"
@@ -150,18 +155,18 @@ class Cluster:
         online = ""
         while time.monotonic() < end:
             live = next(n for n in self.nodes if n.alive())
-            online = live.admin("SELECT count(*) FROM _pico_instance WHERE current_state = 'Online';\n")
-            if online.strip() == str(count):
+            online = live.value("SELECT count(*) FROM _pico_instance WHERE current_state = 'Online'")
+            if online == str(count):
                 return
             time.sleep(0.1)
-        raise SystemExit(f"{online.strip()} of {count} instances are online")
+        raise SystemExit(f"{online} of {count} instances are online")
 
     def leader(self):
         """The node that leads the replica set."""
-        name = self.live().admin("SELECT current_master_name FROM _pico_replicaset;\n").strip()
-        port = self.live().admin(
+        name = self.live().value("SELECT current_master_name FROM _pico_replicaset")
+        port = self.live().value(
             "SELECT a.address FROM _pico_peer_address a JOIN _pico_instance i ON a.raft_id = i.raft_id "
-            f"WHERE i.name = '{name}' AND a.connection_type = 'iproto';\n").strip().rsplit(":", 1)[1]
+            f"WHERE i.name = '{name}' AND a.connection_type = 'iproto'").rsplit(":", 1)[1]
         return next(n for n in self.nodes if str(n.port) == port)
 
     def live(self):

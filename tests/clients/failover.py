@@ -64,9 +64,10 @@ def rows_of(node):
         return {row[0] for row in connection.execute("SELECT id FROM kept")}
 
 
-def longest_gap(writers, since):
-    times = sorted(t for w in writers for t in w.acks if t >= since)
-    return max((b - a for a, b in zip([since] + times, times)), default=float("inf"))
+def longest_gap(writers, since, until):
+    """The longest time without an acknowledgement between the two moments."""
+    times = sorted(t for w in writers for t in w.acks if since <= t <= until)
+    return max(b - a for a, b in zip([since] + times, times + [until]))
 
 
 def disturbed(name, disturb, resumes_within=None):
@@ -80,11 +81,12 @@ def disturbed(name, disturb, resumes_within=None):
         before = time.monotonic()
         disturb(cluster)
         time.sleep(3)
+        after = time.monotonic()
         for writer in writers:
             writer.done.set()
         for writer in writers:
             writer.join(15)
-        gap = longest_gap(writers, before)
+        gap = longest_gap(writers, before, after)
         for node in cluster.nodes:
             if not node.alive():
                 node.start()

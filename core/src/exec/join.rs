@@ -1,15 +1,14 @@
-//! Joins, and `IN` with a subquery.
+//! Joins.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::ExecContext;
 use super::key::hash_key;
 use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
-use crate::base::{Datum, SqlResult, SqlType, compare};
+use crate::base::{Datum, SqlResult};
 use crate::expr::Expr;
-use crate::sql::plan::is_hashable;
 use crate::sql::plan::logical::JoinKind;
-use crate::sql::plan::physical::{HashJoin, MarkJoin, NestedLoop};
+use crate::sql::plan::physical::{HashJoin, NestedLoop};
 
 /// What both joins do with a left row and its candidates.
 struct Matcher<'p> {
@@ -201,107 +200,5 @@ impl Operator for LoopJoining<'_> {
             }
         }
         Ok(self.matcher.batch())
-    }
-}
-
-/// Adds whether a subquery has a row equal to the keys: true, false, or NULL if it may.
-pub struct Marking<'p> {
-    plan: &'p MarkJoin,
-    input: Box<dyn Operator + 'p>,
-    subquery: Option<Box<dyn Operator + 'p>>,
-    types: Vec<SqlType>,
-    hashable: bool,
-    /// Keys of the rows without NULL, where equal values have equal bytes.
-    keys: BTreeSet<Vec<u8>>,
-    /// Every row, where a look at the keys does not decide.
-    rows: Vec<Row>,
-    /// The rows of `rows` that hold a NULL.
-    with_null: Vec<usize>,
-}
-
-impl<'p> Marking<'p> {
-    pub fn new(plan: &'p MarkJoin) -> Marking<'p> {
-        let pairs = plan.keys.iter().zip(&plan.matches);
-        Marking {
-            input: open(&plan.input),
-            subquery: Some(open(&plan.subquery)),
-            types: plan.matches.iter().map(Expr::ty).collect(),
-            hashable: pairs.clone().all(|(k, m)| is_hashable(k.ty(), m.ty())),
-            keys: BTreeSet::new(),
-            rows: Vec::new(),
-            with_null: Vec::new(),
-            plan,
-        }
-    }
-
-    fn build(&mut self, context: &ExecContext<'_>) -> SqlResult<()> {
-        let Some(mut subquery) = self.subquery.take() else { return Ok(()) };
-        drain(subquery.as_mut(), context, |row| {
-            let values: SqlResult<Row> =
-                self.plan.matches.iter().map(|e| e.eval(&row, &context.eval)).collect();
-            let values = values?;
-            let mut key = Vec::new();
-            let mut whole = true;
-            for (ty, value) in self.types.iter().zip(&values) {
-                whole &= hash_key(*ty, value, &mut key)?;
-            }
-            context.memory.take_row(&values)?;
-            if !whole {
-                self.with_null.push(self.rows.len());
-            } else if self.hashable {
-                context.memory.take_key(&key)?;
-                self.keys.insert(key);
-            }
-            self.rows.push(values);
-            Ok(())
-        })
-    }
-
-    fn mark(&self, row: &Row, context: &ExecContext<'_>) -> SqlResult<Datum> {
-        let values: SqlResult<Row> =
-            self.plan.keys.iter().map(|e| e.eval(row, &context.eval)).collect();
-        let values = values?;
-        let mut key = Vec::new();
-        let mut whole = true;
-        for (expr, value) in self.plan.keys.iter().zip(&values) {
-            whole &= hash_key(expr.ty(), value, &mut key)?;
-        }
-        if whole && self.hashable {
-            if self.keys.contains(&key) {
-                return Ok(Datum::Bool(true));
-            }
-            let maybe = self.with_null.iter().any(|at| self.may_equal(&values, &self.rows[*at]));
-            return Ok(if maybe { Datum::Null } else { Datum::Bool(false) });
-        }
-        let mut maybe = false;
-        for candidate in &self.rows {
-            if self.may_equal(&values, candidate) {
-                if values.iter().chain(candidate).all(|value| !value.is_null()) {
-                    return Ok(Datum::Bool(true));
-                }
-                maybe = true;
-            }
-        }
-        Ok(if maybe { Datum::Null } else { Datum::Bool(false) })
-    }
-
-    /// Whether no column says that the rows differ.
-    fn may_equal(&self, a: &Row, b: &Row) -> bool {
-        self.types
-            .iter()
-            .zip(a.iter().zip(b))
-            .all(|(ty, (a, b))| a.is_null() || b.is_null() || compare::equal(*ty, a, b))
-    }
-}
-
-impl Operator for Marking<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        self.build(context)?;
-        let Some(mut batch) = self.input.next(context)? else { return Ok(None) };
-        for row in &mut batch {
-            let mark = self.mark(row, context)?;
-            row.push(mark);
-        }
-        Ok(Some(batch))
     }
 }

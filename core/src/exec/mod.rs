@@ -16,6 +16,7 @@ mod changes;
 mod dml;
 mod join;
 pub mod key;
+mod mark;
 pub mod memory;
 pub mod operator;
 pub mod point;
@@ -36,7 +37,7 @@ use std::fmt;
 use crate::base::{Datum, RowWrite, SqlError, SqlResult, SqlState};
 use crate::expr::EvalContext;
 use crate::sql::explain;
-use crate::sql::plan::{Physical, Plan, Prepared, Subquery, SubqueryKind};
+use crate::sql::plan::{Physical, Plan, Prepared, SubqueryKind};
 use operator::open;
 
 /// What a running statement may look at.
@@ -123,17 +124,23 @@ pub fn execute(
             ),
         ));
     }
-    if prepared.subqueries.is_empty() {
+    if prepared.subqueries.is_empty() && prepared.outer_params == 0 {
         let context = ExecContext { reader, eval, memory };
         return run(prepared, &context, sink);
     }
+    let own = eval.params.len();
     let mut params = eval.params.to_vec();
-    for subquery in &prepared.subqueries {
+    params.resize(own + prepared.subqueries.len() + prepared.outer_params, Datum::Null);
+    for (at, subquery) in prepared.subqueries.iter().enumerate() {
         let value = {
             let eval = EvalContext { params: &params, ..eval };
-            subquery_value(subquery, &ExecContext { reader, eval, memory })?
+            let context = ExecContext { reader, eval, memory };
+            match subquery.kind {
+                SubqueryKind::Scalar => scalar(&subquery.plan, &context)?,
+                SubqueryKind::Exists => exists(&subquery.plan, &context)?,
+            }
         };
-        params.push(value);
+        params[own + at] = value;
     }
     let eval = EvalContext { params: &params, ..eval };
     run(prepared, &ExecContext { reader, eval, memory }, sink)
@@ -180,13 +187,15 @@ fn query(plan: &Physical, context: &ExecContext<'_>, sink: &mut dyn RowSink) -> 
     Ok(count)
 }
 
-fn subquery_value(subquery: &Subquery, context: &ExecContext<'_>) -> SqlResult<Datum> {
-    let mut operator = open(&subquery.plan);
-    let first = operator.next(context)?;
-    if subquery.kind == SubqueryKind::Exists {
-        return Ok(Datum::Bool(first.is_some()));
-    }
-    let Some(mut rows) = first else { return Ok(Datum::Null) };
+/// Whether a subquery has a row.
+fn exists(plan: &Physical, context: &ExecContext<'_>) -> SqlResult<Datum> {
+    Ok(Datum::Bool(open(plan).next(context)?.is_some()))
+}
+
+/// The value of a subquery of one column: NULL without a row, 21000 with several.
+fn scalar(plan: &Physical, context: &ExecContext<'_>) -> SqlResult<Datum> {
+    let mut operator = open(plan);
+    let Some(mut rows) = operator.next(context)? else { return Ok(Datum::Null) };
     if rows.len() > 1 || operator.next(context)?.is_some() {
         return Err(SqlError::new(
             SqlState::CardinalityViolation,

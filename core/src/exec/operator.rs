@@ -2,7 +2,8 @@
 
 use super::ExecContext;
 use super::aggregate::Aggregation;
-use super::join::{HashJoining, LoopJoining, Marking};
+use super::join::{HashJoining, LoopJoining};
+use super::mark::Marking;
 use super::scan::{SeriesScan, TableScanning, VirtualScanning};
 use super::set::{Distinguishing, SetMerging};
 use super::sort::Sorting;

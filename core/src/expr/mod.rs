@@ -21,7 +21,7 @@
 //! | [`build`] | [`ExprBuilder`]: names and untyped parts in, typed trees out |
 //! | [`resolve`] | choice among overloaded operators and functions; common types |
 //! | [`function`], `functions`, [`operator`], [`cast`] | the tables, after `pg_proc`, `pg_operator`, `pg_cast` |
-//! | [`like`] | pattern matching |
+//! | [`like`], [`regex`] | pattern matching |
 //! | [`context`] | [`EvalContext`] and [`ColumnSource`]: what evaluation may look at |
 //! | [`eval`] | evaluation, three-valued logic |
 //! | [`fold`] | constant folding |
@@ -41,6 +41,7 @@ pub mod function;
 mod functions;
 pub mod like;
 pub mod operator;
+pub mod regex;
 pub mod resolve;
 pub mod tree;
 

@@ -124,6 +124,10 @@ static CALLS: &[Row] = &[
     ("||", Some(SqlType::Bytea), SqlType::Bytea, 2011),
     ("->", JSON, SqlType::Text, 3947), ("->", JSON, SqlType::Int4, 3949),
     ("->>", JSON, SqlType::Text, 3948), ("->>", JSON, SqlType::Int4, 3950),
+    ("~", Some(SqlType::Text), SqlType::Text, 1254), ("~", Some(SqlType::Name), SqlType::Text, 79), ("~", Some(SqlType::Bpchar), SqlType::Text, 1658),
+    ("!~", Some(SqlType::Text), SqlType::Text, 1256), ("!~", Some(SqlType::Name), SqlType::Text, 1252), ("!~", Some(SqlType::Bpchar), SqlType::Text, 1659),
+    ("~*", Some(SqlType::Text), SqlType::Text, 1238), ("~*", Some(SqlType::Name), SqlType::Text, 1240), ("~*", Some(SqlType::Bpchar), SqlType::Text, 1656),
+    ("!~*", Some(SqlType::Text), SqlType::Text, 1239), ("!~*", Some(SqlType::Name), SqlType::Text, 1241), ("!~*", Some(SqlType::Bpchar), SqlType::Text, 1657),
     ("^@", Some(SqlType::Text), SqlType::Text, 3696),
 ];
 

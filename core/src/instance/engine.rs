@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,7 +30,8 @@ use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
 use crate::session::settings::{Fixed, Settings};
 use crate::session::{
-    Attempt, Call, Credentials, Done, Engine, Gate, Notice, Outcome, RowWriter, SessionContext, Tag,
+    Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Notice, Outcome, RowWriter,
+    SessionContext, Tag,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
@@ -377,7 +379,13 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Ou
             Ok(request) => request,
             Err(error) => return failed(error),
         };
-        match serve::ask_once(me, group, request, deadline).await {
+        let asked = serve::ask_once(me, group, request, deadline);
+        let Some(answer) = unless_interrupted(call.interrupt, asked).await else {
+            // It was sent: a write may be carried out all the same.
+            let error = if writes { Err(outcome_unknown()) } else { call.interrupt.check() };
+            return failed(error.err().unwrap_or_else(outcome_unknown));
+        };
+        match answer {
             Answer::Response(ResponseKind::Rows { tag, count, types, rows: values }) => {
                 let result = take_rows(rows, &types, values);
                 let tag = CommandTag::from_wire(tag, count);
@@ -392,6 +400,19 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Ou
             _ => serve::pause(me).await,
         }
     }
+}
+
+/// Waits for `future`, or gives `None` as soon as the statement is to end.
+async fn unless_interrupted<T>(
+    interrupt: &Interrupt,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| match interrupt.reason() {
+        Some(_) => Poll::Ready(None),
+        None => future.as_mut().poll(context).map(Some),
+    })
+    .await
 }
 
 /// `57P03`: nothing was done; nobody leads for too long.

@@ -34,6 +34,7 @@ mod state;
 mod tests;
 mod timers;
 mod turn;
+pub mod watch;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -79,7 +80,9 @@ impl Instance {
             Event::Flushed { conn, bytes } => state.clients.flushed(conn, bytes),
             Event::Closed { conn } => state.clients.closed(conn),
             Event::Peer { from, msg } => Self::peer(&self.state, state, from, msg),
-            Event::LinkUp { .. } => {}
+            Event::LinkUp { peer } => {
+                state.broken_links.remove(&peer);
+            }
             Event::LinkDown { peer } => state.link_down(&peer),
             Event::DiskDone { op, result } => {
                 if let Some(result) = state.disk.complete(op, result) {
@@ -124,6 +127,7 @@ impl Instance {
         state
             .effects
             .extend(disk.take_ops().into_iter().map(|(op, what)| Effect::Disk { op, what }));
+        state.follow_leaders();
         state.flush_clients();
         state.schedule(more);
         effects.append(&mut state.effects);
@@ -195,6 +199,7 @@ impl State {
     }
 
     fn link_down(&mut self, peer: &PeerAddr) {
+        self.broken_links.insert(peer.clone());
         let Some(id) = self.instance_at(peer) else { return };
         self.requests.link_down(id);
         for group in

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::message::ResponseKind;
-use crate::base::InstanceId;
+use crate::base::{GroupId, InstanceId};
 use crate::seam::{Completion, Mono, Resolver, Spawner};
 
 /// How a request ended.
@@ -23,6 +23,7 @@ pub enum Answer {
 #[derive(Debug)]
 struct Waiting {
     to: InstanceId,
+    group: GroupId,
     deadline: Mono,
     resolver: Resolver<Answer>,
 }
@@ -35,16 +36,16 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// A new request to `to`: its id for the message, and its end.
+    /// A new request to `to` as the leader of `group`: its id for the message, and its end.
     pub fn open(
         &mut self,
         spawner: &Spawner,
-        to: InstanceId,
+        (to, group): (InstanceId, GroupId),
         deadline: Mono,
     ) -> (u64, Completion<Answer>) {
         self.next += 1;
         let (completion, resolver) = spawner.completion();
-        self.waiting.insert(self.next, Waiting { to, deadline, resolver });
+        self.waiting.insert(self.next, Waiting { to, group, deadline, resolver });
         (self.next, completion)
     }
 
@@ -62,6 +63,15 @@ impl Requests {
             self.waiting.iter().filter(|(_, w)| w.to == peer).map(|(id, _)| *id).collect();
         for id in lost {
             self.end(id, Answer::Unknown);
+        }
+    }
+
+    /// Somebody else leads `group` now: whoever was asked before has until `deadline` to answer.
+    pub fn leader_changed(&mut self, group: GroupId, leader: InstanceId, deadline: Mono) {
+        for waiting in self.waiting.values_mut() {
+            if waiting.group == group && waiting.to != leader {
+                waiting.deadline = waiting.deadline.min(deadline);
+            }
         }
     }
 

@@ -183,7 +183,7 @@ pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline
             let answer = if here {
                 Answer::Response(serve_boxed(me, what.clone()).await)
             } else {
-                ask(me, leader, what.clone(), deadline).await
+                ask(me, (leader, group), what.clone(), deadline).await
             };
             match answer {
                 Answer::Response(ResponseKind::NotLeader(other)) => {
@@ -212,7 +212,7 @@ pub async fn ask_once(me: &Shared, group: GroupId, what: RequestKind, deadline: 
         state.leader_of(group).filter(|id| *id != state.me())
     };
     match leader {
-        Some(leader) => ask(me, leader, what, deadline).await,
+        Some(leader) => ask(me, (leader, group), what, deadline).await,
         None => Answer::NotDone,
     }
 }
@@ -228,13 +228,20 @@ pub async fn pause(me: &Shared) {
 }
 
 /// Asks one instance once.
-async fn ask(me: &Shared, to: InstanceId, what: RequestKind, deadline: Mono) -> Answer {
+async fn ask(
+    me: &Shared,
+    (to, group): (InstanceId, GroupId),
+    what: RequestKind,
+    deadline: Mono,
+) -> Answer {
     let waiting = {
         let state = &mut *me.borrow_mut();
-        if state.address_of(to).is_none() {
+        let Some(address) = state.address_of(to) else { return Answer::NotDone };
+        // What is sent into a broken link is lost without a word.
+        if state.broken_links.contains(&address) {
             return Answer::NotDone;
         }
-        let (id, waiting) = state.requests.open(&state.spawner, to, deadline);
+        let (id, waiting) = state.requests.open(&state.spawner, (to, group), deadline);
         state.send_to(to, Lane::Fast, Body::Request(super::message::Request { id, what }));
         waiting
     };

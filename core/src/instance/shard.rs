@@ -128,6 +128,11 @@ impl ShardMember {
             && self.speculated >= self.group.last_index()
     }
 
+    /// Whether memory shows entries that are not applied yet.
+    pub fn is_ahead(&self) -> bool {
+        self.speculated > self.applied
+    }
+
     /// Appends the writes of one statement and applies them to memory. The reply must be gated on
     /// the index that is returned.
     ///

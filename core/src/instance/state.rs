@@ -3,7 +3,7 @@
 //! Tasks hold a [`Shared`] and borrow it between two waits, never across one.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::clients::Clients;
@@ -62,6 +62,10 @@ pub struct State {
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
     pub addresses: BTreeMap<InstanceId, PeerAddr>,
+    /// Who led each group when this instance last looked.
+    pub leaders: BTreeMap<GroupId, InstanceId>,
+    /// Where messages are known not to arrive now.
+    pub broken_links: BTreeSet<PeerAddr>,
     pub requests: Requests,
     pub timers: Timers,
     pub clients: Clients,
@@ -89,6 +93,8 @@ impl State {
             ring: None,
             shard: None,
             addresses: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            broken_links: BTreeSet::new(),
             requests: Requests::default(),
             timers: Timers::default(),
             clients: Clients::default(),

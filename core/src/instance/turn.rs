@@ -52,6 +52,19 @@ impl State {
         }
     }
 
+    /// Requests to a leader that was replaced are given little more time.
+    pub fn follow_leaders(&mut self) {
+        let deadline = self.now.mono + self.config.times.group.election_timeout();
+        for group in [GroupId::RING, self.data_group()] {
+            let leader = self.leader_of(group);
+            if let Some(leader) = leader
+                && self.leaders.insert(group, leader) != Some(leader)
+            {
+                self.requests.leader_changed(group, leader, deadline);
+            }
+        }
+    }
+
     fn drive_ring(&mut self) -> bool {
         let Some(ring) = &mut self.ring else { return false };
         let Some(mut ready) = ring.group.take_ready() else { return false };

@@ -7,7 +7,7 @@
 //! A chunk that ends on a frame border is handed on without copying; only the torn frame at the end
 //! of a chunk is copied, once, to be joined with what follows.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::frontend::Frame;
 use super::protocol_violation;
@@ -72,7 +72,11 @@ impl Input {
         let Some(length) = self.length_at(1) else { return Ok(None) };
         let valid = usize::try_from(length).ok().filter(|n| *n >= 4 && *n - 4 <= limit);
         let Some(length) = valid else { return Err(bad_length(length, limit)) };
-        Ok(self.take(length + 1).map(|packet| Frame { tag: packet[0], body: packet.slice(5..) }))
+        Ok(self.take(length + 1).map(|mut packet| {
+            let tag = packet[0];
+            packet.advance(5);
+            Frame { tag, body: packet }
+        }))
     }
 
     /// Whether a whole frame (or one that will be refused) is waiting.

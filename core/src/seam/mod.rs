@@ -8,6 +8,7 @@ pub mod disk;
 pub mod effect;
 pub mod event;
 pub mod executor;
+pub mod probe;
 pub mod record;
 pub mod rng;
 pub mod time;

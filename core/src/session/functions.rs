@@ -1,13 +1,33 @@
 //! SQL functions that look at the session: settings and the search path.
 //!
-//! The engine's catalog functions ask here first; a name that is not here is the catalog's.
+//! [`SessionFunctions`] answers these and passes every other function on to the catalog.
 
 use super::engine::SessionContext;
 use crate::base::{Datum, SqlError, SqlResult, SqlState};
+use crate::expr::CatalogFunctions;
+use crate::expr::function::Function;
+
+/// The functions of a session over those of the catalog.
+#[derive(Clone, Copy)]
+pub struct SessionFunctions<'a> {
+    pub context: &'a SessionContext,
+    /// `None`: functions of the catalog are refused.
+    pub catalog: Option<&'a dyn CatalogFunctions>,
+}
+
+impl CatalogFunctions for SessionFunctions<'_> {
+    fn call(&self, function: &'static Function, args: &[Datum]) -> SqlResult<Datum> {
+        match (call(self.context, function.name, args), self.catalog) {
+            (Some(answer), _) => answer,
+            (None, Some(catalog)) => catalog.call(function, args),
+            (None, None) => Err(SqlError::unsupported(format_args!("{}()", function.name))),
+        }
+    }
+}
 
 /// The value of `name(args)`, or `None` if the function is not about the session. Arguments are of
 /// the types in the function table; those of strict functions are not NULL.
-pub fn call(context: &SessionContext, name: &str, args: &[Datum]) -> Option<SqlResult<Datum>> {
+fn call(context: &SessionContext, name: &str, args: &[Datum]) -> Option<SqlResult<Datum>> {
     match (name, args) {
         ("current_setting", [Datum::Text(setting)]) => {
             Some(current_setting(context, setting, false))

@@ -398,8 +398,7 @@ mod tests {
         assert!(SETTINGS.is_sorted_by(|a, b| lower(a) < lower(b)));
         for setting in SETTINGS {
             if setting.kind != table::Kind::Fixed && !setting.default.is_empty() {
-                let values = value::split_list(setting.default);
-                let checked = value::check(setting, &values);
+                let checked = value::check(setting, &words(setting, setting.default));
                 assert_eq!(checked.as_deref(), Ok(setting.default), "{}", setting.name);
             }
         }

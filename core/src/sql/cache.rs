@@ -123,10 +123,12 @@ mod tests {
 
     fn plan() -> Arc<Prepared> {
         Arc::new(Prepared {
+            text: "".into(),
             plan: Plan::Session(SessionStmt::ShowAll),
             params: vec![],
             columns: None,
             subqueries: vec![],
+            outer_params: 0,
             touches: Touches::default(),
             catalog_version: CatalogVersion(1),
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bind::{BindContext, Binder, Bound, SUBQUERY_PARAM};
+use super::bind::{BindContext, Binder, Bound, OUTER_PARAM, SUBQUERY_PARAM};
 use super::bind::{BoundConflict, Returning};
 use super::parse::{Source, Stmt};
 use super::plan::{
@@ -28,6 +28,7 @@ pub fn prepare(
         params: Vec::new(),
         columns: None,
         subqueries: Vec::new(),
+        outer_params: 0,
         touches,
         catalog_version,
     };
@@ -50,8 +51,7 @@ pub fn prepare(
     };
     let bound = binder.statement(statement)?;
     let params = binder.param_types()?;
-    let own = params.len();
-    let finish = Finish { own };
+    let finish = Finish { own: params.len(), subqueries: binder.subqueries.len() };
     let subqueries = std::mem::take(&mut binder.subqueries)
         .into_iter()
         .map(|subquery| Subquery { kind: subquery.kind, plan: finish.plan(subquery.plan) })
@@ -62,6 +62,7 @@ pub fn prepare(
         params,
         columns: None,
         subqueries,
+        outer_params: binder.outer_params,
         touches: std::mem::take(&mut binder.touches),
         catalog_version,
     };
@@ -72,6 +73,8 @@ pub fn prepare(
 struct Finish {
     /// How many parameters the statement itself has.
     own: usize,
+    /// How many stand for subqueries.
+    subqueries: usize,
 }
 
 impl Finish {
@@ -143,10 +146,12 @@ impl Finish {
     /// Moves the parameters of subqueries behind the statement's own.
     fn renumber(&self, expr: &mut Expr) {
         expr.rewrite(&mut |e| {
-            if let Expr::Param { index, .. } = e
-                && *index >= SUBQUERY_PARAM
-            {
-                *index = *index - SUBQUERY_PARAM + self.own;
+            if let Expr::Param { index, .. } = e {
+                if *index >= OUTER_PARAM {
+                    *index = *index - OUTER_PARAM + self.own + self.subqueries;
+                } else if *index >= SUBQUERY_PARAM {
+                    *index = *index - SUBQUERY_PARAM + self.own;
+                }
             }
         });
     }

@@ -101,11 +101,51 @@ pub(crate) type Lookup<K, V> = HashMap<K, V, BuildHasherDefault<AtomHasher>>;
 pub struct Names {
     texts: Vec<Box<str>>,
     by_text: Lookup<Box<str>, u32>,
+    /// Short texts that were asked for lately, by their first letters: a step has the same few
+    /// names each time.
+    recent: [Recent; RECENT_SLOTS],
+}
+
+/// A text of at most eight bytes as a word, with its length above; 0 is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    word: u64,
+    length: u32,
+    index: u32,
+}
+
+const RECENT_SLOTS: usize = 32;
+
+/// A short text as a word, and its place among the recent ones.
+fn short_word(text: &str) -> Option<(u64, usize)> {
+    let bytes = text.as_bytes();
+    if bytes.is_empty() || bytes.len() > 8 {
+        return None;
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    let word = u64::from_le_bytes(word);
+    let slot = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 59) as usize;
+    Some((word, slot % RECENT_SLOTS))
 }
 
 impl Names {
     /// The atom of `text`, the same for equal texts.
     pub fn intern(&mut self, text: &str) -> Atom {
+        let Some((word, slot)) = short_word(text) else { return self.intern_any(text) };
+        let recent = self.recent[slot];
+        if recent.word == word && recent.length as usize == text.len() {
+            return Atom::symbol(recent.index);
+        }
+        let atom = self.intern_any(text);
+        let index = atom.as_symbol().expect("names are symbols");
+        self.recent[slot] = Recent { word, length: text.len() as u32, index };
+        atom
+    }
+
+    fn intern_any(&mut self, text: &str) -> Atom {
         if let Some(&index) = self.by_text.get(text) {
             return Atom::symbol(index);
         }

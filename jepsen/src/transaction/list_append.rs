@@ -255,6 +255,7 @@ impl Checker<'_> {
                 }
             }
         }
+        self.find_disordered(&mut found);
         self.find_incompatible(&mut found);
         self.find_dirty_updates(&mut found);
         self.find_lost_updates(updates, &mut found);
@@ -386,6 +387,39 @@ impl Checker<'_> {
                 by.0
             );
             found.push(tell(self.history, AnomalyKind::G1b, vec![by, id], words));
+        }
+    }
+
+    /// Elements of one transaction that are not in the order in which it appended them.
+    fn find_disordered(&self, found: &mut Vec<Anomaly>) {
+        for key in self.keys() {
+            let longest = self.history.longest(key);
+            for (place, writer) in self.versions.agreed(key).iter().enumerate() {
+                let Some(id) = writer.operation().filter(|_| writer.is_repeat()) else { continue };
+                let element = longest[place];
+                let steps = self.history.steps_of(self.history.operation(id));
+                let own = || {
+                    let fits = |s: &&PackedStep| s.kind == StepKind::Append && s.key == key;
+                    steps.iter().filter(fits).map(PackedStep::atom)
+                };
+                let before = own().take_while(|&other| other != element).last();
+                let Some(before) = before.filter(|before| !longest[..place].ends_with(&[*before]))
+                else {
+                    continue;
+                };
+                // What others put in between is told as a cycle.
+                if !longest[..place].contains(&before) {
+                    let text = |atom| self.history.names.text(atom);
+                    let words = format!(
+                        "{} is in {} without {} before it, which T{} appended first",
+                        text(element),
+                        self.key_name(key),
+                        text(before),
+                        id.0
+                    );
+                    found.push(tell(self.history, AnomalyKind::Internal, vec![id], words));
+                }
+            }
         }
     }
 

@@ -140,7 +140,12 @@ fn follow(
 /// The certain operations all of whose elements of the key are unread, each once.
 fn unread(history: &History, of_key: &[Write], is_read: &[bool]) -> Vec<OperationId> {
     let mut unread: Vec<OperationId> = Vec::new();
-    for (append, _) in of_key.iter().zip(is_read).filter(|(_, is_read)| !**is_read) {
+    for (index, append) in of_key.iter().enumerate() {
+        // Of equal elements, which a failed operation leaves behind, the first stands for all.
+        let is_same = index > 0 && of_key[index - 1].value == append.value;
+        if is_read[index] || is_same {
+            continue;
+        }
         let Some(id) = append.writer.operation() else { continue };
         if history.operation(id).outcome == Outcome::Ok && !append.writer.is_intermediate() {
             unread.push(id);

@@ -108,6 +108,10 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 let (key, value) = (step.key, step.atom());
+                // Its own value, read before it was written, comes from no other version.
+                if self.writers.writer(key, value).operation() == Some(reader) {
+                    continue;
+                }
                 reads.push(ExternalRead { key, value, reader });
                 let mut later = steps[index + 1..].iter().rev();
                 let last = later.find(|later| later.key == key && later.kind == StepKind::Write);

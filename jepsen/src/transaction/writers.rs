@@ -3,8 +3,7 @@
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
 use crate::verdict::CheckError;
 
-/// Who wrote a value, in one word: the operation, and whether it wrote to the key again
-/// after.
+/// Who wrote a value, in one word: the operation, and whether it wrote to the key before and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Writer(u32);
 
@@ -14,16 +13,22 @@ impl Writer {
     /// Only an operation that failed.
     pub const ABORTED: Writer = Writer(u32::MAX - 1);
 
-    fn new(id: OperationId, is_intermediate: bool) -> Writer {
-        assert!(id.0 < (1 << 31) - 1, "a history of transactions holds fewer than 2^31 of them");
-        Writer(id.0 << 1 | u32::from(is_intermediate))
+    fn new(id: OperationId, is_repeat: bool, is_intermediate: bool) -> Writer {
+        assert!(id.0 < (1 << 30) - 1, "a history of transactions holds fewer than 2^30 of them");
+        Writer(id.0 << 2 | u32::from(is_repeat) << 1 | u32::from(is_intermediate))
     }
 
     /// The operation, unless it is nobody or failed.
     pub fn operation(self) -> Option<OperationId> {
-        (self.0 < Writer::ABORTED.0).then_some(OperationId(self.0 >> 1))
+        (self.0 < Writer::ABORTED.0).then_some(OperationId(self.0 >> 2))
     }
 
+    /// Whether the operation wrote to the key before.
+    pub fn is_repeat(self) -> bool {
+        self.operation().is_some() && self.0 >> 1 & 1 == 1
+    }
+
+    /// Whether the operation wrote to the key again.
     pub fn is_intermediate(self) -> bool {
         self.operation().is_some() && self.0 & 1 == 1
     }
@@ -100,13 +105,18 @@ fn writes_by_key(history: &History, kind: StepKind) -> (Vec<u32>, Vec<Write>) {
             if step.kind != kind {
                 continue;
             }
-            let is_again = |later: &PackedStep| later.kind == kind && later.key == step.key;
+            let is_again = |other: &PackedStep| other.kind == kind && other.key == step.key;
+            let is_repeat = steps[..index].iter().any(is_again);
             let is_intermediate = steps[index + 1..].iter().any(is_again);
             let failed = operation.outcome == Outcome::Fail;
             let place = &mut next[step.key.0 as usize];
             writes[*place as usize] = Write {
                 value: step.atom(),
-                writer: if failed { Writer::ABORTED } else { Writer::new(id, is_intermediate) },
+                writer: if failed {
+                    Writer::ABORTED
+                } else {
+                    Writer::new(id, is_repeat, is_intermediate)
+                },
                 failed_by: failed.then_some(id),
             };
             *place += 1;

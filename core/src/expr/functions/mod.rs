@@ -3,6 +3,7 @@
 mod array;
 mod catalog;
 mod json;
+mod matching;
 mod math;
 mod session;
 mod text;
@@ -24,6 +25,7 @@ pub(super) static TABLES: &[&[Function]] = &[
     session::ROWS,
     array::ROWS,
     json::ROWS,
+    matching::ROWS,
     catalog::ROWS,
 ];
 

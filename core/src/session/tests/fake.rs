@@ -9,6 +9,7 @@ use crate::exec::{self, Memory};
 use crate::expr::EvalContext;
 use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono, Resolver, Rng, Spawner};
+use crate::session::functions::SessionFunctions;
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Outcome, RowWriter, SessionContext, Tag,
 };
@@ -71,13 +72,14 @@ impl Fake {
             let tag = Tag { words: "CREATE TABLE", rows: None };
             return Outcome { result: Ok(Done { tag, notices: Vec::new() }), gate: None };
         }
+        let functions = SessionFunctions { context: call.context, catalog: None };
         let eval = EvalContext {
             params: call.params,
             transaction_time: 0,
             statement_time: 0,
             session: &call.context.values,
             rng: &self.rng,
-            catalog: None,
+            catalog: Some(&functions),
         };
         let memory = Memory::new(1 << 20);
         let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, &memory, rows);

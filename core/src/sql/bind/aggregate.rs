@@ -11,7 +11,7 @@
 //!   now:    #0 + 1,  #1                      over (key a, sum)
 //! ```
 
-use super::{AGGREGATE_COLUMN, Scope};
+use super::{AGGREGATE_COLUMN, MARK_COLUMN, Scope};
 use crate::base::{SqlError, SqlResult, SqlState};
 use crate::expr::Expr;
 
@@ -28,7 +28,7 @@ impl Grouping<'_> {
         let mut columns = Vec::new();
         expr.walk(&mut |e| {
             if let Expr::Column { index, .. } = e
-                && *index < AGGREGATE_COLUMN
+                && *index < MARK_COLUMN
             {
                 columns.push((*index, e.clone()));
             }
@@ -59,8 +59,11 @@ impl Grouping<'_> {
             return Ok(());
         }
         if let Expr::Column { index, .. } = expr {
-            if *index < AGGREGATE_COLUMN {
+            if *index < MARK_COLUMN {
                 return Err(self.ungrouped(*index));
+            }
+            if *index < AGGREGATE_COLUMN {
+                return Ok(());
             }
             *index = *index - AGGREGATE_COLUMN + self.keys.len();
             return Ok(());
@@ -72,9 +75,6 @@ impl Grouping<'_> {
     }
 
     fn ungrouped(&self, index: usize) -> SqlError {
-        if index >= self.scope.columns.len() {
-            return SqlError::unsupported("IN with a subquery beside aggregates");
-        }
         let message = format!(
             "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function",
             self.scope.display(index)

@@ -5,15 +5,14 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
-use super::scope::{Found, ambiguous, no_column};
-use super::{At, Binder, BoundSubquery, PendingMark, SUBQUERY_PARAM, types};
+use super::scope::{Found, Scope, ambiguous, no_column};
+use super::{At, Binder, types};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::build::LikeForm;
 use crate::expr::cast::CastContext;
 use crate::expr::tree::Truth;
 use crate::expr::{CompareOp, Expr};
 use crate::sql::parse::{fold, object_name};
-use crate::sql::plan::SubqueryKind;
 
 impl Binder<'_> {
     /// A typed expression over the rows of `at`. Untyped literals and parameters stay untyped.
@@ -130,11 +129,11 @@ impl Binder<'_> {
         match found {
             Ok(index) => Ok(column_at(at, index)),
             Err((error, span)) => {
-                let known_outside = |name: &str| {
-                    self.outer.iter().any(|scope| scope.column(name) != Found::Nothing)
-                };
-                if error.state == SqlState::UndefinedColumn && known_outside(&fold(&parts[0])) {
-                    return Err(self.at(SqlError::unsupported("a correlated subquery"), span));
+                if error.state == SqlState::UndefinedColumn {
+                    let name = fold(&parts[0]);
+                    if let Some(outer) = self.outer_column(at, |scope| scope.column(&name))? {
+                        return Ok(outer);
+                    }
                 }
                 Err(self.at(error, span))
             }
@@ -150,9 +149,12 @@ impl Binder<'_> {
     ) -> SqlResult<Expr> {
         let table_name = fold(table);
         let Some(entry) = at.scope.table(schema.as_deref(), &table_name) else {
-            if self.outer.iter().any(|s| s.table(schema.as_deref(), &table_name).is_some()) {
-                let error = SqlError::unsupported("a correlated subquery");
-                return Err(self.at(error, table.span));
+            let look = |scope: &Scope| match scope.table(schema.as_deref(), &table_name) {
+                Some(entry) => scope.column_of(entry, &fold(name)),
+                None => Found::Nothing,
+            };
+            if let Some(outer) = self.outer_column(at, look)? {
+                return Ok(outer);
             }
             let message = format!("missing FROM-clause entry for table \"{table_name}\"");
             return Err(self.error_at(SqlState::UndefinedTable, message, table.span));
@@ -504,65 +506,6 @@ impl Binder<'_> {
         self.exprs.any_array(left, op, array, all)
     }
 
-    fn scalar_subquery(&mut self, query: &ast::Query, at: &At<'_>) -> SqlResult<Expr> {
-        let bound = self.subquery(query, at)?;
-        let [column] = bound.columns.as_slice() else {
-            return Err(SqlError::new(
-                SqlState::SyntaxError,
-                "subquery must return only one column",
-            ));
-        };
-        let ty = column.ty;
-        self.subqueries.push(BoundSubquery { kind: SubqueryKind::Scalar, plan: bound.plan });
-        Ok(Expr::Param { index: SUBQUERY_PARAM + self.subqueries.len() - 1, ty })
-    }
-
-    fn exists(&mut self, query: &ast::Query, negated: bool, at: &At<'_>) -> SqlResult<Expr> {
-        let bound = self.subquery(query, at)?;
-        self.subqueries.push(BoundSubquery { kind: SubqueryKind::Exists, plan: bound.plan });
-        let index = SUBQUERY_PARAM + self.subqueries.len() - 1;
-        let exists = Expr::Param { index, ty: SqlType::Bool };
-        Ok(if negated { Expr::Not(Box::new(exists)) } else { exists })
-    }
-
-    /// `key IN (SELECT …)`: a column that a mark appends to the input row.
-    fn in_subquery(
-        &mut self,
-        key: &ast::Expr,
-        query: &ast::Query,
-        negated: bool,
-        at: &mut At<'_>,
-    ) -> SqlResult<Expr> {
-        if at.in_aggregate {
-            return Err(SqlError::unsupported("IN with a subquery inside an aggregate"));
-        }
-        let keys = match row_parts(key) {
-            Some(parts) => self.exprs(parts, at)?,
-            None => vec![self.expr(key, at)?],
-        };
-        let bound = self.subquery(query, at)?;
-        if bound.columns.len() != keys.len() {
-            let few = bound.columns.len() < keys.len();
-            let message = format!("subquery has too {} columns", if few { "few" } else { "many" });
-            return Err(SqlError::new(SqlState::SyntaxError, message));
-        }
-        let (mut lefts, mut rights) = (Vec::new(), Vec::new());
-        for (index, (key, column)) in keys.into_iter().zip(&bound.columns).enumerate() {
-            let other = Expr::Column { index, ty: column.ty, typmod: column.typmod };
-            match self.exprs.binary("=", key, other)? {
-                Expr::Compare { op: CompareOp::Eq, left, right } => {
-                    lefts.push(*left);
-                    rights.push(*right);
-                }
-                _ => return Err(SqlError::unsupported("IN over values of this type")),
-            }
-        }
-        let index = at.width + at.marks.len();
-        at.marks.push(PendingMark { subquery: bound.plan, keys: lefts, matches: rights });
-        let found = Expr::column(index, SqlType::Bool);
-        Ok(if negated { Expr::Not(Box::new(found)) } else { found })
-    }
-
     /// `expr` as the value of a column, or 42804.
     pub(super) fn assign(
         &mut self,
@@ -593,7 +536,7 @@ fn column_at(at: &At<'_>, index: usize) -> Expr {
 }
 
 /// The parts of a row constructor of several columns.
-fn row_parts(expr: &ast::Expr) -> Option<&[ast::Expr]> {
+pub(super) fn row_parts(expr: &ast::Expr) -> Option<&[ast::Expr]> {
     match expr {
         ast::Expr::Tuple(parts) if parts.len() > 1 => Some(parts),
         _ => None,

@@ -10,9 +10,7 @@
 //! ```
 //!
 //! A [`Scope`] says which names stand for which column of the input row; [`At`] says what else an
-//! expression may contain where it stands. Subqueries that depend on nothing around them become
-//! parameters behind the user's own ([`SUBQUERY_PARAM`]); `IN (SELECT …)` becomes a column that a
-//! [`Mark`](super::plan::logical::Mark) node appends. Correlated subqueries are refused.
+//! expression may contain where it stands. Subqueries are described in [`subquery`].
 
 mod aggregate;
 mod change;
@@ -26,6 +24,7 @@ mod schema;
 mod scope;
 mod select;
 mod statement;
+mod subquery;
 mod types;
 mod update;
 
@@ -46,13 +45,18 @@ use super::plan::logical::AggregateCall;
 use super::plan::{Logical, SubqueryKind, Touches};
 use crate::base::limits::EXPR_DEPTH_MAX;
 use crate::base::{SqlError, SqlResult, SqlState, SqlType, UserId};
-use crate::expr::{Expr, ExprBuilder, ParamTypes};
+use crate::expr::{ExprBuilder, ParamTypes};
+use subquery::{Outer, PendingMark};
 
 /// The first index of the parameters that stand for subqueries, while binding; a statement's own
 /// parameters are below it. [`super::prepare`] moves them behind the last of those.
 pub const SUBQUERY_PARAM: usize = 1 << 20;
+/// Likewise the first one that carries a column into a correlated subquery; behind the former.
+pub const OUTER_PARAM: usize = 1 << 21;
 /// The first column index that stands for an aggregate, while a SELECT is bound.
 const AGGREGATE_COLUMN: usize = 1 << 24;
+/// The first column index that stands for a mark, while a clause is bound.
+const MARK_COLUMN: usize = 1 << 23;
 /// The schema searched when the search path does not say otherwise.
 pub const DEFAULT_SCHEMA: &str = "public";
 /// The schema searched before all others.
@@ -78,7 +82,11 @@ pub struct Binder<'a> {
     /// Common table expressions in scope; later ones hide earlier ones.
     ctes: Vec<(String, Rc<BoundQuery>)>,
     /// Scopes around the query being bound, innermost last.
-    outer: Vec<Rc<Scope>>,
+    outer: Vec<Outer>,
+    /// Parameters given to columns of scopes around.
+    pub outer_params: usize,
+    /// How often such a column was named.
+    outer_uses: usize,
     depth: usize,
 }
 
@@ -96,51 +104,15 @@ pub struct At<'s> {
     pub clause: &'static str,
     /// Aggregates met so far; `None` where they are not allowed.
     aggregates: Option<Vec<AggregateCall>>,
-    /// `IN` subqueries met so far: columns behind the first `width`.
+    /// Subqueries met so far that become columns of the input: [`MARK_COLUMN`] and following.
     marks: Vec<PendingMark>,
-    /// Columns of the input row.
-    width: usize,
     in_aggregate: bool,
-}
-
-/// A [`Mark`](super::plan::logical::Mark) not yet put over its input.
-struct PendingMark {
-    subquery: Logical,
-    keys: Vec<Expr>,
-    matches: Vec<Expr>,
 }
 
 impl<'s> At<'s> {
     /// In a clause without aggregates, over the rows of a scope.
     pub fn new(scope: &'s Scope, clause: &'static str) -> At<'s> {
-        let width = scope.columns.len();
-        At { scope, clause, aggregates: None, marks: Vec::new(), width, in_aggregate: false }
-    }
-
-    /// Over rows that are wider than the scope.
-    fn over(scope: &'s Scope, clause: &'static str, width: usize) -> At<'s> {
-        At { width, ..At::new(scope, clause) }
-    }
-
-    /// Puts the marks met so far over `input`.
-    fn wrap(&mut self, mut input: Logical) -> Logical {
-        for PendingMark { subquery, keys, matches } in self.marks.drain(..) {
-            input = Logical::Mark(super::plan::logical::Mark {
-                input: Box::new(input),
-                subquery: Box::new(subquery),
-                keys,
-                matches,
-            });
-        }
-        input
-    }
-
-    /// Refuses marks where the input cannot be widened.
-    fn no_marks(&self) -> SqlResult<()> {
-        if self.marks.is_empty() {
-            return Ok(());
-        }
-        Err(SqlError::unsupported(format_args!("IN with a subquery in {}", self.clause)))
+        At { scope, clause, aggregates: None, marks: Vec::new(), in_aggregate: false }
     }
 }
 
@@ -158,6 +130,8 @@ impl<'a> Binder<'a> {
             touches: Touches::default(),
             ctes: Vec::new(),
             outer: Vec::new(),
+            outer_params: 0,
+            outer_uses: 0,
             depth: 0,
         }
     }

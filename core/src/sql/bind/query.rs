@@ -43,14 +43,6 @@ impl Binder<'_> {
         Ok(bound)
     }
 
-    /// A subquery of an expression; it sees nothing of what is around it.
-    pub(super) fn subquery(&mut self, query: &Query, at: &At<'_>) -> SqlResult<BoundQuery> {
-        self.outer.push(Rc::new(at.scope.clone()));
-        let bound = self.deeper(|binder| binder.query(query));
-        self.outer.pop();
-        bound
-    }
-
     /// A query whose untyped columns take their type from where it is used.
     pub(super) fn untyped_query(&mut self, query: &Query) -> SqlResult<BoundQuery> {
         self.deeper(|binder| {

@@ -11,11 +11,12 @@ use sqlparser::ast::{
 use super::aggregate::Grouping;
 use super::query::{BoundQuery, Ending, column_expr};
 use super::scope::{Found, Scope};
+use super::subquery::PendingMark;
 use super::{At, Binder};
 use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::{CastContext, Expr};
 use crate::sql::parse::{fold, object_name};
-use crate::sql::plan::logical::{Group, SortKey};
+use crate::sql::plan::logical::{AggregateCall, Group, SortKey};
 use crate::sql::plan::{Logical, ResultColumn};
 
 /// The select list while it is being bound.
@@ -38,7 +39,7 @@ impl Binder<'_> {
         if let Some(condition) = &select.selection {
             plan = self.filter(plan, &scope, condition, "WHERE")?;
         }
-        let mut at = At::over(&scope, "SELECT", plan.width());
+        let mut at = At::new(&scope, "SELECT");
         at.aggregates = Some(Vec::new());
         let mut outputs = self.select_list(&select.projection, &mut at)?;
         let keys = self.group_keys(&select.group_by, &outputs, &mut at)?;
@@ -51,23 +52,18 @@ impl Binder<'_> {
         };
         at.clause = "ORDER BY";
         let mut order = self.order_items(ending.order, &outputs, &mut at)?;
-        plan = at.wrap(plan);
+        let beside = order.iter_mut().filter_map(|(item, _)| match item {
+            OrderItem::Beside(expr) => Some(expr),
+            OrderItem::Output(_) => None,
+        });
+        let mut exprs: Vec<&mut Expr> =
+            outputs.exprs.iter_mut().chain(&mut having).chain(beside).collect();
         let calls = at.aggregates.take().unwrap_or_default();
-        if keys.is_some() || !calls.is_empty() || having.is_some() {
-            let mut grouping = Grouping { scope: &scope, keys: keys.unwrap_or_default() };
-            let mut exprs: Vec<&mut Expr> = outputs.exprs.iter_mut().chain(&mut having).collect();
-            exprs.extend(order.iter_mut().filter_map(|(item, _)| match item {
-                OrderItem::Beside(expr) => Some(expr),
-                OrderItem::Output(_) => None,
-            }));
-            for expr in &exprs {
-                grouping.add_dependent(expr);
-            }
-            for expr in exprs {
-                grouping.rewrite(expr)?;
-            }
-            plan = Logical::Aggregate(Group { input: Box::new(plan), keys: grouping.keys, calls });
+        if keys.is_some() || !calls.is_empty() || select.having.is_some() {
+            let grouping = Grouping { scope: &scope, keys: keys.unwrap_or_default() };
+            plan = group(plan, grouping, calls, &mut exprs, &mut at)?;
         }
+        plan = at.settle(plan, exprs);
         if let Some(having) = having {
             plan = Logical::Filter { input: Box::new(plan), conditions: having.conjuncts() };
         }
@@ -82,9 +78,9 @@ impl Binder<'_> {
         condition: &ast::Expr,
         clause: &'static str,
     ) -> SqlResult<Logical> {
-        let mut at = At::over(scope, clause, plan.width());
-        let condition = self.condition(condition, &mut at)?;
-        let input = Box::new(at.wrap(plan));
+        let mut at = At::new(scope, clause);
+        let mut condition = self.condition(condition, &mut at)?;
+        let input = Box::new(at.settle(plan, [&mut condition]));
         Ok(Logical::Filter { input, conditions: condition.conjuncts() })
     }
 
@@ -257,11 +253,15 @@ impl Binder<'_> {
         for item in items {
             let mut key = self.group_key(item, outputs, at)?;
             self.sortable(&mut key)?;
-            let mut aggregated = false;
+            let (mut aggregated, mut marked) = (false, false);
             key.walk(&mut |e| {
-                aggregated |=
-                    matches!(e, Expr::Column { index, .. } if *index >= super::AGGREGATE_COLUMN);
+                let at = if let Expr::Column { index, .. } = e { *index } else { 0 };
+                aggregated |= at >= super::AGGREGATE_COLUMN;
+                marked |= (super::MARK_COLUMN..super::AGGREGATE_COLUMN).contains(&at);
             });
+            if marked {
+                return Err(SqlError::unsupported("such a subquery in GROUP BY"));
+            }
             if aggregated {
                 return Err(SqlError::new(
                     SqlState::GroupingError,
@@ -352,6 +352,25 @@ impl Outputs {
             origin: column.origin,
         });
     }
+}
+
+/// Puts a grouping over a plan and makes `exprs`, and the marks in them, expressions over groups.
+fn group(
+    plan: Logical,
+    mut grouping: Grouping<'_>,
+    calls: Vec<AggregateCall>,
+    exprs: &mut [&mut Expr],
+    at: &mut At<'_>,
+) -> SqlResult<Logical> {
+    let in_marks = at.marks.iter_mut().flat_map(PendingMark::exprs_mut);
+    let mut all: Vec<&mut Expr> = exprs.iter_mut().map(|e| &mut **e).chain(in_marks).collect();
+    for expr in &all {
+        grouping.add_dependent(expr);
+    }
+    for expr in &mut all {
+        grouping.rewrite(expr)?;
+    }
+    Ok(Logical::Aggregate(Group { input: Box::new(plan), keys: grouping.keys, calls }))
 }
 
 /// The key for an ORDER BY item: NULLs last when ascending, first when descending.

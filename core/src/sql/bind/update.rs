@@ -37,9 +37,9 @@ impl Binder<'_> {
             self.touches.read(table.id);
             source = self.filter(source, &scope, condition, "WHERE")?;
         }
-        let mut at = At::over(&scope, "UPDATE", source.width());
-        let assignments = self.assignments(&table, &update.assignments, &mut at)?;
-        source = at.wrap(source);
+        let mut at = At::new(&scope, "UPDATE");
+        let mut assignments = self.assignments(&table, &update.assignments, &mut at)?;
+        source = at.settle(source, assignments.iter_mut().map(|(_, value)| value));
         let returning = match &update.returning {
             Some(items) => Some(self.returning(items, &scope)?),
             None => None,

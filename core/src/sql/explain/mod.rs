@@ -15,7 +15,7 @@ mod expr;
 
 use std::fmt::Write as _;
 
-use super::plan::logical::{AggregateCall, SetKind, SortKey};
+use super::plan::logical::{AggregateCall, MarkKind, SetKind, SortKey};
 use super::plan::physical::{Access, Buckets, Physical, TableScan};
 use super::plan::{Explain, Plan, PointPlan, Prepared, SubqueryKind};
 use crate::base::schema::{Distribution, TableDef};
@@ -205,12 +205,25 @@ fn operator(plan: &Physical) -> Node {
         }
         Physical::Mark(mark) => {
             let right = children.get(1).map(|c| c.columns.clone()).unwrap_or_default();
-            let (keys, matches) = (shown_all(&mark.keys, &below), shown_all(&mark.matches, &right));
-            let condition = format!("({}) IN ({})", keys.join(", "), matches.join(", "));
-            let mut columns = below;
+            let mut columns = below.clone();
+            let (title, condition) = match &mark.kind {
+                MarkKind::In { keys, matches } => {
+                    let (keys, matches) = (shown_all(keys, &below), shown_all(matches, &right));
+                    let text = format!("({}) IN ({})", keys.join(", "), matches.join(", "));
+                    ("Hash Mark Join", text)
+                }
+                MarkKind::Scalar => ("SubPlan", "(SubPlan)".to_owned()),
+                MarkKind::Exists => ("SubPlan", "EXISTS(SubPlan)".to_owned()),
+            };
             columns.push(condition.clone());
-            Node::new("Hash Mark Join", columns)
-                .note("Hash Cond", condition)
+            let arguments: Vec<String> = mark
+                .arguments
+                .iter()
+                .map(|a| format!("{} = {}", shown(&a.param, &below), shown(&a.value, &below)))
+                .collect();
+            Node::new(title, columns)
+                .note("Output", condition)
+                .note_some("Parameters", (!arguments.is_empty()).then(|| arguments.join(", ")))
                 .note("Motion", "local")
                 .over(children)
         }

@@ -27,7 +27,7 @@ pub enum Logical {
     },
     /// The left row, then the right one.
     Join(Join),
-    /// The input's row, then one boolean: whether the subquery has a row with this key.
+    /// The input's row, then one column about it.
     Mark(Mark),
     Aggregate(Group),
     /// The input without duplicates.
@@ -91,15 +91,66 @@ pub enum JoinKind {
     Full,
 }
 
-/// `key IN (subquery)`, as a column of its own: true, false or NULL by SQL's rules.
+/// What a subquery says about each row of the input, as a column of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
     pub input: Box<Logical>,
     pub subquery: Box<Logical>,
-    /// Over the input's row; one a compared column.
-    pub keys: Vec<Expr>,
-    /// Over the subquery's row; equal in number, each comparable with its key.
-    pub matches: Vec<Expr>,
+    pub kind: MarkKind,
+    /// Set before the subquery is run for a row; where there are none it is run once.
+    pub arguments: Vec<MarkArgument>,
+    /// Type of the column.
+    pub ty: SqlType,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum MarkKind {
+    /// Whether the subquery has a row with these values: true, false or NULL by SQL's rules.
+    /// `keys` are over the input's row; `matches`, equal in number and comparable with them, over
+    /// the subquery's.
+    In { keys: Vec<Expr>, matches: Vec<Expr> },
+    /// The subquery's only value.
+    Scalar,
+    /// Whether the subquery has a row.
+    Exists,
+}
+
+/// A parameter of a correlated subquery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkArgument {
+    /// An [`Expr::Param`].
+    pub param: Expr,
+    /// Over the input's row.
+    pub value: Expr,
+}
+
+impl Mark {
+    /// The expressions over the input's row.
+    pub fn input_exprs_mut(&mut self) -> Vec<&mut Expr> {
+        let keys = match &mut self.kind {
+            MarkKind::In { keys, .. } => keys.as_mut_slice(),
+            MarkKind::Scalar | MarkKind::Exists => &mut [],
+        };
+        keys.iter_mut().chain(self.arguments.iter_mut().map(|a| &mut a.value)).collect()
+    }
+
+    /// The expressions over the subquery's row.
+    pub fn matches_mut(&mut self) -> &mut [Expr] {
+        match &mut self.kind {
+            MarkKind::In { matches, .. } => matches,
+            MarkKind::Scalar | MarkKind::Exists => &mut [],
+        }
+    }
+
+    /// Every expression of the node.
+    fn exprs_mut(&mut self) -> Vec<&mut Expr> {
+        let (keys, matches) = match &mut self.kind {
+            MarkKind::In { keys, matches } => (keys.as_mut_slice(), matches.as_mut_slice()),
+            MarkKind::Scalar | MarkKind::Exists => (&mut [][..], &mut [][..]),
+        };
+        let arguments = self.arguments.iter_mut().flat_map(|a| [&mut a.param, &mut a.value]);
+        keys.iter_mut().chain(matches).chain(arguments).collect()
+    }
 }
 
 /// Groups: the keys, then the aggregates. Without keys exactly one group.
@@ -169,7 +220,7 @@ impl Logical {
             },
             Logical::Project { exprs, .. } => of(exprs),
             Logical::Join(join) => [join.left.types(), join.right.types()].concat(),
-            Logical::Mark(mark) => [mark.input.types(), vec![SqlType::Bool]].concat(),
+            Logical::Mark(mark) => [mark.input.types(), vec![mark.ty]].concat(),
             Logical::Aggregate(group) => {
                 let calls = group.calls.iter().map(|call| call.aggregate.result);
                 group.keys.iter().map(Expr::ty).chain(calls).collect()
@@ -214,7 +265,7 @@ impl Logical {
             Logical::Filter { conditions, .. } => conditions.iter_mut().collect(),
             Logical::Project { exprs, .. } => exprs.iter_mut().collect(),
             Logical::Join(join) => join.on.iter_mut().collect(),
-            Logical::Mark(mark) => mark.keys.iter_mut().chain(&mut mark.matches).collect(),
+            Logical::Mark(mark) => mark.exprs_mut(),
             Logical::Aggregate(group) => {
                 let calls = group.calls.iter_mut().flat_map(AggregateCall::exprs_mut);
                 group.keys.iter_mut().chain(calls).collect()

@@ -222,8 +222,8 @@ fn lower_mark(mark: Mark) -> Physical {
     Physical::Mark(MarkJoin {
         input: Box::new(lower(*mark.input)),
         subquery: Box::new(lower(*mark.subquery)),
-        keys: mark.keys,
-        matches: mark.matches,
+        kind: mark.kind,
+        arguments: mark.arguments,
     })
 }
 

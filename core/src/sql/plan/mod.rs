@@ -38,6 +38,8 @@ pub struct Prepared {
     /// Uncorrelated subqueries, to be run before `plan`, first one first. The value of the k-th
     /// is parameter `params.len() + k` of everything behind it.
     pub subqueries: Vec<Subquery>,
+    /// Parameters behind those, which correlated subqueries take from the rows around them.
+    pub outer_params: usize,
     pub touches: Touches,
     pub catalog_version: CatalogVersion,
 }

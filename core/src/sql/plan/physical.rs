@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::logical::{AggregateCall, JoinKind, Series, SetKind, SortKey};
+use super::logical::{AggregateCall, JoinKind, MarkArgument, MarkKind, Series, SetKind, SortKey};
 use crate::base::SqlType;
 use crate::base::row::RowLayout;
 use crate::base::schema::{ColumnIndex, TableRef};
@@ -161,13 +161,13 @@ pub struct NestedLoop {
     pub condition: Option<Expr>,
 }
 
-/// Adds whether the subquery has a row with the key.
+/// Adds what the subquery says about each row; the parts as in the logical plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarkJoin {
     pub input: Box<Physical>,
     pub subquery: Box<Physical>,
-    pub keys: Vec<Expr>,
-    pub matches: Vec<Expr>,
+    pub kind: MarkKind,
+    pub arguments: Vec<MarkArgument>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 use super::mark_columns;
 use crate::expr::Expr;
 use crate::sql::plan::Logical;
-use crate::sql::plan::logical::{Group, Join, Mark};
+use crate::sql::plan::logical::{Group, Join, Mark, MarkKind};
 
 /// Where each old column is now; `None` for a dropped one.
 type Moves = Vec<Option<usize>>;
@@ -86,19 +86,20 @@ fn prune_join(join: Join, needed: &[bool]) -> (Logical, Moves) {
     (Logical::Join(Join { kind, left, right, on }), moves)
 }
 
-fn prune_mark(mark: Mark, needed: &[bool]) -> (Logical, Moves) {
-    let Mark { input, subquery, mut keys, mut matches } = mark;
-    let mut below = needed[..input.width()].to_vec();
-    keys.iter().for_each(|e| mark_columns(e, &mut below));
-    let (input, mut moves) = prune_to(*input, &below);
-    keys.iter_mut().for_each(|e| relocate(e, &moves));
+fn prune_mark(mut mark: Mark, needed: &[bool]) -> (Logical, Moves) {
+    let mut below = needed[..mark.input.width()].to_vec();
+    mark.input_exprs_mut().iter().for_each(|e| mark_columns(e, &mut below));
+    let (input, mut moves) = prune_to(*mark.input, &below);
     moves.push(Some(input.width()));
-    let mut inner = vec![false; subquery.width()];
-    matches.iter().for_each(|e| mark_columns(e, &mut inner));
-    let (subquery, inner_moves) = prune_to(*subquery, &inner);
-    matches.iter_mut().for_each(|e| relocate(e, &inner_moves));
-    let (input, subquery) = (Box::new(input), Box::new(subquery));
-    (Logical::Mark(Mark { input, subquery, keys, matches }), moves)
+    let mut inner = vec![mark.kind == MarkKind::Scalar; mark.subquery.width()];
+    if let MarkKind::In { matches, .. } = &mark.kind {
+        matches.iter().for_each(|e| mark_columns(e, &mut inner));
+    }
+    let (subquery, inner_moves) = prune_to(*mark.subquery, &inner);
+    (mark.input, mark.subquery) = (Box::new(input), Box::new(subquery));
+    mark.input_exprs_mut().into_iter().for_each(|e| relocate(e, &moves));
+    mark.matches_mut().iter_mut().for_each(|e| relocate(e, &inner_moves));
+    (Logical::Mark(mark), moves)
 }
 
 fn prune_group(group: Group, needed: &[bool]) -> (Logical, Moves) {

@@ -108,7 +108,7 @@ fn push_join(join: Join, conditions: Vec<Expr>) -> Logical {
 }
 
 fn push_mark(mark: Mark, conditions: Vec<Expr>) -> Logical {
-    let Mark { input, subquery, keys, matches } = mark;
+    let Mark { input, subquery, kind, arguments, ty } = mark;
     let column = input.width();
     let (below, above) = split(conditions, |condition| {
         let mut needed = vec![false; column + 1];
@@ -117,7 +117,7 @@ fn push_mark(mark: Mark, conditions: Vec<Expr>) -> Logical {
     });
     let input = Box::new(push(*input, below));
     let subquery = Box::new(pushdown(*subquery));
-    filter(Logical::Mark(Mark { input, subquery, keys, matches }), above)
+    filter(Logical::Mark(Mark { input, subquery, kind, arguments, ty }), above)
 }
 
 /// A condition on group keys holds for a group exactly if it holds for each of its rows.

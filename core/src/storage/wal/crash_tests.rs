@@ -83,10 +83,12 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> World {
+        let mut rng = Rng::from_u64(seed);
+        let spare_segments = rng.below(3) as usize;
         World {
-            rng: Rng::from_u64(seed),
+            rng,
             disk: ModelDisk::default(),
-            config: SMALL,
+            config: WalConfig { spare_segments, ..SMALL },
             states: vec![(Lsn(0), Model::new())],
             durable: Lsn(0),
             recycled: false,
@@ -107,7 +109,13 @@ impl World {
             self.disk.ops_left = Some(self.rng.below(150));
             self.work(wal, &disk);
         }
-        self.disk.crash(&mut self.rng);
+        // Of a process that is killed, everything written is still there, durable or not.
+        if self.rng.chance(300_000) {
+            self.disk.close_all();
+            self.disk.ops_left = None;
+        } else {
+            self.disk.crash(&mut self.rng);
+        }
     }
 
     fn adopt(&mut self, recovered: &Recovered) {

@@ -263,9 +263,18 @@ impl Parser<'_> {
     }
 }
 
+/// Which bytes end a word.
+static DELIMITERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b" \n,\t\r[](){}\";";
+    let mut index = 0;
+    while index < bytes.len() {
+        table[bytes[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 fn is_delimiter(byte: u8) -> bool {
-    matches!(
-        byte,
-        b' ' | b'\n' | b',' | b'\t' | b'\r' | b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'"' | b';'
-    )
+    DELIMITERS[byte as usize]
 }

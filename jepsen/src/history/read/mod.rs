@@ -125,7 +125,7 @@ pub(crate) fn lossy(text: &[u8]) -> String {
 }
 
 /// Bytes of the text that are in memory at once; an event that is longer is an error.
-const CHUNK_BYTES: usize = 4 << 20;
+const CHUNK_BYTES: usize = 256 << 10;
 const EVENT_BYTES_MAX: usize = 256 << 20;
 
 /// Reads a whole history.

@@ -1,0 +1,58 @@
+//! The functions behind `~`, `!~`, `~*` and `!~*`.
+//!
+//! The pattern is compiled at each call; a constant one in a condition over many rows is compiled
+//! as often as there are rows.
+
+use super::text;
+use crate::base::{Datum, SqlResult, SqlType};
+use crate::expr::context::EvalContext;
+use crate::expr::function::Function;
+use crate::expr::regex::Regex;
+
+const TEXT: SqlType = SqlType::Text;
+const NAME: SqlType = SqlType::Name;
+const BPCHAR: SqlType = SqlType::Bpchar;
+
+const fn row(
+    oid: u32,
+    name: &'static str,
+    args: &'static [SqlType],
+    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
+) -> Function {
+    Function::new(oid, name, args, SqlType::Bool, body)
+}
+
+pub(super) static ROWS: &[Function] = &[
+    row(1254, "textregexeq", &[TEXT, TEXT], matches),
+    row(79, "nameregexeq", &[NAME, TEXT], matches),
+    row(1658, "bpcharregexeq", &[BPCHAR, TEXT], matches),
+    row(1256, "textregexne", &[TEXT, TEXT], matches_not),
+    row(1252, "nameregexne", &[NAME, TEXT], matches_not),
+    row(1659, "bpcharregexne", &[BPCHAR, TEXT], matches_not),
+    row(1238, "texticregexeq", &[TEXT, TEXT], matches_any_case),
+    row(1240, "nameicregexeq", &[NAME, TEXT], matches_any_case),
+    row(1656, "bpcharicregexeq", &[BPCHAR, TEXT], matches_any_case),
+    row(1239, "texticregexne", &[TEXT, TEXT], matches_not_any_case),
+    row(1241, "nameicregexne", &[NAME, TEXT], matches_not_any_case),
+    row(1657, "bpcharicregexne", &[BPCHAR, TEXT], matches_not_any_case),
+];
+
+fn is_match(args: &[Datum], case_insensitive: bool) -> SqlResult<bool> {
+    Ok(Regex::new(text(args, 1)?, case_insensitive)?.is_match(text(args, 0)?))
+}
+
+fn matches(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, false).map(Datum::Bool)
+}
+
+fn matches_not(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, false).map(|m| Datum::Bool(!m))
+}
+
+fn matches_any_case(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, true).map(Datum::Bool)
+}
+
+fn matches_not_any_case(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, true).map(|m| Datum::Bool(!m))
+}

@@ -1,0 +1,76 @@
+//! What a checker may look at from outside: Raft members, log entries, digests of state.
+//!
+//! Nothing here changes anything, and production shells never call it.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Instance;
+use super::state::Phase;
+use crate::base::{GroupId, LogIndex, Term};
+use crate::group::Group;
+use crate::seam::{Mono, Now};
+
+/// This instance's member of one group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MemberView {
+    pub group: GroupId,
+    pub term: Term,
+    pub is_leader: bool,
+    /// The last entry of the log.
+    pub last: LogIndex,
+    pub commit: LogIndex,
+    /// While set, reads may be served without asking anyone, until this time of this instance's clock.
+    pub lease_until: Option<Mono>,
+    /// How many voters the member knows.
+    pub voters: usize,
+}
+
+impl Instance {
+    /// Whether it has an identity and its groups run.
+    pub fn is_running(&self) -> bool {
+        self.state.borrow().phase == Phase::Running
+    }
+
+    /// Hands each member of a group on this instance to `see`.
+    pub fn members(&self, now: Now, see: &mut dyn FnMut(MemberView)) {
+        let state = self.state.borrow();
+        let ring = state.ring.as_ref().map(|ring| &ring.group);
+        let shard = state.shard.as_ref().map(|shard| &shard.group);
+        for group in [ring, shard].into_iter().flatten() {
+            see(view(group, now.mono));
+        }
+    }
+
+    /// Term and digest of a log entry; `None` where the log does not reach.
+    pub fn entry_digest(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
+        let state = self.state.borrow();
+        let entry = state.group(group)?.node().entry(index)?;
+        Some((entry.term, xxh3_64(&entry.data) ^ entry.kind as u64))
+    }
+
+    /// Hands group, applied index and a digest of the state at that index to `see`. A leader's rows
+    /// may show more than is applied; then there is nothing to see.
+    pub fn state_digests(&self, see: &mut dyn FnMut(GroupId, LogIndex, u64)) {
+        let state = self.state.borrow();
+        if let Some(ring) = &state.ring {
+            see(GroupId::RING, ring.applied, ring.state.hash());
+        }
+        if let Some(shard) = &state.shard
+            && !shard.is_ahead()
+        {
+            see(shard.group.id(), shard.applied, shard.store.state_hash());
+        }
+    }
+}
+
+fn view(group: &Group, now: Mono) -> MemberView {
+    MemberView {
+        group: group.id(),
+        term: group.term(),
+        is_leader: group.is_leader(),
+        last: group.last_index(),
+        commit: group.committed(),
+        lease_until: group.may_serve(now).then(|| group.lease().until()),
+        voters: group.membership().voters.len(),
+    }
+}

@@ -1,0 +1,217 @@
+//! Probes of the simulator in the code: planted bugs, reach-marks and rare choices.
+//!
+//! - [`canary!`](crate::canary) is true when the simulator planted that bug, to prove that a check
+//!   finds it.
+//! - [`sometimes!`](crate::sometimes) marks a rare branch; a sweep lists the marks never reached.
+//! - [`buggify!`](crate::buggify) is true now and then in some simulated runs, to take a legal but
+//!   unlikely way: a smaller batch, an early flush, an answer held back.
+//!
+//! Without the cargo feature `canaries`, which only the simulator turns on, all three are constants
+//! and leave no trace in the program. With it they read a thread-local, since a simulated world
+//! lives on one thread.
+
+/// Declares the bugs that can be planted: name, what is broken, the check that fits best.
+macro_rules! canaries {
+    ($($(#[$doc:meta])* $name:ident => $check:literal,)*) => {
+        /// A bug that the simulator can plant.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Canary { $($(#[$doc])* $name,)* }
+
+        impl Canary {
+            /// Every bug, and the name of the check that should find it.
+            pub const ALL: &'static [(Canary, &'static str)] = &[$((Canary::$name, $check),)*];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Canary::$name => stringify!($name),)* }
+            }
+
+            pub fn by_name(name: &str) -> Option<Canary> {
+                match name { $(stringify!($name) => Some(Canary::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+canaries! {
+    /// A leader answers a client before a majority has the entry.
+    AckBeforeCommit => "acks",
+    /// A member counts an entry as persisted before the sync completed.
+    AckBeforePersist => "acks",
+    /// A vote is sent before the hard state that holds it is durable.
+    VoteBeforePersist => "raft",
+    /// A leader serves reads without a lease.
+    ReadWithoutLease => "linearizability",
+    /// The lease is taken to be as long as the election timeout, without room for drift.
+    LeaseIgnoresDrift => "raft",
+    /// The lease counts from the arrival of the answers, not from the sending of the question.
+    LeaseFromReply => "raft",
+    /// A restarted voter votes at once, forgetting the promise of a lease it gave.
+    VoteAfterRestart => "raft",
+    /// Speculative versions stay visible after leadership was lost.
+    KeepSpeculation => "linearizability",
+    /// A new leader serves before it has applied its whole tail.
+    ServeBeforeApplied => "linearizability",
+    /// Recovery stops at the first batch of the log.
+    RecoverFirstBatchOnly => "acks",
+    /// Recovery takes a batch with a bad checksum as good.
+    IgnoreBatchChecksum => "replicas",
+    /// A write of several rows is split over two entries.
+    SplitStatement => "invariants",
+    /// A delete leaves no tombstone in the log.
+    DropTombstone => "linearizability",
+    /// A duplicate of a request is carried out again.
+    ApplyTwice => "sql",
+    /// A follower applies an entry twice after a restart.
+    ReplayTwice => "replicas",
+    /// An error of fsync is ignored.
+    IgnoreSyncError => "acks",
+    /// A new file is not made durable in its directory.
+    SkipSyncDir => "acks",
+    /// A snapshot leaves out the last row.
+    SnapshotDropsRow => "replicas",
+}
+
+#[cfg(feature = "canaries")]
+mod active {
+    use std::cell::RefCell;
+    use std::collections::BTreeMap;
+
+    use super::Canary;
+    use crate::seam::Rng;
+
+    /// How often a chosen site of `buggify!` fires, in a million.
+    const FIRE_PER_MILLION: u32 = 250_000;
+    /// How many sites are chosen in a run that has them at all, in a million.
+    const CHOSEN_PER_MILLION: u32 = 250_000;
+
+    #[derive(Default)]
+    struct Probes {
+        planted: Vec<Canary>,
+        marks: BTreeMap<&'static str, u64>,
+        root: Option<Rng>,
+        /// A stream for each site met; `None` where the site was not chosen in this run.
+        sites: BTreeMap<&'static str, Option<Rng>>,
+    }
+
+    thread_local! {
+        static PROBES: RefCell<Probes> = RefCell::default();
+    }
+
+    /// Starts a run on this thread: these bugs are planted, marks are at zero, and, with a stream,
+    /// some sites of `buggify!` fire.
+    pub fn begin_run(planted: Vec<Canary>, buggify: Option<Rng>) {
+        PROBES.with_borrow_mut(|probes| {
+            *probes = Probes { planted, root: buggify, ..Probes::default() };
+        });
+    }
+
+    /// How often each mark was reached since the run began.
+    pub fn marks_reached() -> BTreeMap<&'static str, u64> {
+        PROBES.with_borrow(|probes| probes.marks.clone())
+    }
+
+    #[inline]
+    pub fn planted(canary: Canary) -> bool {
+        PROBES.with_borrow(|probes| probes.planted.contains(&canary))
+    }
+
+    pub fn reached(mark: &'static str) {
+        PROBES.with_borrow_mut(|probes| *probes.marks.entry(mark).or_default() += 1);
+    }
+
+    pub fn fires(site: &'static str) -> bool {
+        PROBES.with_borrow_mut(|probes| {
+            let Some(root) = &probes.root else { return false };
+            let stream = probes.sites.entry(site).or_insert_with(|| {
+                let mut stream = root.fork(site);
+                stream.chance(CHOSEN_PER_MILLION).then_some(stream)
+            });
+            stream.as_mut().is_some_and(|stream| stream.chance(FIRE_PER_MILLION))
+        })
+    }
+}
+
+#[cfg(not(feature = "canaries"))]
+mod inactive {
+    use super::Canary;
+
+    #[inline(always)]
+    pub const fn planted(_: Canary) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub const fn reached(_: &'static str) {}
+
+    #[inline(always)]
+    pub const fn fires(_: &'static str) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "canaries")]
+pub use active::{begin_run, fires, marks_reached, planted, reached};
+#[cfg(not(feature = "canaries"))]
+pub use inactive::{fires, planted, reached};
+
+/// Whether the simulator planted this bug: `canary!(AckBeforeCommit)`. Constant `false` in production.
+#[macro_export]
+macro_rules! canary {
+    ($name:ident) => {
+        $crate::seam::probe::planted($crate::seam::probe::Canary::$name)
+    };
+}
+
+/// Marks a branch that a sweep must reach: `sometimes!("wal: torn tail cut")`.
+#[macro_export]
+macro_rules! sometimes {
+    ($name:literal) => {
+        $crate::seam::probe::reached($name)
+    };
+}
+
+/// Whether to take the unlikely way here: `buggify!("raft: tiny append")`. Constant `false` in production.
+#[macro_export]
+macro_rules! buggify {
+    ($site:literal) => {
+        $crate::seam::probe::fires($site)
+    };
+}
+
+#[cfg(all(test, feature = "canaries"))]
+mod tests {
+    use super::*;
+    use crate::seam::Rng;
+
+    #[test]
+    fn only_planted_bugs_bite_and_marks_count() {
+        begin_run(vec![Canary::ApplyTwice], None);
+        assert!(crate::canary!(ApplyTwice));
+        assert!(!crate::canary!(DropTombstone));
+        crate::sometimes!("test: here");
+        crate::sometimes!("test: here");
+        assert_eq!(marks_reached().get("test: here"), Some(&2));
+        assert!(!crate::buggify!("test: site"), "no stream, no site");
+    }
+
+    #[test]
+    fn a_quarter_of_the_sites_fire_a_quarter_of_the_time() {
+        let (mut chosen, mut fired) = (0, 0);
+        for seed in 0..400 {
+            begin_run(vec![], Some(Rng::from_u64(seed)));
+            let times = (0..100).filter(|_| crate::buggify!("test: site")).count();
+            chosen += usize::from(times > 0);
+            fired += times;
+        }
+        assert!((70..130).contains(&chosen), "{chosen} of 400 runs chose the site");
+        let share = fired * 100 / (chosen * 100);
+        assert!((20..30).contains(&share), "{share} % of the visits fired");
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for (canary, _) in Canary::ALL {
+            assert_eq!(Canary::by_name(canary.name()), Some(*canary));
+        }
+    }
+}

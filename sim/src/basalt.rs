@@ -1,0 +1,165 @@
+//! The database itself as the system under test.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use basalt_core::base::codec::CodecResult;
+use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
+use basalt_core::seam::{Effects, Event, Now};
+use bytes::Bytes;
+
+use crate::node::{GroupView, Identity, Inspectable, Node};
+use crate::workload::{NoWire, PgWire, Wire};
+
+/// One instance of Basalt, and how its clients speak.
+pub struct Basalt<W> {
+    instance: Instance,
+    replication_factor: usize,
+    wire: PhantomData<W>,
+}
+
+/// The subject of a way to speak.
+pub trait Spoken: Wire {
+    const SUBJECT: &'static str;
+}
+
+impl Spoken for PgWire {
+    const SUBJECT: &'static str = "basalt";
+}
+
+/// Elections, membership and recovery alone.
+impl Spoken for NoWire {
+    const SUBJECT: &'static str = "basalt-idle";
+}
+
+impl<W: Spoken> Node for Basalt<W> {
+    type Msg = Msg;
+    type Wire = W;
+    const SUBJECT: &'static str = W::SUBJECT;
+
+    fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
+        Basalt {
+            instance: Instance::new(config(identity), seed),
+            replication_factor: usize::from(identity.replication_factor),
+            wire: PhantomData,
+        }
+    }
+
+    fn step(&mut self, now: Now, event: Event<Msg>, effects: &mut Effects<Msg>) {
+        self.instance.step(now, event, effects);
+    }
+
+    fn end_turn(&mut self, now: Now, effects: &mut Effects<Msg>) {
+        self.instance.end_turn(now, effects);
+    }
+
+    fn encode(msg: &Msg, out: &mut Vec<u8>) {
+        msg.encode(out);
+    }
+
+    fn decode(bytes: Bytes) -> CodecResult<Msg> {
+        Msg::decode(bytes)
+    }
+}
+
+impl<W> Inspectable for Basalt<W> {
+    fn groups(&self, now: Now, out: &mut Vec<GroupView>) {
+        self.instance.members(now, &mut |member| {
+            out.push(GroupView {
+                group: member.group,
+                term: member.term,
+                is_leader: member.is_leader,
+                last: member.last,
+                commit: member.commit,
+                lease_until: member.lease_until,
+            });
+        });
+    }
+
+    fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
+        self.instance.entry_digest(group, index)
+    }
+
+    fn states(&self, out: &mut Vec<(GroupId, LogIndex, u64)>) {
+        self.instance.state_digests(&mut |group, applied, digest| {
+            out.push((group, applied, digest));
+        });
+    }
+
+    fn is_formed(&self, instances: usize) -> bool {
+        let voters = instances.min(self.replication_factor);
+        let mut complete = 0;
+        self.instance.members(Now::default(), &mut |member| {
+            complete += usize::from(member.voters == voters);
+        });
+        self.is_ready() && complete == 2
+    }
+
+    fn is_ready(&self) -> bool {
+        self.instance.is_running()
+    }
+}
+
+/// The configuration an operator would give the instance, with the plan's limits.
+fn config(identity: &Identity) -> Config {
+    let address = identity.address.0.to_string();
+    let others = identity.peers.iter().filter(|peer| **peer != identity.address);
+    let peers = if identity.may_bootstrap {
+        vec![address.clone()]
+    } else {
+        others.map(|peer| peer.0.to_string()).collect()
+    };
+    // No two members of a replica set share a domain, so data centres are named only where each
+    // holds one member.
+    let domain = if identity.one_in_each_dc {
+        ("DC".to_owned(), format!("DC{}", identity.dc + 1))
+    } else {
+        ("HOST".to_owned(), identity.name.to_uppercase())
+    };
+    Config {
+        pg_address: address.replace(":3301", ":4327"),
+        http_address: address.replace(":3301", ":5327"),
+        address,
+        peers,
+        cluster_name: None,
+        instance_name: None,
+        replicaset_name: None,
+        tier: "default".to_owned(),
+        replication_factor: identity.replication_factor,
+        failure_domain: [domain].into(),
+        limits: limits(identity),
+        times: times(identity),
+    }
+}
+
+fn limits(identity: &Identity) -> Limits {
+    let usual = Limits::default();
+    let limit = |name: &str, usual: u64| identity.limits.get(name).copied().unwrap_or(usual);
+    // The log counts in pages.
+    let segment = limit("wal_segment_bytes", usual.wal_segment).next_multiple_of(4_096);
+    let chunk = limit("snapshot_chunk_bytes", usual.snapshot_chunk as u64);
+    Limits {
+        wal_segment: segment,
+        log_before_snapshot: limit("log_before_snapshot_bytes", usual.log_before_snapshot),
+        snapshot_chunk: usize::try_from(chunk).expect("a chunk is small"),
+        ..usual
+    }
+}
+
+fn times(identity: &Identity) -> Times {
+    let usual = Times::default();
+    let number = |name: &str| identity.limits.get(name).copied();
+    let millis = |name: &str, usual: Duration| number(name).map_or(usual, Duration::from_millis);
+    let ticks = |name: &str, usual: usize| number(name).map_or(usual, |ticks| ticks as usize);
+    let mut group = usual.group;
+    group.tick = millis("tick_ms", group.tick);
+    group.election_ticks = ticks("election_ticks", group.election_ticks);
+    group.heartbeat_ticks = ticks("heartbeat_ticks", group.heartbeat_ticks);
+    Times {
+        group,
+        report: millis("report_ms", usual.report),
+        join_retry: millis("join_retry_ms", usual.join_retry),
+        ..usual
+    }
+}

@@ -1,0 +1,164 @@
+//! Checks: what must hold in every run, and the name of what broke.
+//!
+//! Some watch while the run goes on ([`Monitor`]: groups at each turn, digests now and then), some
+//! read the history afterwards ([`judge_history`]). The first failure ends a run.
+
+mod accounts;
+mod acks;
+mod linear;
+mod raft;
+mod replicas;
+mod rows;
+mod second;
+
+use crate::clock::Clock;
+use crate::node::{GroupView, Inspectable};
+use crate::workload::History;
+
+/// The checks by name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Check {
+    Linearizability,
+    Invariants,
+    Raft,
+    Replicas,
+    Sql,
+    Acks,
+    Liveness,
+    Resources,
+    Crash,
+    Determinism,
+}
+
+impl Check {
+    pub const ALL: &'static [(Check, &'static str)] = &[
+        (Check::Linearizability, "each register acts at one instant between call and answer"),
+        (Check::Invariants, "the bank keeps its total; rows written together are seen together"),
+        (Check::Raft, "one leader a term, committed entries agree and stay, leases are disjoint"),
+        (Check::Replicas, "equal state at equal applied index"),
+        (Check::Sql, "every answer has the right shape and the value of a plain model"),
+        (Check::Acks, "nothing acknowledged is lost, nothing refused is seen, unknowns resolve"),
+        (Check::Liveness, "once everything is healed all clients finish"),
+        (Check::Resources, "queues and sizes are back in their bounds after a rest"),
+        (Check::Crash, "no assertion fails"),
+        (Check::Determinism, "the same plan gives the same trace in another process"),
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Check::Linearizability => "linearizability",
+            Check::Invariants => "invariants",
+            Check::Raft => "raft",
+            Check::Replicas => "replicas",
+            Check::Sql => "sql",
+            Check::Acks => "acks",
+            Check::Liveness => "liveness",
+            Check::Resources => "resources",
+            Check::Crash => "crash",
+            Check::Determinism => "determinism",
+        }
+    }
+
+    /// The exit status of a run in which it failed.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Check::Liveness => 2,
+            Check::Crash => 3,
+            _ => 1,
+        }
+    }
+}
+
+/// A check that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    pub check: Check,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(check: Check, message: impl Into<String>) -> Failure {
+        Failure { check, message: message.into() }
+    }
+}
+
+/// Checks that watch a run.
+pub struct Monitor {
+    raft: raft::RaftCheck,
+    replicas: replicas::ReplicaCheck,
+    failure: Option<Failure>,
+}
+
+impl Monitor {
+    pub fn new(hosts: usize) -> Monitor {
+        Monitor {
+            raft: raft::RaftCheck::new(hosts),
+            replicas: replicas::ReplicaCheck::default(),
+            failure: None,
+        }
+    }
+
+    /// After a turn of an instance.
+    pub fn look(
+        &mut self,
+        now_ns: u64,
+        host: u16,
+        views: &[GroupView],
+        clock: &Clock,
+        node: &impl Inspectable,
+    ) {
+        let result = self.raft.look(now_ns, host, views, clock, node);
+        self.note(Check::Raft, result);
+    }
+
+    /// Now and then, for what is too dear to compute at each turn.
+    pub fn sample(&mut self, host: u16, node: &impl Inspectable) {
+        let result = self.replicas.sample(host, node);
+        self.note(Check::Replicas, result);
+    }
+
+    pub fn process_began(&mut self, host: u16) {
+        self.raft.process_began(host);
+    }
+
+    pub fn process_ended(&mut self, host: u16) {
+        self.raft.process_ended(host);
+    }
+
+    /// After the rest at the end: everything is back in its bounds.
+    pub fn at_rest(&mut self, host: u16, resources: &[(&'static str, u64, u64)]) {
+        for (name, value, bound) in resources {
+            if value > bound {
+                let message =
+                    format!("n{}: {name} is {value} after a rest, bound {bound}", host + 1);
+                self.note(Check::Resources, Err(message));
+            }
+        }
+    }
+
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        self.failure.take()
+    }
+
+    fn note(&mut self, check: Check, result: Result<(), String>) {
+        if let (None, Err(message)) = (&self.failure, result) {
+            self.failure = Some(Failure { check, message });
+        }
+    }
+}
+
+/// Reads a history; `true`: the last reads were made.
+type Judge = fn(&History, bool) -> Result<(), String>;
+
+/// Checks that read the whole history. `complete`: the last reads were made.
+pub fn judge_history(history: &History, complete: bool) -> Option<Failure> {
+    let judges: [(Check, Judge); 4] = [
+        (Check::Acks, acks::judge),
+        (Check::Linearizability, linear::judge),
+        (Check::Invariants, accounts::judge),
+        (Check::Sql, rows::judge),
+    ];
+    judges.into_iter().find_map(|(check, judge)| {
+        judge(history, complete).err().map(|message| Failure { check, message })
+    })
+}

@@ -1,0 +1,231 @@
+//! Raft's promises, watched at every turn of every member.
+//!
+//! - *Election safety*: one leader a term.
+//! - *State machine safety*: entries committed at one index are the same everywhere, for ever.
+//! - *Leader completeness*: who becomes leader holds every entry committed before.
+//! - *Leases*: no two members may serve reads on their own at one moment of true time.
+//! - *Monotony*: within one process neither term nor commit index goes back.
+
+use std::collections::BTreeMap;
+
+use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::seam::Mono;
+
+use crate::clock::Clock;
+use crate::node::{GroupView, Inspectable};
+
+/// What is known of one group.
+#[derive(Default)]
+struct Group {
+    leader_of: BTreeMap<Term, u16>,
+    /// Term and digest of each entry that some member saw as committed.
+    committed: BTreeMap<LogIndex, (Term, u64)>,
+    members: BTreeMap<u16, Member>,
+}
+
+/// What was last seen of a member's present process.
+#[derive(Clone, Copy, Default)]
+struct Member {
+    term: Term,
+    commit: LogIndex,
+    /// Commit index up to which its entries were compared.
+    compared: LogIndex,
+    was_leader: bool,
+    lease_until: Option<Mono>,
+    lease_until_true_ns: Option<u64>,
+}
+
+/// Entries looked back at when a leader comes up.
+const COMPLETENESS_DEPTH: u64 = 64;
+
+pub struct RaftCheck {
+    groups: BTreeMap<GroupId, Group>,
+    hosts: usize,
+}
+
+impl RaftCheck {
+    pub fn new(hosts: usize) -> RaftCheck {
+        RaftCheck { groups: BTreeMap::new(), hosts }
+    }
+
+    pub fn process_began(&mut self, host: u16) {
+        assert!(usize::from(host) < self.hosts, "host {host} of {}", self.hosts);
+        for group in self.groups.values_mut() {
+            group.members.remove(&host);
+        }
+    }
+
+    pub fn process_ended(&mut self, host: u16) {
+        for group in self.groups.values_mut() {
+            group.members.remove(&host);
+        }
+    }
+
+    pub fn look(
+        &mut self,
+        now_ns: u64,
+        host: u16,
+        views: &[GroupView],
+        clock: &Clock,
+        node: &impl Inspectable,
+    ) -> Result<(), String> {
+        for view in views {
+            let group = self.groups.entry(view.group).or_default();
+            let name = |what: String| format!("{:?} at n{}: {what}", view.group, host + 1);
+            group.look(now_ns, host, view, clock, node).map_err(name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn look(
+        &mut self,
+        now_ns: u64,
+        host: u16,
+        view: &GroupView,
+        clock: &Clock,
+        node: &impl Inspectable,
+    ) -> Result<(), String> {
+        let before = self.members.get(&host).copied();
+        let mut member = before.unwrap_or_default();
+        if view.term < member.term {
+            return Err(format!("{:?} after {:?}", view.term, member.term));
+        }
+        if view.commit < member.commit {
+            return Err(format!("commit went back from {} to {}", member.commit, view.commit));
+        }
+        if view.commit > view.last {
+            return Err(format!("commit {} past the last entry {}", view.commit, view.last));
+        }
+        let new_leader = view.is_leader && (!member.was_leader || view.term > member.term);
+        member.term = view.term;
+        member.commit = view.commit;
+        member.was_leader = view.is_leader;
+        self.entries_agree(&mut member, view, node)?;
+        if new_leader {
+            self.leader_came_up(host, view, node)?;
+        }
+        if member.lease_until != view.lease_until {
+            member.lease_until = view.lease_until;
+            member.lease_until_true_ns = view.lease_until.and_then(|until| clock.when(until));
+        }
+        self.members.insert(host, member);
+        if member.lease_until_true_ns.is_some_and(|until_ns| until_ns > now_ns) {
+            self.lease_is_alone(now_ns, host)?;
+        }
+        Ok(())
+    }
+
+    fn entries_agree(
+        &mut self,
+        member: &mut Member,
+        view: &GroupView,
+        node: &impl Inspectable,
+    ) -> Result<(), String> {
+        for index in member.compared.0 + 1..=view.commit.0 {
+            let index = LogIndex(index);
+            let Some(here) = node.entry(view.group, index) else { continue };
+            let known = *self.committed.entry(index).or_insert(here);
+            if known != here {
+                return Err(format!("entry {index} is {here:?} here and was {known:?} elsewhere"));
+            }
+        }
+        member.compared = view.commit;
+        Ok(())
+    }
+
+    fn leader_came_up(
+        &mut self,
+        host: u16,
+        view: &GroupView,
+        node: &impl Inspectable,
+    ) -> Result<(), String> {
+        let first = *self.leader_of.entry(view.term).or_insert(host);
+        if first != host {
+            return Err(format!("leader of {:?}, which n{} leads", view.term, first + 1));
+        }
+        let Some((last, _)) = self.committed.last_key_value() else { return Ok(()) };
+        if view.last < *last {
+            return Err(format!("leader with a log up to {}, {last} is committed", view.last));
+        }
+        let from = LogIndex(last.0.saturating_sub(COMPLETENESS_DEPTH));
+        for (index, known) in self.committed.range(from..) {
+            let here = node.entry(view.group, *index);
+            if here.is_some_and(|here| here != *known) {
+                return Err(format!("leader whose entry {index} is {here:?}, committed {known:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn lease_is_alone(&self, now_ns: u64, host: u16) -> Result<(), String> {
+        let other = self.members.iter().find(|(other, member)| {
+            **other != host && member.lease_until_true_ns.is_some_and(|until| until > now_ns)
+        });
+        match other {
+            None => Ok(()),
+            Some((other, member)) => Err(format!(
+                "holds a lease at {now_ns} ns while n{} holds one until {:?} ns",
+                other + 1,
+                member.lease_until_true_ns
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member whose log is a list of (term, digest).
+    struct Log(Vec<(u64, u64)>);
+
+    impl Inspectable for Log {
+        fn entry(&self, _: GroupId, index: LogIndex) -> Option<(Term, u64)> {
+            let (term, digest) = *self.0.get(index.0.checked_sub(1)? as usize)?;
+            Some((Term(term), digest))
+        }
+    }
+
+    fn view(term: u64, is_leader: bool, last: u64, commit: u64, lease: Option<u64>) -> GroupView {
+        GroupView {
+            group: GroupId(1),
+            term: Term(term),
+            is_leader,
+            last: LogIndex(last),
+            commit: LogIndex(commit),
+            lease_until: lease.map(Mono),
+        }
+    }
+
+    fn look(
+        check: &mut RaftCheck,
+        host: u16,
+        v: GroupView,
+        log: &[(u64, u64)],
+    ) -> Result<(), String> {
+        check.look(100, host, &[v], &Clock::new(0, 0), &Log(log.to_vec()))
+    }
+
+    #[test]
+    fn a_sound_group_passes_and_each_broken_promise_is_named() {
+        let log = [(1, 10), (1, 11)];
+        let healthy = || {
+            let mut check = RaftCheck::new(3);
+            look(&mut check, 0, view(1, true, 2, 2, Some(500)), &log).unwrap();
+            look(&mut check, 1, view(1, false, 2, 1, None), &log).unwrap();
+            check
+        };
+        let broken = |host, v, log: &[(u64, u64)]| look(&mut healthy(), host, v, log).unwrap_err();
+        assert!(broken(1, view(1, true, 2, 2, None), &log).contains("leads"));
+        assert!(broken(1, view(1, false, 2, 2, None), &[(1, 10), (1, 99)]).contains("elsewhere"));
+        assert!(broken(2, view(2, true, 1, 1, None), &log[..1]).contains("committed"));
+        assert!(broken(2, view(2, true, 2, 1, None), &[(1, 10), (2, 9)]).contains("leader whose"));
+        assert!(broken(1, view(2, true, 2, 2, Some(600)), &log).contains("lease"));
+        assert!(broken(0, view(1, true, 2, 1, Some(500)), &log).contains("went back"));
+        let mut check = healthy();
+        check.process_ended(0);
+        look(&mut check, 1, view(2, true, 2, 2, Some(600)), &log).unwrap();
+    }
+}

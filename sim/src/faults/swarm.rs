@@ -1,0 +1,292 @@
+//! Drawing the faults of a seed.
+//!
+//! First the kinds: each allowed kind is in with the seed's own probability, so that some seeds see
+//! two kinds often and others see many. Then occurrences, each with a start, a duration, targets
+//! and an intensity from the kind's range.
+
+use basalt_core::seam::Rng;
+
+use super::atlas::{Budget, shuffle};
+use super::kind::{Area, Damage, Kind};
+use crate::plan::{Fault, Topology};
+
+/// What a scenario asks of the draw.
+#[derive(Clone, Copy, Debug)]
+pub struct Swarm<'a> {
+    pub allowed: &'a [Kind],
+    pub chaos_ms: u64,
+    /// On average, how many occurrences a simulated second brings.
+    pub rate_per_second: u64,
+}
+
+/// The kinds of some areas that fit a survivable run.
+pub fn survivable(areas: &[Area]) -> Vec<Kind> {
+    let fits = |kind: &Kind| {
+        areas.contains(&kind.area())
+            && kind.damage() != Damage::BeyondBudget
+            && *kind != Kind::PermanentLoss
+    };
+    Kind::ALL.iter().copied().filter(fits).collect()
+}
+
+/// Draws the faults of a run, in order of time.
+pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rng) -> Vec<Fault> {
+    let kinds = choose_kinds(swarm.allowed, topology, budget, rng);
+    let mut faults = Vec::new();
+    if kinds.is_empty() || swarm.chaos_ms == 0 {
+        return faults;
+    }
+    let expected = (swarm.chaos_ms * swarm.rate_per_second / 1_000).max(1);
+    let count = rng.range(1, expected * 2);
+    for _ in 0..count {
+        let kind = *rng.choose(&kinds).expect("kinds were chosen");
+        let at_ms = rng.below(swarm.chaos_ms);
+        occurrences(kind, at_ms, topology, budget, rng, &mut faults);
+    }
+    faults.sort_by_key(|fault| fault.at_ms);
+    wipe_once(&mut faults);
+    faults
+}
+
+/// An instance that comes back empty is a new one, and the old one a voter that is gone for good:
+/// more than one a machine would cost more than the budget says.
+fn wipe_once(faults: &mut Vec<Fault>) {
+    let mut wiped = Vec::new();
+    for fault in faults.iter_mut().filter(|fault| fault.kind == Kind::ProcessWiped) {
+        fault.nodes.retain(|node| !wiped.contains(node));
+        wiped.extend(&fault.nodes);
+    }
+    faults.retain(|fault| !fault.nodes.is_empty());
+}
+
+fn choose_kinds(
+    allowed: &[Kind],
+    topology: &Topology,
+    budget: &Budget,
+    rng: &mut Rng,
+) -> Vec<Kind> {
+    let possible: Vec<Kind> = allowed
+        .iter()
+        .copied()
+        .filter(|kind| !budget.candidates(*kind, topology).is_empty() && fits(*kind, topology))
+        .collect();
+    let share_ppm = [80_000, 200_000, 500_000, 900_000][rng.below(4) as usize];
+    let chosen: Vec<Kind> = possible.iter().copied().filter(|_| rng.chance(share_ppm)).collect();
+    if chosen.is_empty() { rng.choose(&possible).copied().into_iter().collect() } else { chosen }
+}
+
+/// Whether a cluster of this shape can show the fault at all.
+fn fits(kind: Kind, topology: &Topology) -> bool {
+    let nodes = topology.nodes.len();
+    match kind {
+        Kind::NetBridge | Kind::NetRing => nodes >= 3,
+        _ if kind.area() == Area::Topology && kind != Kind::PermanentLoss => topology.dcs() > 1,
+        _ if kind.area() == Area::Network => nodes > 1,
+        _ => true,
+    }
+}
+
+fn occurrences(
+    kind: Kind,
+    at_ms: u64,
+    topology: &Topology,
+    budget: &Budget,
+    rng: &mut Rng,
+    out: &mut Vec<Fault>,
+) {
+    let mut nodes = budget.candidates(kind, topology);
+    shuffle(&mut nodes, rng);
+    let for_ms = duration_ms(kind, rng);
+    let mut fault = Fault {
+        kind,
+        at_ms,
+        for_ms: Some(for_ms),
+        nodes: Vec::new(),
+        peers: Vec::new(),
+        amount: amount(kind, rng),
+    };
+    match kind.area() {
+        Area::Topology if kind != Kind::PermanentLoss => {
+            let dc = rng.below(u64::from(topology.dcs())) as u8;
+            fault.nodes = topology.in_dc(dc).collect();
+            if fault.nodes.is_empty() {
+                return;
+            }
+            spread_over_dc(fault, rng, out);
+            return;
+        }
+        Area::Network => aim_at_links(&mut fault, nodes, rng),
+        _ => {
+            let most = if rng.below(4) == 0 { nodes.len() as u64 } else { 1 };
+            nodes.truncate(rng.range(1, most) as usize);
+            fault.nodes = nodes;
+        }
+    }
+    if kind == Kind::NetSwizzle {
+        swizzle(fault, rng, out);
+    } else {
+        out.push(fault);
+    }
+}
+
+/// Which links a network fault hits: from `nodes` to `peers`.
+fn aim_at_links(fault: &mut Fault, mut nodes: Vec<u16>, rng: &mut Rng) {
+    let count = nodes.len() as u64;
+    match fault.kind {
+        // The whole order matters: the bridge first, then two sides; or around the ring.
+        Kind::NetBridge | Kind::NetRing | Kind::NetSwizzle => fault.nodes = nodes,
+        Kind::NetHalves => {
+            let cut = rng.range(1, count - 1) as usize;
+            fault.peers = nodes.split_off(cut);
+            fault.nodes = nodes;
+        }
+        Kind::NetIsolateLeader => fault.nodes = nodes[..1].to_vec(),
+        _ if rng.below(3) == 0 => {
+            fault.peers = nodes.clone();
+            fault.nodes = nodes;
+        }
+        _ => {
+            let from = nodes.pop().expect("at least two instances");
+            let most = nodes.len() as u64;
+            nodes.truncate(rng.range(1, most) as usize);
+            fault.nodes = vec![from];
+            fault.peers = nodes;
+        }
+    }
+}
+
+/// Each instance is clogged a little later than the one before; they clear in another order.
+fn swizzle(fault: Fault, rng: &mut Rng, out: &mut Vec<Fault>) {
+    let length = fault.for_ms.unwrap_or(1_000).max(10);
+    let count = fault.nodes.len() as u64;
+    let mut ends: Vec<u64> = (0..count).map(|k| length + k * length / count).collect();
+    shuffle(&mut ends, rng);
+    for (k, (node, end)) in fault.nodes.iter().zip(ends).enumerate() {
+        let start = k as u64 * length / count;
+        out.push(Fault {
+            at_ms: fault.at_ms + start,
+            for_ms: Some(end - start),
+            nodes: vec![*node],
+            ..fault.clone()
+        });
+    }
+}
+
+/// A data centre goes down or comes back as its kind says, as one fault or one an instance.
+fn spread_over_dc(fault: Fault, rng: &mut Rng, out: &mut Vec<Fault>) {
+    let length = fault.for_ms.unwrap_or(1_000);
+    let staggered = fault.kind == Kind::DcStaggered;
+    if !staggered && fault.kind != Kind::DcRandomReturn {
+        out.push(fault);
+        return;
+    }
+    let mut nodes = fault.nodes.clone();
+    shuffle(&mut nodes, rng);
+    for node in nodes {
+        let late = rng.below(length / 2 + 1);
+        let (at_ms, for_ms) = if staggered {
+            (fault.at_ms + late, length - late)
+        } else {
+            (fault.at_ms, length + late)
+        };
+        out.push(Fault { at_ms, for_ms: Some(for_ms), nodes: vec![node], ..fault.clone() });
+    }
+}
+
+/// Mostly short, sometimes past every timeout.
+fn duration_ms(kind: Kind, rng: &mut Rng) -> u64 {
+    let (low, high) = match kind {
+        Kind::ProcessPause => (20, 2_500),
+        Kind::DiskStall => (10, 1_500),
+        Kind::DiskReadError | Kind::DiskWriteError | Kind::DiskSyncError => (10, 800),
+        Kind::NetClog | Kind::NetSwizzle => (50, 2_000),
+        _ => (50, 4_000),
+    };
+    if rng.below(3) == 0 { rng.range(low, high) } else { rng.range(low, low + (high - low) / 4) }
+}
+
+/// The intensity, in the kind's own unit: parts per million for the probabilities, µs for times,
+/// a factor for slowness, a count for the rest.
+fn amount(kind: Kind, rng: &mut Rng) -> u64 {
+    use Kind::*;
+    let (low, high) = match kind {
+        NetDelay | NetJitter | ClientDelay => (1_000, 400_000),
+        DcLatency => (5_000, 150_000),
+        NetDrop | NetDuplicate | NetReorder => (10_000, 600_000),
+        NetLateReplay | NetCorrupt | NetTruncate => (1_000, 50_000),
+        ClientReset | ClientSplit => (10_000, 500_000),
+        NetBandwidth => (4_000, 400_000),
+        DiskSyncError | DiskReadError | DiskWriteError => (10_000, 500_000),
+        DiskMisdirected | DiskStaleRead => (5_000, 200_000),
+        DiskBitRot => (1, 4),
+        DiskSlow => (3, 100),
+        ProcessSlow => (5, 500),
+        ProcessKillIo | ProcessKillRecovery => (1, 60),
+        ClockDrift => (1, 1_000),
+        ClockStepForward | ClockStepBack | ClockStrobe => (1_000, 5_000_000),
+        ClockSkew => (10_000_000, 36_000_000_000),
+        MonoJump => (100_000, 5_000_000),
+        _ => (1, 1_000_000),
+    };
+    // Even over the orders of magnitude, so that small intensities are as likely as large ones.
+    let mut top = high;
+    while top / 2 > low && rng.below(3) != 0 {
+        top /= 2;
+    }
+    rng.range(low, top)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology(nodes: usize, dcs: u8) -> Topology {
+        Topology {
+            nodes: (0..nodes).map(|k| k as u8 % dcs).collect(),
+            replication_factor: nodes as u8,
+            latency_us: vec![vec![100; usize::from(dcs)]; usize::from(dcs)],
+        }
+    }
+
+    #[test]
+    fn survivable_draws_stay_survivable_and_every_kind_comes_up() {
+        let areas = [
+            Area::Network,
+            Area::Client,
+            Area::Disk,
+            Area::Files,
+            Area::Clock,
+            Area::Process,
+            Area::Topology,
+        ];
+        let allowed = survivable(&areas);
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..600 {
+            let mut rng = Rng::from_u64(seed).fork("faults");
+            let topology = topology([1, 3, 5][seed as usize % 3], 1 + (seed % 2) as u8 * 2);
+            let topology = if topology.nodes.len() == 1 { self::topology(1, 1) } else { topology };
+            let budget = Budget::draw(&topology, false, &mut rng);
+            let swarm = Swarm { allowed: &allowed, chaos_ms: 10_000, rate_per_second: 2 };
+            let faults = draw(swarm, &topology, &budget, &mut rng);
+            assert!(Budget::is_survivable(&topology, &faults), "seed {seed}");
+            seen.extend(faults.iter().map(|fault| fault.kind));
+        }
+        let missing: Vec<_> = allowed.iter().filter(|kind| !seen.contains(kind)).collect();
+        assert!(missing.is_empty(), "never drawn: {missing:?}");
+    }
+
+    #[test]
+    fn the_atlas_knows_a_lost_majority() {
+        let topology = topology(3, 1);
+        let wipe = |nodes: Vec<u16>| Fault {
+            kind: Kind::ProcessWiped,
+            at_ms: 0,
+            for_ms: Some(1),
+            nodes,
+            peers: vec![],
+            amount: 1,
+        };
+        assert!(Budget::is_survivable(&topology, &[wipe(vec![0])]));
+        assert!(!Budget::is_survivable(&topology, &[wipe(vec![0]), wipe(vec![1])]));
+    }
+}

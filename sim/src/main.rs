@@ -1,0 +1,487 @@
+//! `basalt-sim`: one seed, a sweep, a replay, a shrink, the mutants.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+
+use basalt_sim::check::Check;
+use basalt_sim::faults::Kind;
+use basalt_sim::mutants::{hunt, mutants};
+use basalt_sim::plan::Plan;
+use basalt_sim::repeat::{ECHO_PREFIX, Window, compare, echo};
+use basalt_sim::run::{MARKS, SUBJECTS, Verdict, run, run_recorded, subject};
+use basalt_sim::scenario::{SCENARIOS, Scenario, plan};
+use basalt_sim::shrink::shrink;
+use basalt_sim::sweep::{Summary, sweep};
+use basalt_sim::{faults, report};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Runs whole Basalt clusters in a simulated world.
+#[derive(Parser)]
+#[command(name = "basalt-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Runs one seed and prints its verdict and trace hash.
+    Run {
+        #[command(flatten)]
+        which: Which,
+        /// Writes every event and effect, one JSON object a line.
+        #[arg(long)]
+        trace: Option<PathBuf>,
+        /// Writes a space-time diagram.
+        #[arg(long)]
+        report: Option<PathBuf>,
+    },
+    /// Runs many seeds.
+    Sweep {
+        /// First and last seed: A..B, B not included.
+        #[arg(long, value_parser = seed_range)]
+        seeds: (u64, u64),
+        /// A scenario, or `all`.
+        #[arg(long, default_value = "all")]
+        scenario: String,
+        #[arg(long)]
+        jobs: Option<usize>,
+        /// Writes the results as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        #[command(flatten)]
+        subject: Subject,
+    },
+    /// Finds a smaller plan with the same failure.
+    Shrink {
+        #[command(flatten)]
+        which: Which,
+        /// Runs at most.
+        #[arg(long, default_value_t = 600)]
+        runs: u32,
+    },
+    /// Plants each known bug and reports in how many seeds it was caught.
+    Mutants {
+        #[arg(long, default_value_t = 100)]
+        seeds: u64,
+        /// Only this bug.
+        #[arg(long)]
+        only: Option<String>,
+        #[arg(long)]
+        jobs: Option<usize>,
+        #[command(flatten)]
+        subject: Subject,
+    },
+    /// Runs what a directory holds: the plan of a bundle.
+    Replay { dir: PathBuf },
+    /// Lists scenarios, faults, workloads, checks, subjects and bugs that can be planted.
+    List,
+    /// Reads a plan and prints what its run came to; how runs are repeated in another process.
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        from: Option<u64>,
+        #[arg(long)]
+        to: Option<u64>,
+    },
+}
+
+#[derive(Args)]
+struct Subject {
+    /// The system under test.
+    #[arg(long, default_value = SUBJECTS[0].subject)]
+    subject: String,
+    /// Where failing runs leave their bundles.
+    #[arg(long, default_value = "target/sim-failures")]
+    bundles: PathBuf,
+}
+
+#[derive(Args)]
+struct Which {
+    #[arg(long, required_unless_present = "plan")]
+    seed: Option<u64>,
+    #[arg(long, default_value = "everything")]
+    scenario: String,
+    /// A plan from a file instead of a seed.
+    #[arg(long)]
+    plan: Option<PathBuf>,
+    /// Plants a bug.
+    #[arg(long)]
+    canary: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
+}
+
+/// Prints a line; a reader that went away is no reason to fail.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
+
+/// Exit status of a wrong command line.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match cli.command {
+        What::Run { which, trace, report } => run_one(&which, trace.as_deref(), report.as_deref()),
+        What::Sweep { seeds, scenario, jobs, json, subject } => {
+            run_sweep(seeds, &scenario, jobs, json.as_deref(), &subject)
+        }
+        What::Shrink { which, runs } => run_shrink(&which, runs),
+        What::Mutants { seeds, only, jobs, subject } => {
+            run_mutants(seeds, only.as_deref(), jobs, &subject)
+        }
+        What::Replay { dir } => replay(&dir),
+        What::List => {
+            list();
+            Ok(0)
+        }
+        What::Echo { from, to } => print_echo(from.zip(to)),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(message) => {
+            eprintln!("basalt-sim: {message}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn seed_range(text: &str) -> Result<(u64, u64), String> {
+    let (from, to) = text.split_once("..").ok_or("a range like 0..1000")?;
+    let from: u64 = from.parse().map_err(|_| format!("not a seed: {from}"))?;
+    let to: u64 = to.parse().map_err(|_| format!("not a seed: {to}"))?;
+    if from < to { Ok((from, to)) } else { Err(format!("{from}..{to} is empty")) }
+}
+
+fn make_plan(subject_name: &str, seed: u64, scenario: &str) -> Result<Plan, String> {
+    let abilities = subject(subject_name).ok_or(format!("no subject is called {subject_name}"))?;
+    let scenario = Scenario::by_name(scenario)
+        .ok_or(format!("no scenario is called {scenario}; see basalt-sim list"))?;
+    Ok(plan(scenario, seed, abilities))
+}
+
+fn chosen_plan(which: &Which) -> Result<Plan, String> {
+    let mut plan = match (&which.plan, which.seed) {
+        (Some(path), _) => read_plan(path)?,
+        (None, Some(seed)) => make_plan(&which.subject.subject, seed, &which.scenario)?,
+        (None, None) => return Err("a seed or a plan is needed".to_owned()),
+    };
+    plan.canaries.extend(which.canary.iter().cloned());
+    Ok(plan)
+}
+
+fn read_plan(path: &Path) -> Result<Plan, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    Plan::from_json(&text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// This program again, in another environment, reading a plan.
+fn other(window: Option<Window>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+    command.arg("echo").env_clear().env("PADDING", "x".repeat(777));
+    if let Some(window) = window {
+        command.args(["--from", &window.from.to_string(), "--to", &window.to.to_string()]);
+    }
+    command
+}
+
+fn print_echo(window: Option<(u64, u64)>) -> Result<u8, String> {
+    let text = std::io::read_to_string(std::io::stdin()).map_err(|e| e.to_string())?;
+    let plan = Plan::from_json(&text)?;
+    let echo = echo(&plan, window.map(|(from, to)| Window { from, to }));
+    let line = serde_json::to_string(&echo).map_err(|e| e.to_string())?;
+    say!("{ECHO_PREFIX}{line}");
+    Ok(0)
+}
+
+fn run_one(which: &Which, trace: Option<&Path>, diagram: Option<&Path>) -> Result<u8, String> {
+    let plan = chosen_plan(which)?;
+    let verdict = match trace {
+        None => run(&plan),
+        Some(path) => run_traced(&plan, path)?,
+    };
+    if let Some(path) = diagram {
+        write(path, &report::space_time(&plan))?;
+    }
+    finish_one(&plan, &verdict, &which.subject.bundles)
+}
+
+fn run_traced(plan: &Plan, path: &Path) -> Result<Verdict, String> {
+    use std::io::Write;
+    let file = std::fs::File::create(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut file = std::io::BufWriter::new(file);
+    let mut failed = None;
+    let mut record = |at_ns: u64, node: u16, text: String| {
+        let line = serde_json::json!({"time_ns": at_ns, "node": node + 1, "what": text});
+        if let Err(error) = writeln!(file, "{line}") {
+            failed.get_or_insert(error);
+        }
+    };
+    let verdict = run_recorded(plan, Some(&mut record));
+    match failed.or(file.flush().err()) {
+        Some(error) => Err(format!("{}: {error}", path.display())),
+        None => Ok(verdict),
+    }
+}
+
+fn finish_one(plan: &Plan, verdict: &Verdict, bundles: &Path) -> Result<u8, String> {
+    say!("{}", report::describe(plan, verdict).trim_end());
+    say!(
+        "simulated {:.1} s, events {}, operations confirmed {}",
+        verdict.simulated_ns as f64 / 1e9,
+        verdict.events,
+        verdict.confirmed
+    );
+    let Some(failure) = &verdict.failure else { return Ok(0) };
+    let dir = report::write_bundle(bundles, plan, verdict).map_err(|e| e.to_string())?;
+    say!("bundle: {}", dir.display());
+    Ok(failure.check.exit_status())
+}
+
+fn replay(dir: &Path) -> Result<u8, String> {
+    let plan = read_plan(&dir.join("plan.json"))?;
+    let verdict = run(&plan);
+    say!("{}", report::describe(&plan, &verdict).trim_end());
+    if let Err(message) = compare(&plan, &verdict, &other) {
+        say!("check determinism failed: {message}");
+        return Ok(Check::Determinism.exit_status());
+    }
+    Ok(verdict.failure.map_or(0, |failure| failure.check.exit_status()))
+}
+
+fn bar(length: u64) -> ProgressBar {
+    let style = "{bar:40} {pos}/{len} {elapsed} (left {eta}) {msg}";
+    let style = ProgressStyle::with_template(style).expect("a fixed template");
+    ProgressBar::new(length).with_style(style)
+}
+
+fn jobs_or_all(jobs: Option<usize>) -> usize {
+    jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
+}
+
+fn run_sweep(
+    (from, to): (u64, u64),
+    scenario: &str,
+    jobs: Option<usize>,
+    json: Option<&Path>,
+    which: &Subject,
+) -> Result<u8, String> {
+    let names: Vec<&str> = match scenario {
+        "all" => SCENARIOS.iter().map(|scenario| scenario.name).collect(),
+        one => vec![one],
+    };
+    // Complains now rather than on a worker.
+    for name in &names {
+        make_plan(&which.subject, from, name)?;
+    }
+    let plans: Vec<(u64, String)> =
+        (from..to).flat_map(|seed| names.iter().map(move |n| (seed, (*n).to_owned()))).collect();
+    let progress = bar(plans.len() as u64);
+    let failed = Mutex::new(0u64);
+    let make = |seed: u64, name: &str| {
+        make_plan(&which.subject, seed, name).expect("subject and scenario were looked up before")
+    };
+    let each = |plan: &Plan, verdict: &Verdict| {
+        if verdict.failure.is_some() {
+            let bundle = report::write_bundle(&which.bundles, plan, verdict);
+            let place = bundle.map_or_else(|e| e.to_string(), |dir| dir.display().to_string());
+            let text = report::describe(plan, verdict);
+            progress.suspend(|| say!("{text}bundle: {place}\n"));
+            *failed.lock().expect("no worker panics") += 1;
+        }
+        progress.set_message(format!("{} failed", failed.lock().expect("no worker panics")));
+        progress.inc(1);
+    };
+    let summary = sweep(&plans, &make, jobs_or_all(jobs), Some(&other), &each);
+    progress.finish_and_clear();
+    if let Some(path) = json {
+        write(path, &summary_json(&summary))?;
+    }
+    print_summary(&summary, which.subject.starts_with("toy-"));
+    Ok(summary.exit_status())
+}
+
+fn print_summary(summary: &Summary, is_toy: bool) {
+    let unreached: Vec<&str> =
+        MARKS.iter().copied().filter(|mark| !summary.marks.contains_key(mark)).collect();
+    if !is_toy && !unreached.is_empty() {
+        say!("never reached: {}", unreached.join(", "));
+    }
+    for done in summary.failures() {
+        if let Some(failure) = &done.failure {
+            say!(
+                "failing: seed {} scenario {} check {}",
+                done.seed,
+                done.scenario,
+                failure.check.name()
+            );
+        }
+    }
+    say!("operations confirmed {}", summary.confirmed);
+    say!("{}", summary.last_line());
+}
+
+fn summary_json(summary: &Summary) -> String {
+    let runs: Vec<serde_json::Value> = summary
+        .runs
+        .iter()
+        .map(|done| {
+            serde_json::json!({
+                "seed": done.seed,
+                "scenario": done.scenario,
+                "hash": format!("{:016x}", done.trace_hash),
+                "check": done.failure.as_ref().map(|f| f.check.name()),
+                "message": done.failure.as_ref().map(|f| &f.message),
+                "confirmed": done.confirmed,
+            })
+        })
+        .collect();
+    let all = serde_json::json!({
+        "runs": runs,
+        "failures": summary.failures().count(),
+        "simulated_hours": summary.simulated_ns as f64 / 3.6e12,
+        "wall_seconds": summary.wall_s,
+        "events": summary.events,
+        "confirmed": summary.confirmed,
+        "determinism_checked": summary.repeated,
+        "marks": summary.marks,
+    });
+    serde_json::to_string_pretty(&all).expect("plain data")
+}
+
+fn run_shrink(which: &Which, runs: u32) -> Result<u8, String> {
+    let plan = chosen_plan(which)?;
+    let progress = bar(u64::from(runs));
+    let mut show = |done: u32, best: &Plan| {
+        progress.set_position(u64::from(done));
+        progress.set_message(size(best));
+    };
+    let shrunk = shrink(&plan, runs, &mut show);
+    progress.finish_and_clear();
+    let Some(shrunk) = shrunk else {
+        say!("seed {} scenario {} does not fail", plan.seed, plan.scenario);
+        return Ok(0);
+    };
+    let bundles = &which.subject.bundles;
+    let dir =
+        report::write_bundle(bundles, &shrunk.plan, &shrunk.verdict).map_err(|e| e.to_string())?;
+    write(&dir.join("plan.json"), &plan.to_json())?;
+    let minimal = dir.join("minimal.json");
+    write(&minimal, &shrunk.plan.to_json())?;
+    write(&dir.join("space-time.html"), &report::space_time(&shrunk.plan))?;
+    say!("{}", report::describe(&shrunk.plan, &shrunk.verdict).trim_end());
+    say!("shrunk in {} runs from {} to {}", shrunk.runs, size(&plan), size(&shrunk.plan));
+    say!("replay: basalt-sim run --plan {}", minimal.display());
+    Ok(shrunk.verdict.failure.map_or(0, |failure| failure.check.exit_status()))
+}
+
+fn size(plan: &Plan) -> String {
+    format!(
+        "{} faults, {} operations, {} instances, {:.1} s",
+        plan.faults.len(),
+        plan.clients.iter().map(|client| client.ops.len()).sum::<usize>(),
+        plan.topology.nodes.len(),
+        plan.chaos_ms as f64 / 1e3
+    )
+}
+
+fn run_mutants(
+    seeds: u64,
+    only: Option<&str>,
+    jobs: Option<usize>,
+    which: &Subject,
+) -> Result<u8, String> {
+    make_plan(&which.subject, 0, "everything")?;
+    let wanted: Vec<_> =
+        mutants(&which.subject).into_iter().filter(|m| only.is_none_or(|o| o == m.name)).collect();
+    let scenarios = ["everything", "disk", "net", "clock"];
+    let progress = bar(wanted.len() as u64);
+    let queue = Mutex::new(wanted.clone().into_iter());
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs_or_all(jobs) {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().expect("no worker panics").next();
+                    let Some(mutant) = next else { return };
+                    let make = |seed: u64, name: &str| {
+                        make_plan(&which.subject, seed, name).expect("looked up before")
+                    };
+                    let caught = hunt(mutant, seeds, &scenarios, &make);
+                    results.lock().expect("no worker panics").push(caught);
+                    progress.inc(1);
+                }
+            });
+        }
+    });
+    progress.finish_and_clear();
+    let mut results = results.into_inner().expect("no worker panics");
+    results.sort_by_key(|caught| wanted.iter().position(|m| m.name == caught.mutant.name));
+    let caught = results.iter().filter(|caught| caught.seeds.is_some()).count();
+    let fitting = results.iter().filter(|c| c.check == Some(c.mutant.fitting)).count();
+    for result in &results {
+        let seeds = result.seeds.map_or("missed".to_owned(), |seeds| format!("{seeds}"));
+        let message: String = result.message.chars().take(100).collect();
+        say!(
+            "{:<28} seeds {seeds:>6}  by {:<16} fitting {:<16} {message}",
+            result.mutant.name,
+            result.check.unwrap_or("-"),
+            result.mutant.fitting
+        );
+    }
+    say!("mutants {}, caught {caught}, by the fitting check {fitting}", results.len());
+    Ok(u8::from(caught < results.len()))
+}
+
+fn list() {
+    say!("scenarios");
+    for scenario in SCENARIOS {
+        say!("  {:<16} {}", scenario.name, scenario.what);
+    }
+    say!("faults");
+    for kind in Kind::ALL {
+        let damage = match kind.damage() {
+            faults::Damage::None => "",
+            faults::Damage::OneCopy => " (costs a copy)",
+            faults::Damage::BeyondBudget => " (beyond budget only)",
+        };
+        say!("  {:>2} {:<24} {}{damage}", kind.id(), kind.name(), kind.what());
+    }
+    say!("workloads");
+    for (name, what) in WORKLOADS {
+        say!("  {name:<16} {what}");
+    }
+    say!("checks");
+    for (check, what) in Check::ALL {
+        say!("  {:<16} {what}", check.name());
+    }
+    say!("subjects");
+    for abilities in SUBJECTS {
+        let bugs: Vec<&str> = mutants(abilities.subject).iter().map(|m| m.name).collect();
+        say!("  {:<16} bugs: {}", abilities.subject, bugs.join(", "));
+    }
+}
+
+const WORKLOADS: &[(&str, &str)] = &[
+    ("registers", "writes of unique values and reads, one row a statement"),
+    ("inserts", "rows added once, read all together"),
+    ("pairs", "two rows written by one statement, read by one"),
+    ("bank", "transfers between accounts, the total read"),
+    ("own rows", "arithmetic on rows of one client, against a model"),
+];

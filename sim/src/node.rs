@@ -1,0 +1,99 @@
+//! What the world runs: a state machine behind the seam, and what the checks may ask it.
+
+use std::collections::BTreeMap;
+
+use basalt_core::base::codec::CodecResult;
+use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::seam::{Effects, Event, Mono, Now, PeerAddr, Traced};
+use bytes::Bytes;
+
+use crate::workload::Wire;
+
+/// Who an instance is: what its command line and configuration file would say.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Position in the plan's topology, from 0; `n1` is 0.
+    pub node: u16,
+    pub name: String,
+    pub address: PeerAddr,
+    /// Every instance of the plan, this one included, in order.
+    pub peers: Vec<PeerAddr>,
+    pub dc: u8,
+    pub replication_factor: u8,
+    /// Whether every data centre holds exactly one instance.
+    pub one_in_each_dc: bool,
+    /// Whether this instance may found the cluster: the first one, unless it lost its disk.
+    pub may_bootstrap: bool,
+    pub limits: BTreeMap<String, u64>,
+    pub canaries: Vec<String>,
+}
+
+/// A state machine under test.
+pub trait Node: Inspectable + Sized {
+    type Msg: Traced + std::fmt::Debug;
+    /// How its clients speak.
+    type Wire: Wire;
+
+    /// The name a plan knows it by.
+    const SUBJECT: &'static str;
+
+    /// A new process; the world sends `Event::Boot` first.
+    fn boot(identity: &Identity, seed: [u8; 32]) -> Self;
+    fn step(&mut self, now: Now, event: Event<Self::Msg>, effects: &mut Effects<Self::Msg>);
+    /// After the events of a turn.
+    fn end_turn(&mut self, now: Now, effects: &mut Effects<Self::Msg>);
+
+    fn encode(msg: &Self::Msg, out: &mut Vec<u8>);
+    fn decode(bytes: Bytes) -> CodecResult<Self::Msg>;
+}
+
+/// One member of one group, as the Raft checks see it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupView {
+    pub group: GroupId,
+    pub term: Term,
+    pub is_leader: bool,
+    /// The last entry of the log.
+    pub last: LogIndex,
+    pub commit: LogIndex,
+    /// While set, reads are served without asking anyone, up to this time of its own clock.
+    pub lease_until: Option<Mono>,
+}
+
+impl std::fmt::Display for GroupView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let role = if self.is_leader { "leads" } else { "follows" };
+        write!(
+            f,
+            "group {} {role} in term {}, {} of {} committed",
+            self.group, self.term, self.commit, self.last
+        )
+    }
+}
+
+/// What the checks may ask. A machine without groups answers nothing and is checked from outside.
+pub trait Inspectable {
+    /// Adds a view of each group it is a member of.
+    fn groups(&self, _now: Now, _out: &mut Vec<GroupView>) {}
+
+    /// Term and digest of an entry in its log; `None` where it is compacted away or not there.
+    fn entry(&self, _group: GroupId, _index: LogIndex) -> Option<(Term, u64)> {
+        None
+    }
+
+    /// Adds the digest of each group's applied state and the index it is at.
+    fn states(&self, _out: &mut Vec<(GroupId, LogIndex, u64)>) {}
+
+    /// Queue lengths and sizes that must come back to their bounds: name, value, bound.
+    fn resources(&self, _out: &mut Vec<(&'static str, u64, u64)>) {}
+
+    /// Whether a cluster of so many instances is complete, as far as it knows.
+    fn is_formed(&self, _instances: usize) -> bool {
+        self.is_ready()
+    }
+
+    /// Whether it serves clients now.
+    fn is_ready(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,136 @@
+//! Running one plan to its verdict.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use basalt_core::seam::Rng;
+use basalt_core::seam::probe::{self, Canary};
+
+use crate::basalt::{Basalt, Spoken};
+use crate::check::{Check, Failure, judge_history};
+use crate::node::Node;
+use crate::plan::Plan;
+use crate::scenario::Abilities;
+use crate::toy::{Clockwork, Quorum};
+use crate::workload::{History, Mix, NoWire, PgWire};
+use crate::world::{Recorder, World};
+
+include!(concat!(env!("OUT_DIR"), "/marks.rs"));
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub failure: Option<Failure>,
+    pub trace_hash: u64,
+    /// Digest of the trace every so many events, to find where two runs part.
+    pub checkpoints: Vec<u64>,
+    /// Events and effects that crossed the seam.
+    pub events: u64,
+    pub happenings: u64,
+    pub simulated_ns: u64,
+    /// Operations confirmed.
+    pub confirmed: u64,
+    pub history: History,
+    pub story: Vec<String>,
+    /// Rare branches reached, and how often.
+    pub marks: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// The systems that can be tested.
+pub const SUBJECTS: &[Abilities] = &[
+    Abilities { subject: <PgWire as Spoken>::SUBJECT, mix: Mix::Sql, survives_damage: true },
+    Abilities { subject: <NoWire as Spoken>::SUBJECT, mix: Mix::Nothing, survives_damage: true },
+    Abilities { subject: Quorum::SUBJECT, mix: Mix::Registers, survives_damage: false },
+    Abilities { subject: Clockwork::SUBJECT, mix: Mix::Registers, survives_damage: false },
+];
+
+/// The abilities of a subject by name.
+pub fn subject(name: &str) -> Option<Abilities> {
+    SUBJECTS.iter().copied().find(|abilities| abilities.subject == name)
+}
+
+/// Runs a plan. A panic in the system under test is a verdict like any other.
+pub fn run(plan: &Plan) -> Verdict {
+    run_recorded(plan, None)
+}
+
+/// Runs a plan and hands every event and effect to `recorder`.
+pub fn run_recorded<'a>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verdict {
+    match plan.subject.as_str() {
+        <PgWire as Spoken>::SUBJECT => run_node::<Basalt<PgWire>>(plan, recorder),
+        <NoWire as Spoken>::SUBJECT => run_node::<Basalt<NoWire>>(plan, recorder),
+        Quorum::SUBJECT => run_node::<Quorum>(plan, recorder),
+        Clockwork::SUBJECT => run_node::<Clockwork>(plan, recorder),
+        other => panic!("no subject is called {other}"),
+    }
+}
+
+fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verdict {
+    let planted = plan.canaries.iter().filter_map(|name| Canary::by_name(name)).collect();
+    let buggify = plan.buggify.then(|| Rng::from_u64(plan.seed).fork("buggify"));
+    probe::begin_run(planted, buggify);
+    quiet_panics();
+    let world = World::<N>::new(plan, recorder);
+    let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
+    IN_RUN.set(false);
+    let marks = probe::marks_reached();
+    probe::begin_run(Vec::new(), None);
+    match outcome {
+        Ok(finished) => {
+            let complete = finished.failure.is_none();
+            let failure = finished.failure.or_else(|| judge_history(&finished.history, complete));
+            Verdict {
+                failure,
+                trace_hash: finished.trace_hash,
+                checkpoints: finished.checkpoints,
+                events: finished.events,
+                happenings: finished.happenings,
+                simulated_ns: finished.simulated_ns,
+                confirmed: finished.history.ok_count(),
+                history: finished.history,
+                story: finished.story,
+                marks,
+            }
+        }
+        Err(_) => crashed(marks),
+    }
+}
+
+thread_local! {
+    /// Where the last panic of this thread was, and what it said.
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Whether this thread runs a world, whose panics are verdicts.
+    static IN_RUN: Cell<bool> = const { Cell::new(false) };
+}
+
+fn crashed(marks: std::collections::BTreeMap<&'static str, u64>) -> Verdict {
+    let message = LAST_PANIC.with_borrow_mut(Option::take).unwrap_or_default();
+    Verdict {
+        trace_hash: 0,
+        checkpoints: Vec::new(),
+        events: 0,
+        happenings: 0,
+        simulated_ns: 0,
+        confirmed: 0,
+        history: History::default(),
+        story: vec![message.clone()],
+        failure: Some(Failure::new(Check::Crash, message)),
+        marks,
+    }
+}
+
+/// Keeps the text of a panic for the verdict instead of printing it.
+fn quiet_panics() {
+    IN_RUN.set(true);
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if IN_RUN.get() {
+                LAST_PANIC.with_borrow_mut(|last| *last = Some(info.to_string()));
+            } else {
+                usual(info);
+            }
+        }));
+    });
+}

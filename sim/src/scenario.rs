@@ -1,0 +1,299 @@
+//! Scenarios: how a seed becomes a plan.
+//!
+//! | name | faults | what it is after |
+//! |---|---|---|
+//! | `calm-big` | none | size boundaries, which frequent faults would hide |
+//! | `net` | network, client connections, kills | ordering, leases, retries |
+//! | `disk` | disk, files, kills | durability and recovery |
+//! | `clock` | clocks, pauses, cuts | leases and timeouts |
+//! | `dc3` | three data centres, topology faults | elections across distance |
+//! | `everything` | all that is survivable | combinations |
+//! | `forever` | a minority lost, or half cut off, for good | partial connectivity that never heals |
+//! | `beyond-budget` | more than a cluster survives | stop or refuse, never lie |
+
+use std::collections::BTreeMap;
+
+use basalt_core::seam::Rng;
+
+use crate::faults::{Area, Budget, Kind, swarm};
+use crate::plan::{FORMAT, Fault, Plan, Topology};
+use crate::workload::{Mix, draw_clients};
+
+/// One scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub what: &'static str,
+    areas: &'static [Area],
+    also: &'static [Kind],
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Shape {
+    Any,
+    Big,
+    ThreeDcs,
+    Forever,
+    BeyondBudget,
+}
+
+const ALL_AREAS: &[Area] = &[
+    Area::Network,
+    Area::Client,
+    Area::Disk,
+    Area::Files,
+    Area::Clock,
+    Area::Process,
+    Area::Topology,
+];
+
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "calm-big",
+        what: "no faults, many operations, every size boundary",
+        areas: &[],
+        also: &[],
+        shape: Shape::Big,
+    },
+    Scenario {
+        name: "net",
+        what: "the network and client connections fail, processes die",
+        areas: &[Area::Network, Area::Client],
+        also: &[Kind::ProcessKill, Kind::ProcessPause],
+        shape: Shape::Any,
+    },
+    Scenario {
+        name: "disk",
+        what: "disks fail, power fails, files come back torn",
+        areas: &[Area::Disk, Area::Files],
+        also: &[
+            Kind::ProcessKill,
+            Kind::ProcessKillIo,
+            Kind::ProcessKillRecovery,
+            Kind::ProcessWiped,
+        ],
+        shape: Shape::Any,
+    },
+    Scenario {
+        name: "clock",
+        what: "clocks drift, jump and stand still; processes pause; links are cut",
+        areas: &[Area::Clock],
+        also: &[
+            Kind::ProcessPause,
+            Kind::ProcessSlow,
+            Kind::NetHalves,
+            Kind::NetIsolateLeader,
+            Kind::NetOneWay,
+            Kind::ProcessKill,
+        ],
+        shape: Shape::Any,
+    },
+    Scenario {
+        name: "dc3",
+        what: "three data centres, one is cut off, dark or far away",
+        areas: &[Area::Topology],
+        also: &[Kind::NetDelay, Kind::NetDrop, Kind::ProcessKill, Kind::NetOneWay],
+        shape: Shape::ThreeDcs,
+    },
+    Scenario {
+        name: "everything",
+        what: "all survivable faults",
+        areas: ALL_AREAS,
+        also: &[],
+        shape: Shape::Any,
+    },
+    Scenario {
+        name: "forever",
+        what: "a minority is lost or half cut off and never comes back",
+        areas: &[Area::Network, Area::Process],
+        also: &[],
+        shape: Shape::Forever,
+    },
+    Scenario {
+        name: "beyond-budget",
+        what: "more than a cluster survives: it may stop, it must not lie",
+        areas: &[Area::Disk, Area::Process],
+        also: &[],
+        shape: Shape::BeyondBudget,
+    },
+];
+
+impl Scenario {
+    pub fn by_name(name: &str) -> Option<&'static Scenario> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+}
+
+/// What the system under test can take part in.
+#[derive(Clone, Copy, Debug)]
+pub struct Abilities {
+    pub subject: &'static str,
+    pub mix: Mix,
+    /// Whether it notices damaged and empty disks, and comes back from them.
+    pub survives_damage: bool,
+}
+
+/// Draws the plan of a seed.
+pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
+    let root = Rng::from_u64(seed).fork(&format!("plan/{}", scenario.name));
+    let topology = draw_topology(scenario.shape, &mut root.fork("topology"));
+    let beyond = scenario.shape == Shape::BeyondBudget;
+    let chaos_ms = match scenario.shape {
+        Shape::Big => 20_000,
+        _ => root.fork("length").range(4, 20) * 1_000,
+    };
+    let mut rng = root.fork("faults");
+    let budget = Budget::draw(&topology, beyond, &mut rng);
+    let allowed = allowed_kinds(scenario, abilities);
+    let rate_per_second = rng.range(1, 4);
+    let draw = swarm::Swarm { allowed: &allowed, chaos_ms, rate_per_second };
+    let mut faults = if allowed.is_empty() {
+        Vec::new()
+    } else {
+        swarm::draw(draw, &topology, &budget, &mut rng)
+    };
+    if scenario.shape == Shape::Forever {
+        faults.extend(permanent_fault(&topology, &budget, chaos_ms, &mut rng));
+    }
+    let mut rng = root.fork("clients");
+    let (count, ops) = match scenario.shape {
+        Shape::Big => (rng.range(8, 32) as u16, 400),
+        _ => (rng.range(1, 8) as u16, rng.range(20, 150)),
+    };
+    let mut knobs = root.fork("knobs");
+    Plan {
+        format: FORMAT,
+        seed,
+        scenario: scenario.name.to_owned(),
+        subject: abilities.subject.to_owned(),
+        chaos_ms,
+        heal_ms: 60_000,
+        clients: draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng),
+        topology,
+        limits: draw_limits(&mut root.fork("limits")),
+        faults,
+        buggify: knobs.below(4) == 0,
+        passwords: knobs.below(8) == 0,
+        canaries: Vec::new(),
+        beyond_budget: beyond,
+    }
+}
+
+fn allowed_kinds(scenario: &Scenario, abilities: Abilities) -> Vec<Kind> {
+    let mut kinds = match scenario.shape {
+        Shape::BeyondBudget => [
+            swarm::survivable(scenario.areas),
+            Kind::ALL
+                .iter()
+                .copied()
+                .filter(|kind| kind.damage() == crate::faults::Damage::OneCopy)
+                .collect(),
+        ]
+        .concat(),
+        _ => [swarm::survivable(scenario.areas), scenario.also.to_vec()].concat(),
+    };
+    kinds.sort();
+    kinds.dedup();
+    kinds.retain(|kind| abilities.survives_damage || kind.damage() == crate::faults::Damage::None);
+    kinds
+}
+
+fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
+    let count = match shape {
+        Shape::ThreeDcs | Shape::Forever => [3, 5][rng.below(2) as usize],
+        _ => [1, 3, 3, 3, 5][rng.below(5) as usize],
+    };
+    let dcs = match shape {
+        Shape::ThreeDcs => 3,
+        _ if count == 1 => 1,
+        _ => [1, 1, 3][rng.below(3) as usize],
+    };
+    let mut latency_us = vec![vec![0; dcs]; dcs];
+    for (from, to) in (0..dcs).flat_map(|from| (0..=from).map(move |to| (from, to))) {
+        let one_way_us = if from == to { rng.range(30, 300) } else { rng.range(300, 40_000) };
+        latency_us[from][to] = one_way_us;
+        latency_us[to][from] = one_way_us;
+    }
+    Topology {
+        nodes: (0..count).map(|k| (k % dcs) as u8).collect(),
+        replication_factor: count as u8,
+        latency_us,
+    }
+}
+
+/// Sizes and times far from production's, so that their boundaries are met; each is left alone in
+/// every third seed, except for those that only cost time.
+fn draw_limits(rng: &mut Rng) -> BTreeMap<String, u64> {
+    let ranges = [
+        ("wal_segment_bytes", 16 << 10, 1 << 20),
+        ("log_before_snapshot_bytes", 8 << 10, 4 << 20),
+        ("snapshot_chunk_bytes", 64, 64 << 10),
+        ("tick_ms", 5, 20),
+        ("election_ticks", 10, 40),
+        ("heartbeat_ticks", 1, 5),
+        ("join_retry_ms", 20, 500),
+        ("report_ms", 50, 1_000),
+    ];
+    let mut limits = BTreeMap::new();
+    for (name, low, high) in ranges {
+        let top = [high, low * 4, low * 16][rng.below(3) as usize].min(high);
+        let value = rng.range(low, top);
+        if name == "wal_segment_bytes" || rng.below(3) != 0 {
+            limits.insert(name.to_owned(), value);
+        }
+    }
+    limits
+}
+
+/// What stays broken in `forever`: victims die, or one instance hears and is not heard.
+fn permanent_fault(
+    topology: &Topology,
+    budget: &Budget,
+    chaos_ms: u64,
+    rng: &mut Rng,
+) -> Option<Fault> {
+    let mut victims = budget.candidates(Kind::PermanentLoss, topology);
+    let most = victims.len() as u64;
+    victims.truncate(rng.range(1, most.max(1)) as usize);
+    let rest: Vec<u16> =
+        (0..topology.nodes.len() as u16).filter(|node| !victims.contains(node)).collect();
+    let (kind, nodes, peers) = match rng.below(4) {
+        0 => (Kind::PermanentLoss, victims, Vec::new()),
+        1 => (Kind::NetOneWay, victims, rest),
+        2 => (Kind::NetHalves, victims, rest),
+        // Heard by one of the others only.
+        _ => (Kind::NetOneWay, victims, rest[1..].to_vec()),
+    };
+    let at_ms = rng.below(chaos_ms);
+    Some(Fault { kind, at_ms, for_ms: None, nodes, peers, amount: 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    const ABILITIES: Abilities =
+        Abilities { subject: "toy-quorum", mix: Mix::Sql, survives_damage: true };
+
+    #[test]
+    fn a_seed_gives_the_same_plan_and_a_plan_survives_json() {
+        for scenario in SCENARIOS {
+            let first = plan(scenario, 7, ABILITIES);
+            assert_eq!(first, plan(scenario, 7, ABILITIES));
+            assert_eq!(Plan::from_json(&first.to_json()).unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn only_beyond_budget_plans_take_more_than_a_minority() {
+        for scenario in SCENARIOS.iter().filter(|s| s.shape != Shape::BeyondBudget) {
+            for seed in 0..100 {
+                let plan = plan(scenario, seed, ABILITIES);
+                let survivable = Budget::is_survivable(&plan.topology, &plan.faults);
+                assert!(survivable, "{} seed {seed}: {:?}", scenario.name, plan.faults);
+            }
+        }
+    }
+}

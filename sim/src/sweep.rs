@@ -1,0 +1,135 @@
+//! Many seeds on many threads, each world on a thread of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use crate::check::{Check, Failure};
+use crate::plan::Plan;
+use crate::repeat::{Other, compare};
+use crate::run::{Verdict, run};
+
+/// One run of a sweep, without the weight of its history.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub seed: u64,
+    pub scenario: String,
+    pub trace_hash: u64,
+    pub failure: Option<Failure>,
+    pub confirmed: u64,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub runs: Vec<Done>,
+    pub simulated_ns: u128,
+    pub events: u64,
+    pub confirmed: u64,
+    pub repeated: u64,
+    pub wall_s: f64,
+    pub marks: BTreeMap<&'static str, u64>,
+}
+
+impl Summary {
+    pub fn failures(&self) -> impl Iterator<Item = &Done> {
+        self.runs.iter().filter(|done| done.failure.is_some())
+    }
+
+    /// The line that ends every sweep.
+    pub fn last_line(&self) -> String {
+        format!(
+            "seeds {}, failures {}, simulated {:.2} h, wall {:.1} s, events {}, determinism checked {}",
+            self.runs.len(),
+            self.failures().count(),
+            self.simulated_ns as f64 / 3.6e12,
+            self.wall_s,
+            self.events,
+            self.repeated
+        )
+    }
+
+    /// A crash weighs more than a failed check, a failed check more than a missed deadline.
+    pub fn exit_status(&self) -> u8 {
+        let statuses = self.failures().filter_map(|done| done.failure.as_ref());
+        let status = |failure: &Failure| failure.check.exit_status();
+        statuses.map(status).max_by_key(|status| [0, 2, 1, 3][usize::from(*status)]).unwrap_or(0)
+    }
+}
+
+/// Runs every plan; `each` hears of each run as it ends. Of the passes, one in ten is run again in
+/// another process, and so is every failure.
+pub fn sweep(
+    plans: &[(u64, String)],
+    make: &(dyn Fn(u64, &str) -> Plan + Sync),
+    jobs: usize,
+    other: Option<Other<'_>>,
+    each: &(dyn Fn(&Plan, &Verdict) + Sync),
+) -> Summary {
+    let began = Instant::now();
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<(usize, Done)>> = Mutex::default();
+    let summary: Mutex<Summary> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let k = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((seed, scenario)) = plans.get(k) else { return };
+                    let plan = make(*seed, scenario);
+                    let (verdict, repeated) = on_own_thread(&plan, other);
+                    each(&plan, &verdict);
+                    add(&mut lock(&summary), &verdict, repeated);
+                    lock(&results).push((k, done(&plan, verdict)));
+                }
+            });
+        }
+    });
+    let mut runs = results.into_inner().expect("no worker panics");
+    runs.sort_by_key(|(k, _)| *k);
+    let mut summary = summary.into_inner().expect("no worker panics");
+    summary.runs = runs.into_iter().map(|(_, done)| done).collect();
+    summary.wall_s = began.elapsed().as_secs_f64();
+    summary
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no worker panics")
+}
+
+/// Runs a plan on a fresh thread, so that nothing of an earlier world can be left on it.
+fn on_own_thread(plan: &Plan, other: Option<Other<'_>>) -> (Verdict, bool) {
+    let mut verdict = std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().stack_size(16 << 20);
+        let handle = worker.spawn_scoped(scope, || run(plan)).expect("a thread can be made");
+        handle.join().expect("a run catches its panics")
+    });
+    let wanted = verdict.failure.is_some() || plan.seed.is_multiple_of(10);
+    let Some(other) = other.filter(|_| wanted) else { return (verdict, false) };
+    if let Err(message) = compare(plan, &verdict, other) {
+        verdict.story.push(format!("FAILED determinism: {message}"));
+        verdict.failure = Some(Failure::new(Check::Determinism, message));
+    }
+    (verdict, true)
+}
+
+fn add(summary: &mut Summary, verdict: &Verdict, repeated: bool) {
+    summary.simulated_ns += u128::from(verdict.simulated_ns);
+    summary.events += verdict.events;
+    summary.confirmed += verdict.confirmed;
+    summary.repeated += u64::from(repeated);
+    for (mark, count) in &verdict.marks {
+        *summary.marks.entry(mark).or_default() += count;
+    }
+}
+
+fn done(plan: &Plan, verdict: Verdict) -> Done {
+    Done {
+        seed: plan.seed,
+        scenario: plan.scenario.clone(),
+        trace_hash: verdict.trace_hash,
+        failure: verdict.failure,
+        confirmed: verdict.confirmed,
+    }
+}

@@ -1,0 +1,101 @@
+//! Sweeps over the toys: sound ones pass, each planted bug is found, and runs repeat.
+
+use std::process::Command;
+
+use crate::check::Check;
+use crate::repeat::{ECHO_PREFIX, Window, compare, echo};
+use crate::run::{run, subject};
+use crate::scenario::{SCENARIOS, Scenario, plan};
+use crate::toy::BUGS;
+
+fn toy_plan(scenario: &str, seed: u64) -> crate::plan::Plan {
+    let scenario = Scenario::by_name(scenario).expect("a scenario of that name");
+    plan(scenario, seed, subject("toy-quorum").expect("the toy"))
+}
+
+#[test]
+fn a_sound_toy_passes_every_scenario() {
+    let mut confirmed = 0;
+    for scenario in SCENARIOS {
+        for seed in 0..12 {
+            let verdict = run(&toy_plan(scenario.name, seed));
+            let story = verdict.story.join("\n");
+            assert_eq!(verdict.failure, None, "{} seed {seed}\n{story}", scenario.name);
+            confirmed += verdict.confirmed;
+        }
+    }
+    assert!(confirmed > 10_000, "{confirmed} operations confirmed in all");
+}
+
+#[test]
+fn the_same_plan_gives_the_same_trace() {
+    for seed in 0..8 {
+        let plan = toy_plan("everything", seed);
+        let (a, b) = (run(&plan), run(&plan));
+        assert_eq!(a.trace_hash, b.trace_hash);
+        assert_eq!(a.checkpoints, b.checkpoints);
+        assert_ne!(a.trace_hash, run(&toy_plan("everything", seed + 100)).trace_hash);
+    }
+}
+
+#[test]
+fn each_planted_bug_is_found_by_a_fitting_check() {
+    for (bug, fitting) in BUGS {
+        let mut found = Vec::new();
+        for seed in 0..60 {
+            for scenario in ["everything", "disk", "net"] {
+                let mut plan = toy_plan(scenario, seed);
+                plan.canaries = vec![(*bug).to_owned()];
+                found.extend(run(&plan).failure.map(|failure| failure.check));
+            }
+            if found.len() >= 2 {
+                break;
+            }
+        }
+        let names: Vec<_> = found.iter().map(|check: &Check| check.name()).collect();
+        assert!(names.contains(fitting), "{bug}: expected {fitting}, found {names:?}");
+    }
+}
+
+/// This test binary again, as the process that repeats a plan.
+fn other(window: Option<Window>) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("the test has a path"));
+    command.args(["--exact", "tests::repeats_a_plan_when_asked_to", "--nocapture"]);
+    command.env_clear().env("BASALT_SIM_ECHO", serde_json::to_string(&window).unwrap());
+    command
+}
+
+#[test]
+fn repeats_a_plan_when_asked_to() {
+    let Ok(window) = std::env::var("BASALT_SIM_ECHO") else { return };
+    let text = std::io::read_to_string(std::io::stdin()).unwrap();
+    let mut plan = crate::plan::Plan::from_json(&text).unwrap();
+    if plan.canaries.iter().any(|name| name == "test-other-process-differs") {
+        plan.faults.pop();
+    }
+    let echo = echo(&plan, serde_json::from_str(&window).unwrap());
+    println!("\n{ECHO_PREFIX}{}", serde_json::to_string(&echo).unwrap());
+}
+
+#[test]
+fn another_process_gives_the_same_trace_or_the_difference_is_found() {
+    for seed in 0..3 {
+        let plan = toy_plan("everything", seed);
+        compare(&plan, &run(&plan), &other).unwrap();
+    }
+    let mut plan = toy_plan("net", 1);
+    plan.canaries = vec!["test-other-process-differs".to_owned()];
+    let difference = compare(&plan, &run(&plan), &other).unwrap_err();
+    assert!(difference.contains("first divergent event is number"), "{difference}");
+}
+
+#[test]
+fn a_failing_plan_shrinks_to_a_handful() {
+    let mut plan = toy_plan("disk", 3);
+    plan.canaries = vec!["toy-ack-before-sync".to_owned()];
+    let shrunk = crate::shrink::shrink(&plan, 300, &mut |_, _| {}).expect("the plan fails");
+    let ops: usize = shrunk.plan.clients.iter().map(|client| client.ops.len()).sum();
+    assert!(shrunk.plan.faults.len() <= 3, "{:?}", shrunk.plan.faults);
+    assert!(ops <= 10, "{ops} operations");
+    assert_eq!(shrunk.verdict.failure.map(|f| f.check), Some(Check::Linearizability));
+}

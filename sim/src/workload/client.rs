@@ -1,0 +1,342 @@
+//! One client: a small state machine with the retry logic an application would have.
+//!
+//! ```text
+//!   Away ──connect──► Greeting ──ready──► Idle ──ask──► Waiting ──answer──► Idle …
+//!     ▲                  │                                 │
+//!     └──── refused, closed, timed out ◄───────────────────┘   (a write in flight: outcome unknown)
+//! ```
+//! A refusal that may pass is tried again a few times with a growing pause; an unknown outcome never
+//! is, and the client goes on as a new process.
+
+use basalt_core::seam::Rng;
+
+use super::history::{Entry, History, Outcome};
+use super::op::Op;
+use super::wire::{Answer, Request, Said, Wire};
+
+/// What a client is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Makes the tables; repeats each step until it succeeds.
+    Setup,
+    /// Carries out its part of the plan.
+    Worker,
+    /// Reads everything at the end; repeats each read until it succeeds.
+    Auditor,
+}
+
+/// What a client wants done.
+#[derive(Debug)]
+pub enum Move {
+    /// Over the network with a password, or over the local socket.
+    Connect {
+        node: u16,
+        has_password: bool,
+    },
+    Send(Vec<u8>),
+    Close,
+    /// Call `on_timer` then; replaces an earlier one.
+    WakeAt(u64),
+}
+
+/// What a client may know of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    pub now_ns: u64,
+    /// Instances it may connect to.
+    pub reachable: &'a [u16],
+    /// Faults are over: no more pauses for thought.
+    pub hurry: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Away,
+    Connecting,
+    Greeting,
+    Idle,
+    Waiting,
+    Done,
+}
+
+const CONNECT_TIMEOUT_NS: u64 = 2_000_000_000;
+const ANSWER_TIMEOUT_NS: u64 = 5_000_000_000;
+const RETRIES: u32 = 6;
+
+/// One client.
+pub struct Client<W> {
+    pub id: u16,
+    pub dc: u8,
+    role: Role,
+    requests: Vec<Request>,
+    /// The request to send or in flight.
+    at: usize,
+    attempt: u32,
+    process: u32,
+    think_ns: u64,
+    state: State,
+    /// When the present state is given up or the next step is due.
+    deadline_ns: u64,
+    wire: Option<W>,
+    connection_failures: u32,
+    /// Connections made, which makes each one's nonce its own.
+    connections: u32,
+    has_password: bool,
+    rng: Rng,
+}
+
+impl<W: Wire> Client<W> {
+    /// `has_password`: connects over the network, not over the local socket.
+    pub fn new(
+        id: u16,
+        dc: u8,
+        role: Role,
+        requests: Vec<Request>,
+        (think_us, has_password): (u64, bool),
+        rng: Rng,
+    ) -> Self {
+        let state = if requests.is_empty() { State::Done } else { State::Away };
+        Client {
+            id,
+            dc,
+            role,
+            requests,
+            at: 0,
+            attempt: 0,
+            process: u32::from(id),
+            think_ns: think_us * 1_000,
+            state,
+            deadline_ns: 0,
+            wire: None,
+            connection_failures: 0,
+            connections: 0,
+            has_password: has_password && role != Role::Setup,
+            rng,
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// What it is at, for the story of a cluster that does not heal.
+    pub fn describe(&self) -> String {
+        let request = self.requests.get(self.at);
+        format!("client c{} ({:?}) is {:?} at {request:?}", self.id, self.role, self.state)
+    }
+
+    /// Asks to be woken soon; the first call, and the one when faults are over.
+    pub fn start(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
+        if matches!(self.state, State::Away | State::Idle) {
+            self.due_in(now_ns, 1_000_000, moves);
+        }
+    }
+
+    pub fn on_timer(&mut self, s: Situation<'_>, history: &mut History, moves: &mut Vec<Move>) {
+        if s.now_ns < self.deadline_ns {
+            return;
+        }
+        match self.state {
+            State::Away => self.connect(s, moves),
+            State::Idle => self.ask(s, history, moves),
+            State::Connecting | State::Greeting | State::Waiting => {
+                moves.push(Move::Close);
+                self.lost(s.now_ns, "timed out", history, moves);
+            }
+            State::Done => {}
+        }
+    }
+
+    pub fn on_open(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
+        let mut wire = W::new(&format!("c{}x{}", self.id, self.connections), self.has_password);
+        let mut bytes = Vec::new();
+        wire.greet(&mut bytes);
+        self.wire = Some(wire);
+        self.state = State::Greeting;
+        moves.push(Move::Send(bytes));
+        self.due_in(now_ns, CONNECT_TIMEOUT_NS, moves);
+    }
+
+    pub fn on_closed(&mut self, now_ns: u64, history: &mut History, moves: &mut Vec<Move>) {
+        self.lost(now_ns, "connection closed", history, moves);
+    }
+
+    /// Bytes from the server. `Err` is a breach of the protocol by the server.
+    pub fn on_bytes(
+        &mut self,
+        s: Situation<'_>,
+        bytes: &[u8],
+        history: &mut History,
+        moves: &mut Vec<Move>,
+    ) -> Result<(), String> {
+        let Some(wire) = &mut self.wire else { return Ok(()) };
+        let mut out = Vec::new();
+        let said = wire.feed(bytes, &mut out)?;
+        if !out.is_empty() {
+            moves.push(Move::Send(out));
+        }
+        for said in said {
+            match said {
+                Said::Ready if self.state == State::Greeting => {
+                    self.state = State::Idle;
+                    self.connection_failures = 0;
+                    self.pause(s, moves);
+                }
+                Said::Ready => {}
+                Said::Answer(answer) if self.state == State::Waiting => {
+                    self.answered(s, answer, history, moves)?;
+                }
+                Said::Answer(answer) => {
+                    return Err(format!("an answer nobody asked for: {answer:?}"));
+                }
+                Said::Goodbye(why) => {
+                    moves.push(Move::Close);
+                    self.lost(s.now_ns, &why, history, moves);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, s: Situation<'_>, moves: &mut Vec<Move>) {
+        let Some(node) = self.rng.choose(s.reachable).copied() else {
+            self.due_in(s.now_ns, 500_000_000, moves);
+            return;
+        };
+        self.state = State::Connecting;
+        self.connections += 1;
+        moves.push(Move::Connect { node, has_password: self.has_password });
+        self.due_in(s.now_ns, CONNECT_TIMEOUT_NS, moves);
+    }
+
+    fn ask(&mut self, s: Situation<'_>, history: &mut History, moves: &mut Vec<Move>) {
+        let Some(request) = self.requests.get(self.at).copied() else {
+            self.state = State::Done;
+            moves.push(Move::Close);
+            return;
+        };
+        let request = match request {
+            Request::Op(op) => {
+                let op = op.attempt(self.attempt);
+                self.record(s.now_ns, op, Outcome::Invoked, history);
+                Request::Op(op)
+            }
+            setup @ Request::Setup(_) => setup,
+        };
+        let wire = self.wire.as_mut().expect("an idle client is connected");
+        let mut bytes = Vec::new();
+        wire.ask(self.id, request, &mut bytes);
+        moves.push(Move::Send(bytes));
+        self.state = State::Waiting;
+        self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
+    }
+
+    fn answered(
+        &mut self,
+        s: Situation<'_>,
+        answer: Answer,
+        history: &mut History,
+        moves: &mut Vec<Move>,
+    ) -> Result<(), String> {
+        let request = self.requests[self.at];
+        let refused = match &answer {
+            Answer::Refused { retry, .. } => Some(*retry),
+            _ => None,
+        };
+        let unknown = matches!(answer, Answer::Unknown { .. });
+        if let Request::Op(op) = request {
+            let op = op.attempt(self.attempt);
+            let outcome = outcome(op, answer)?;
+            self.record(s.now_ns, op, outcome, history);
+            if unknown {
+                self.process += 1_000;
+            }
+        } else if refused == Some(false) {
+            return Err(format!("setup was refused: {answer:?}"));
+        }
+        let must_succeed = self.role != Role::Worker;
+        let retry = match refused {
+            Some(retry) => must_succeed || (retry && self.attempt < RETRIES),
+            None => unknown && must_succeed,
+        };
+        self.state = State::Idle;
+        // Another instance may know better.
+        if unknown || (retry && self.attempt % 3 == 2) {
+            moves.push(Move::Close);
+            self.away();
+        }
+        if retry {
+            self.attempt += 1;
+            let pause_ns = 20_000_000 << self.attempt.min(5);
+            let jitter = self.rng.below(pause_ns);
+            self.due_in(s.now_ns, pause_ns / 2 + jitter, moves);
+        } else {
+            self.next_request();
+            self.pause(s, moves);
+        }
+        Ok(())
+    }
+
+    /// The connection is gone; a request in flight may or may not be carried out.
+    fn lost(&mut self, now_ns: u64, why: &str, history: &mut History, moves: &mut Vec<Move>) {
+        if self.state == State::Done {
+            return;
+        }
+        if self.state == State::Waiting {
+            if let Request::Op(op) = self.requests[self.at] {
+                let op = op.attempt(self.attempt);
+                self.record(now_ns, op, Outcome::Info(why.to_owned()), history);
+                self.process += 1_000;
+            }
+            if self.role == Role::Worker {
+                self.next_request();
+            } else {
+                self.attempt += 1;
+            }
+        }
+        self.connection_failures += 1;
+        self.away();
+        let pause_ns = 10_000_000 << self.connection_failures.min(6);
+        let jitter = self.rng.below(pause_ns);
+        self.due_in(now_ns, pause_ns / 2 + jitter, moves);
+    }
+
+    fn away(&mut self) {
+        self.state = State::Away;
+        self.wire = None;
+    }
+
+    fn next_request(&mut self) {
+        self.at += 1;
+        self.attempt = 0;
+    }
+
+    fn pause(&mut self, s: Situation<'_>, moves: &mut Vec<Move>) {
+        let think_ns = if s.hurry { 0 } else { self.think_ns };
+        let pause_ns = if think_ns == 0 { 0 } else { self.rng.below(think_ns * 2) };
+        self.due_in(s.now_ns, pause_ns, moves);
+    }
+
+    fn due_in(&mut self, now_ns: u64, in_ns: u64, moves: &mut Vec<Move>) {
+        self.deadline_ns = now_ns + in_ns;
+        moves.push(Move::WakeAt(self.deadline_ns));
+    }
+
+    fn record(&self, time_ns: u64, op: Op, outcome: Outcome, history: &mut History) {
+        history.push(Entry { time_ns, process: self.process, client: self.id, op, outcome });
+    }
+}
+
+/// What an answer means for the operation. `Err`: an answer no such operation can have.
+fn outcome(op: Op, answer: Answer) -> Result<Outcome, String> {
+    match answer {
+        Answer::Rows(rows) if op.is_read() => Ok(Outcome::Ok(rows)),
+        Answer::Done { rows } if !op.is_read() && rows == op.rows_written() => {
+            Ok(Outcome::Ok(Vec::new()))
+        }
+        Answer::Refused { code, message, .. } => Ok(Outcome::Fail(format!("{code} {message}"))),
+        Answer::Unknown { code, message } => Ok(Outcome::Info(format!("{code} {message}"))),
+        other => Err(format!("{op:?} was answered by {other:?}")),
+    }
+}

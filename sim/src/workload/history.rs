@@ -1,0 +1,134 @@
+//! What clients asked and saw, in order of true time.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::op::Op;
+
+/// Keys and values of rows read, in order of keys.
+pub type Rows = Vec<(i64, Option<i64>)>;
+
+/// Where an operation stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Invoked,
+    /// Done; the rows of a read.
+    Ok(Rows),
+    /// Certainly not done, and why.
+    Fail(String),
+    /// Nobody told, and why.
+    Info(String),
+}
+
+/// One line of the history.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    pub time_ns: u64,
+    /// One invocation at a time; after an `Info` the client goes on as another process.
+    pub process: u32,
+    pub client: u16,
+    pub op: Op,
+    pub outcome: Outcome,
+}
+
+/// Both ends of an operation, with their places in the history, counted from 1: real time, without
+/// ties.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    pub begun: &'a Entry,
+    pub begun_at: u64,
+    /// `None`: nobody ever heard of it again.
+    pub ended: Option<(&'a Entry, u64)>,
+}
+
+impl<'a> Operation<'a> {
+    pub fn outcome(&self) -> Option<&'a Outcome> {
+        self.ended.map(|(entry, _)| &entry.outcome)
+    }
+}
+
+/// All entries of a run.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    pub entries: Vec<Entry>,
+}
+
+impl History {
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// Each operation once, in order of invocation.
+    pub fn operations(&self) -> Vec<Operation<'_>> {
+        let mut open = BTreeMap::<u32, usize>::new();
+        let mut operations: Vec<Operation<'_>> = Vec::new();
+        for (at, entry) in (1u64..).zip(&self.entries) {
+            if entry.outcome == Outcome::Invoked {
+                open.insert(entry.process, operations.len());
+                operations.push(Operation { begun: entry, begun_at: at, ended: None });
+            } else if let Some(k) = open.remove(&entry.process) {
+                operations[k].ended = Some((entry, at));
+            }
+        }
+        operations
+    }
+
+    /// How many operations ended well.
+    pub fn ok_count(&self) -> u64 {
+        self.entries.iter().filter(|e| matches!(e.outcome, Outcome::Ok(_))).count() as u64
+    }
+
+    /// Jepsen's form, one map a line.
+    pub fn to_edn(&self) -> String {
+        let mut out = String::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let (kind, rows, error) = match &entry.outcome {
+                Outcome::Invoked => ("invoke", None, None),
+                Outcome::Ok(rows) => ("ok", Some(rows), None),
+                Outcome::Fail(why) => ("fail", None, Some(why)),
+                Outcome::Info(why) => ("info", None, Some(why)),
+            };
+            let (function, value) = edn_operation(entry.op, rows.map(Vec::as_slice));
+            let _ = write!(
+                out,
+                "{{:process {}, :type :{kind}, :f :{function}, :value {value}, :index {index}, \
+                 :time {}",
+                entry.process, entry.time_ns
+            );
+            if let Some(error) = error {
+                let _ = write!(out, ", :error {error:?}");
+            }
+            out.push_str("}\n");
+        }
+        out
+    }
+}
+
+fn edn_operation(op: Op, rows: Option<&[(i64, Option<i64>)]>) -> (&'static str, String) {
+    let number = |value: Option<i64>| value.map_or("nil".to_owned(), |v| v.to_string());
+    let first = || number(rows.and_then(|rows| rows.first()).and_then(|(_, value)| *value));
+    let all = || {
+        let Some(rows) = rows else { return "nil".to_owned() };
+        let pairs: Vec<_> = rows.iter().map(|(k, v)| format!("{k} {}", number(*v))).collect();
+        format!("{{{}}}", pairs.join(", "))
+    };
+    match op {
+        Op::Write { key, value } => ("write", format!("[{key} {value}]")),
+        Op::Read { key } => ("read", format!("[{key} {}]", first())),
+        Op::Insert { id } => ("add", id.to_string()),
+        Op::ReadInserted => {
+            let ids = rows.map(|rows| {
+                rows.iter().map(|(id, _)| id.to_string()).collect::<Vec<_>>().join(" ")
+            });
+            ("read-set", ids.map_or("nil".to_owned(), |ids| format!("#{{{ids}}}")))
+        }
+        Op::PairWrite { pair, value } => ("pair-write", format!("[{pair} {value}]")),
+        Op::PairRead { pair } => ("pair-read", format!("[{pair} {}]", all())),
+        Op::Transfer { from, to, amount } => {
+            ("transfer", format!("{{:from {from}, :to {to}, :amount {amount}}}"))
+        }
+        Op::BankRead => ("bank-read", all()),
+        Op::OwnUpdate { row, factor, add } => ("own-update", format!("[{row} {factor} {add}]")),
+        Op::OwnRead { row } => ("own-read", format!("[{row} {}]", first())),
+    }
+}

@@ -1,0 +1,77 @@
+//! Between operations and bytes.
+
+use super::history::Rows;
+use super::op::Op;
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug)]
+pub enum Request {
+    /// The k-th step of making the tables and their first rows; safe to repeat.
+    Setup(usize),
+    Op(Op),
+}
+
+/// What came back.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// A write was done on so many rows.
+    Done { rows: u64 },
+    /// A read: key and value of each row, in order of keys. A NULL value is `None`.
+    Rows(Rows),
+    /// Refused: nothing of it will ever be visible. `retry`: the same may succeed later.
+    Refused { code: String, message: String, retry: bool },
+    /// The server does not know whether it was done.
+    Unknown { code: String, message: String },
+}
+
+/// What bytes from the server amount to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Said {
+    /// The greeting is over: requests may be sent.
+    Ready,
+    Answer(Answer),
+    /// The server will not serve this connection.
+    Goodbye(String),
+}
+
+/// Clients that have nothing to say.
+#[derive(Debug)]
+pub struct NoWire;
+
+impl Wire for NoWire {
+    fn new(_: &str, _: bool) -> NoWire {
+        NoWire
+    }
+
+    fn setup_steps() -> usize {
+        0
+    }
+
+    fn audit() -> Vec<Op> {
+        Vec::new()
+    }
+
+    fn greet(&mut self, _: &mut Vec<u8>) {}
+
+    fn ask(&mut self, _: u16, _: Request, _: &mut Vec<u8>) {}
+
+    fn feed(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<Vec<Said>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// One connection's protocol, from the client's side. Makes bytes, holds no socket.
+pub trait Wire {
+    /// `has_password`: over the network; otherwise over the local socket, as the superuser.
+    fn new(client: &str, has_password: bool) -> Self;
+    /// How many steps making the tables takes.
+    fn setup_steps() -> usize;
+    /// Reads that cover everything the clients may have written.
+    fn audit() -> Vec<Op>;
+    /// The first bytes on a connection.
+    fn greet(&mut self, out: &mut Vec<u8>);
+    /// `client` tells apart the rows that belong to one client only.
+    fn ask(&mut self, client: u16, request: Request, out: &mut Vec<u8>);
+    /// Takes bytes in any pieces; may answer into `out`. An error is a breach of the protocol.
+    fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Vec<Said>, String>;
+}

@@ -1,0 +1,81 @@
+//! One machine: its configuration, disk, clocks and the process on it, if one runs.
+
+use basalt_core::seam::{Event, Mono, StopReason};
+
+use super::breakage::KillSwitch;
+use crate::clock::Clock;
+use crate::disk::{Disk, Image};
+use crate::node::{GroupView, Identity, Node};
+
+/// One machine.
+pub struct Host<N: Node> {
+    pub identity: Identity,
+    pub clock: Clock,
+    pub disk: Disk,
+    pub process: Option<Process<N>>,
+    /// How many processes ran here; part of every event on its way to one.
+    pub incarnation: u32,
+    /// Active faults that keep the machine off.
+    pub held_down: u32,
+    /// Active faults that keep the process from running.
+    pub paused: u32,
+    pub cpu_factor: u64,
+    pub kill_switch: Option<KillSwitch>,
+    /// Why the last process ended itself.
+    pub stopped: Option<StopReason>,
+    /// Taken at the start of an old-image fault.
+    pub saved_image: Option<Image>,
+    /// Whether its durable copy was damaged, so that it may refuse to run.
+    pub is_damaged: bool,
+    /// Members of groups as of the last turn.
+    pub views: Vec<GroupView>,
+}
+
+/// A running process.
+pub struct Process<N: Node> {
+    pub node: N,
+    pub inbox: Vec<Event<N::Msg>>,
+    pub turn_scheduled: bool,
+    pub busy_until_ns: u64,
+    /// The time it asked to be woken at.
+    pub wake: Option<Mono>,
+    /// When the world will look at `wake` next; `u64::MAX` when not at all.
+    pub wake_check_ns: u64,
+}
+
+impl<N: Node> Process<N> {
+    pub fn new(node: N) -> Process<N> {
+        Process {
+            node,
+            inbox: Vec::new(),
+            turn_scheduled: false,
+            busy_until_ns: 0,
+            wake: None,
+            wake_check_ns: u64::MAX,
+        }
+    }
+}
+
+impl<N: Node> Host<N> {
+    pub fn new(identity: Identity, clock: Clock, disk: Disk) -> Host<N> {
+        Host {
+            identity,
+            clock,
+            disk,
+            process: None,
+            incarnation: 0,
+            held_down: 0,
+            paused: 0,
+            cpu_factor: 1,
+            kill_switch: None,
+            stopped: None,
+            saved_image: None,
+            is_damaged: false,
+            views: Vec::new(),
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+}

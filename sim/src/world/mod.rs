@@ -1,0 +1,304 @@
+//! The world: machines, network and clients under one clock of true time.
+//!
+//! ```text
+//!            ┌────────────── queue: (time, sequence) → happening ◄─────────────┐
+//!            ▼                                                                 │
+//!   pop the earliest ──► link │ disk │ timer │ client bytes │ fault │ phase    │
+//!            │                └──► event into a process' inbox ──► turn        │
+//!            │                                                      │          │
+//!            └── checks look at the members of groups ◄── step …, end_turn     │
+//!                                                           └── effects ───────┘
+//! ```
+//! A process works in turns: everything in its inbox, then `end_turn`, under one reading of its
+//! clocks, as the production shell does. Time between happenings costs nothing.
+
+mod breakage;
+mod connections;
+mod host;
+mod phases;
+mod processes;
+mod turns;
+
+use std::collections::BTreeMap;
+
+use basalt_core::base::OpId;
+use basalt_core::seam::{Effects, PeerAddr, Rng, Trace};
+
+use crate::check::{Check, Failure, Monitor};
+use crate::clock::Clock;
+use crate::disk::{Disk, Latency};
+use crate::network::{LinkEvent, Network};
+use crate::node::{Identity, Node};
+use crate::plan::{Fault, Plan};
+use crate::queue::Queue;
+use crate::workload::{Client, History};
+use connections::Connection;
+use host::Host;
+use phases::Phase;
+
+/// Something due at a time.
+#[derive(Debug)]
+pub enum Happening {
+    Turn {
+        host: u16,
+        incarnation: u32,
+    },
+    Wake {
+        host: u16,
+        incarnation: u32,
+    },
+    Link {
+        link: u32,
+        epoch: u32,
+        event: LinkEvent,
+    },
+    Disk {
+        host: u16,
+        incarnation: u32,
+        op: OpId,
+        token: u64,
+    },
+    /// A client's dial reaches its instance.
+    Dial {
+        connection: u32,
+    },
+    Dialled {
+        connection: u32,
+    },
+    ToNode {
+        connection: u32,
+    },
+    ToClient {
+        connection: u32,
+    },
+    ClientClosed {
+        connection: u32,
+    },
+    NodeClosed {
+        connection: u32,
+    },
+    ClientTimer {
+        client: u16,
+        at_ns: u64,
+    },
+    FaultBegins {
+        fault: u32,
+    },
+    FaultEnds {
+        fault: u32,
+    },
+    Restart {
+        host: u16,
+        incarnation: u32,
+    },
+    Sample,
+    PhaseCheck,
+}
+
+/// How often samples of state are taken.
+const SAMPLE_NS: u64 = 100_000_000;
+/// Trace digests are kept every so many events and effects.
+pub const CHECKPOINT_EVERY: u64 = 4_096;
+
+/// Takes one line for each event and effect: true time, instance, text.
+pub type Recorder<'a> = &'a mut (dyn FnMut(u64, u16, String) + 'a);
+
+/// A cluster, its clients and everything that can go wrong with them.
+pub struct World<'a, N: Node> {
+    plan: &'a Plan,
+    now_ns: u64,
+    queue: Queue<Happening>,
+    root: Rng,
+    trace: Trace,
+    checkpoints: Vec<u64>,
+    recorder: Option<Recorder<'a>>,
+    hosts: Vec<Host<N>>,
+    by_address: BTreeMap<PeerAddr, u16>,
+    network: Network,
+    effects: Effects<N::Msg>,
+    encoded: Vec<u8>,
+    clients: Vec<Client<N::Wire>>,
+    /// When each client wants to be woken.
+    client_wake_ns: Vec<u64>,
+    client_connection: Vec<Option<u32>>,
+    connections: Vec<Connection>,
+    history: History,
+    /// Faults at work, and the leader at their start.
+    active: Vec<(u32, Fault, Option<u16>)>,
+    phase: Phase,
+    /// True time at which faults may begin.
+    chaos_begins_ns: u64,
+    monitor: Monitor,
+    failure: Option<Failure>,
+    story: Vec<String>,
+    happenings: u64,
+}
+
+/// Everything a run leaves behind.
+#[derive(Debug)]
+pub struct Finished {
+    pub failure: Option<Failure>,
+    pub trace_hash: u64,
+    pub checkpoints: Vec<u64>,
+    /// Happenings taken from the queue, and events and effects that crossed the seam.
+    pub happenings: u64,
+    pub events: u64,
+    pub simulated_ns: u64,
+    pub history: History,
+    pub story: Vec<String>,
+}
+
+impl<'a, N: Node> World<'a, N> {
+    pub fn new(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> World<'a, N> {
+        let root = Rng::from_u64(plan.seed);
+        let hosts: Vec<Host<N>> = identities(plan)
+            .into_iter()
+            .map(|identity| {
+                let mut rng = root.fork(&format!("clock/{}", identity.name));
+                let offset_us = rng.below(200_001) as i64 - 100_000;
+                let clock = Clock::new(rng.below(1_000_000_000_000), offset_us);
+                let disk_rng = root.fork(&format!("disk/{}", identity.name));
+                let mut disk = Disk::new(disk_rng, Latency::default());
+                disk.keep_previous =
+                    plan.faults.iter().any(|f| f.kind == crate::faults::Kind::DiskStaleRead);
+                Host::new(identity, clock, disk)
+            })
+            .collect();
+        let by_address =
+            hosts.iter().map(|host| (host.identity.address.clone(), host.identity.node)).collect();
+        World {
+            plan,
+            now_ns: 0,
+            queue: Queue::default(),
+            network: Network::new(&plan.topology, &root),
+            trace: Trace::new(),
+            checkpoints: Vec::new(),
+            recorder,
+            by_address,
+            effects: Vec::new(),
+            encoded: Vec::new(),
+            clients: Vec::new(),
+            client_wake_ns: Vec::new(),
+            client_connection: Vec::new(),
+            connections: Vec::new(),
+            history: History::default(),
+            active: Vec::new(),
+            phase: Phase::Setup,
+            chaos_begins_ns: 0,
+            monitor: Monitor::new(hosts.len()),
+            failure: None,
+            story: Vec::new(),
+            happenings: 0,
+            hosts,
+            root,
+        }
+    }
+
+    /// Carries out the plan to its end or to the first failure.
+    pub fn run(mut self) -> Finished {
+        self.begin();
+        while self.failure.is_none() && self.phase != Phase::Over {
+            let Some((at_ns, happening)) = self.queue.pop() else {
+                self.fail(Check::Liveness, "nothing will ever happen again".to_owned());
+                break;
+            };
+            self.now_ns = at_ns;
+            self.happenings += 1;
+            self.happen(happening);
+        }
+        self.finish()
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Turn { host, incarnation } => self.turn(host, incarnation),
+            Happening::Wake { host, incarnation } => self.check_wake(host, incarnation),
+            Happening::Link { link, epoch, event } => self.link_event(link, epoch, event),
+            Happening::Disk { host, incarnation, op, token } => {
+                self.disk_done(host, incarnation, op, token);
+            }
+            Happening::Dial { connection } => self.dial_arrives(connection),
+            Happening::Dialled { connection } => self.dialled(connection),
+            Happening::ToNode { connection } => self.bytes_to_node(connection),
+            Happening::ToClient { connection } => self.bytes_to_client(connection),
+            Happening::ClientClosed { connection } => self.client_sees_close(connection),
+            Happening::NodeClosed { connection } => self.node_sees_close(connection),
+            Happening::ClientTimer { client, at_ns } => self.client_timer(client, at_ns),
+            Happening::FaultBegins { fault } => self.fault_begins(fault),
+            Happening::FaultEnds { fault } => self.fault_ends(fault),
+            Happening::Restart { host, incarnation } => self.restart(host, incarnation),
+            Happening::Sample => self.sample(),
+            Happening::PhaseCheck => self.check_phase(),
+        }
+    }
+
+    fn sample(&mut self) {
+        self.queue.push(self.now_ns + SAMPLE_NS, Happening::Sample);
+        for host in &self.hosts {
+            if let Some(process) = &host.process {
+                self.monitor.sample(host.identity.node, &process.node);
+            }
+        }
+        self.take_failure();
+        if matches!(self.phase, Phase::Setup | Phase::Heal) {
+            self.check_phase();
+        }
+    }
+
+    /// The first failure counts; what comes after may be its consequence.
+    fn fail(&mut self, check: Check, message: String) {
+        if self.failure.is_none() {
+            self.tell(format!("FAILED {}: {message}", check.name()));
+            self.failure = Some(Failure { check, message });
+        }
+    }
+
+    fn take_failure(&mut self) {
+        if let Some(failure) = self.monitor.take_failure() {
+            self.fail(failure.check, failure.message);
+        }
+    }
+
+    fn tell(&mut self, what: String) {
+        let (s, us) = (self.now_ns / 1_000_000_000, self.now_ns / 1_000 % 1_000_000);
+        self.story.push(format!("{s:>4}.{us:06} {what}"));
+    }
+
+    fn finish(self) -> Finished {
+        let mut trace = self.trace;
+        for entry in &self.history.entries {
+            trace.number(entry.time_ns);
+            trace.bytes(format!("{:?}", entry.outcome).as_bytes());
+        }
+        Finished {
+            failure: self.failure,
+            trace_hash: trace.digest(),
+            checkpoints: self.checkpoints,
+            happenings: self.happenings,
+            events: trace.count(),
+            simulated_ns: self.now_ns,
+            history: self.history,
+            story: self.story,
+        }
+    }
+}
+
+fn identities(plan: &Plan) -> Vec<Identity> {
+    let count = plan.topology.nodes.len() as u16;
+    let peers: Vec<PeerAddr> = (1..=count).map(|k| PeerAddr::new(format!("n{k}:3301"))).collect();
+    (0..count)
+        .zip(&plan.topology.nodes)
+        .map(|(node, dc)| Identity {
+            node,
+            name: format!("n{}", node + 1),
+            address: peers[usize::from(node)].clone(),
+            peers: peers.clone(),
+            dc: *dc,
+            replication_factor: plan.topology.replication_factor,
+            one_in_each_dc: usize::from(plan.topology.dcs()) == plan.topology.nodes.len(),
+            may_bootstrap: node == 0,
+            limits: plan.limits.clone(),
+            canaries: plan.canaries.clone(),
+        })
+        .collect()
+}
