@@ -19,6 +19,7 @@ mod run;
 mod settings;
 mod status;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, ConfigCommand};
@@ -55,14 +56,20 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => status::run(&arguments.peer),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Version => {
-            println!("basalt {}", env!("CARGO_PKG_VERSION"));
+            say(&format!("basalt {}\n", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Default) => {
-            print!("{}", settings::default_file());
+            say(&settings::default_file());
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Prints at once. Nobody may be reading any more, which is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Log shippers and people both read errors by the line.
