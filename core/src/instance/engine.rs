@@ -223,7 +223,11 @@ impl State {
             Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) => false,
             _ if self.ring.is_none() => false,
             _ if reads_ring_only(prepared) => true,
-            _ => self.shard.as_ref().is_some_and(|s| s.may_serve(self.now)),
+            // An instance of another replica set leads a shard without these rows.
+            _ => self
+                .shard
+                .as_ref()
+                .is_some_and(|s| s.group.id() == self.rows_at && s.may_serve(self.now)),
         }
     }
 

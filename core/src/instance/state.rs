@@ -65,6 +65,8 @@ pub struct State {
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
     pub addresses: BTreeMap<InstanceId, PeerAddr>,
+    /// The replica set that holds the rows, as of the end of the last turn.
+    pub rows_at: GroupId,
     /// Who led each group when this instance last looked.
     pub leaders: BTreeMap<GroupId, InstanceId>,
     /// Where messages are known not to arrive now.
@@ -99,6 +101,7 @@ impl State {
             ring: None,
             shard: None,
             addresses: BTreeMap::new(),
+            rows_at: GroupId(1),
             leaders: BTreeMap::new(),
             broken_links: BTreeSet::new(),
             requests,
