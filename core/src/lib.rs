@@ -22,7 +22,6 @@
 //! | [`topology`] | the ring's state: catalog, users, instances; the governor's plan | send or propose |
 //! | [`sql`] | text to plan | read rows |
 //! | [`exec`] | plan to rows and writes, over a reader | write |
-//! | [`route`] | which instance runs a statement | run it |
 //! | [`session`] | one client: statements, portals, settings, gated output | know where rows live |
 //! | [`admin`] | status and metrics as text | change anything |
 //! | [`instance`] | all of it behind one `step` | block |
@@ -57,7 +56,6 @@ pub mod group;
 pub mod instance;
 pub mod pgwire;
 pub mod raft;
-pub mod route;
 pub mod seam;
 pub mod session;
 pub mod sql;

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers of `core`, lowest first.
-pub const LAYERS: [&str; 16] = [
+pub const LAYERS: [&str; 15] = [
     "base", "seam", "expr", "storage", "pgwire", "raft", "group", "txn", "bucket", "topology",
-    "sql", "exec", "route", "session", "admin", "instance",
+    "sql", "exec", "session", "admin", "instance",
 ];
 
 /// A foreign library and the one place of `core` that may name it.

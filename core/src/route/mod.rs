@@ -1,1 +1,0 @@
-//! Statements on their way to the instance that can run them.
