@@ -29,6 +29,9 @@ use crate::storage::{ALL_KEYS, Store};
 use crate::topology::ddl::{SchemaChange, SchemaOp};
 use crate::txn::{Clock, ShardEntry};
 
+/// Superseded versions freed in one turn at most.
+const GARBAGE_PER_TURN: usize = 256;
+
 /// How the wait for a log position ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Release {
@@ -351,6 +354,12 @@ impl ShardMember {
     /// After the turn's entries are applied: a leader catches up with its own log and lets go what
     /// is committed.
     pub fn settle(&mut self) {
+        self.let_go();
+        // Every statement reads the newest rows; a snapshot being scanned holds what it needs.
+        self.store.gc(self.applied_at, GARBAGE_PER_TURN);
+    }
+
+    fn let_go(&mut self) {
         if self.leading.is_none() {
             self.store.committed(self.applied);
             return;
