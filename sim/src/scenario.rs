@@ -169,7 +169,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         scenario: scenario.name.to_owned(),
         subject: abilities.subject.to_owned(),
         chaos_ms,
-        heal_ms: 60_000,
+        // Clients of `calm-big` far away still have most of their work before them.
+        heal_ms: if scenario.shape == Shape::Big { 240_000 } else { 60_000 },
         clients: draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng),
         topology,
         limits: draw_limits(&mut root.fork("limits")),

@@ -55,7 +55,10 @@ impl Durability {
         }
         records.extend(ready.entries.iter().map(|e| Record::Entry(group, to_log(e))));
         if latest != written {
-            let HardState { term, vote, commit } = *latest;
+            let HardState { term, mut vote, commit } = *latest;
+            if crate::canary!(ForgetVote) {
+                vote = crate::base::InstanceId(0);
+            }
             records.push(Record::HardState(group, wal::HardState { term, vote, commit }));
             *written = *latest;
         }
