@@ -48,7 +48,6 @@
 //! come back as a message. A reader at step 4 needs no log entry: the lease is enough. If it could
 //! have seen step 6's row before step 9, its reply waits behind the same gate.
 
-#![allow(dead_code)]
 pub mod admin;
 pub mod base;
 pub mod bucket;

@@ -13,8 +13,10 @@ use std::collections::BTreeMap;
 
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
-use super::message::{Body, Join, JoinReply};
+use super::message::{Body, Join, JoinReply, RequestKind, ResponseKind};
+use super::requests::Answer;
 use super::ring::RingMember;
+use super::serve;
 use super::shard::{ShardMember, ShardPosition};
 use super::snapshots;
 use super::state::{Phase, Shared};
@@ -73,12 +75,41 @@ async fn start(me: &Shared) -> Result<(), Failure> {
     };
     me.borrow_mut().identity = Some(identity.clone());
     start_groups(me, &disk, &identity, restarted).await?;
+    me.borrow().spawner.spawn(catch_up(me.clone()));
     let mut state = me.borrow_mut();
     if state.phase != Phase::Stopped {
         state.phase = Phase::Running;
         tracing::info!(address = state.config.address, "running");
     }
     Ok(())
+}
+
+/// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
+/// takes no clients: what it remembers of the catalog may be long outdated.
+async fn catch_up(me: Shared) {
+    loop {
+        let deadline = {
+            let state = me.borrow();
+            if state.phase == Phase::Stopped {
+                return;
+            }
+            state.now.mono + state.config.times.statement_patience
+        };
+        let asked = serve::ask_leader(&me, GroupId::RING, RequestKind::RingIndex, deadline).await;
+        let Answer::Response(ResponseKind::Applied { index }) = asked else {
+            serve::pause(&me).await;
+            continue;
+        };
+        let reached = {
+            let state = &mut *me.borrow_mut();
+            let Some(ring) = &mut state.ring else { return };
+            ring.wait_applied(&state.spawner, index)
+        };
+        reached.await;
+        me.borrow_mut().caught_up = true;
+        tracing::info!(ring = %index, "caught up with the ring: taking clients");
+        return;
+    }
 }
 
 /// Without an identity, whatever is in the directory was never anybody's.

@@ -26,10 +26,12 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
     if state.clients.open.len() >= state.config.limits.connections {
         tracing::warn!(remote, "too many clients");
         let error = SqlError::new(SqlState::TooManyConnections, "sorry, too many clients already");
-        let mut out = Vec::new();
-        backend::error_response(&mut out, Severity::Fatal, &error);
-        state.effects.push(Effect::Write { conn, bytes: out.into() });
-        state.effects.push(Effect::Close { conn });
+        refuse(state, conn, &error);
+        return;
+    }
+    if !state.caught_up {
+        let error = SqlError::new(SqlState::CannotConnectNow, "the database system is starting up");
+        refuse(state, conn, &error);
         return;
     }
     if state.clients.sessions.is_none() {
@@ -39,6 +41,13 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
     let engine = Rc::new(InstanceEngine::new(shared.clone()));
     let handle = sessions.open(&engine, conn, kind);
     state.clients.open.insert(conn, handle);
+}
+
+fn refuse(state: &mut State, conn: ConnId, error: &SqlError) {
+    let mut out = Vec::new();
+    backend::error_response(&mut out, Severity::Fatal, error);
+    state.effects.push(Effect::Write { conn, bytes: out.into() });
+    state.effects.push(Effect::Close { conn });
 }
 
 fn new_sessions(state: &mut State) -> Rc<Sessions> {

@@ -10,11 +10,11 @@ use crate::sql::parse::{
     UserChange as Change, UserOptions,
 };
 use crate::sql::plan::Ddl;
-use crate::sql::plan::ddl::Placement;
+use crate::sql::plan::ddl::{Alteration, Placement};
 use crate::topology::catalog::Access;
 use crate::topology::ddl::{
-    CreateIndexRequest, CreateTableRequest, DdlRequest, DistributionRequest, DropRequest,
-    IndexKeyRequest, PUBLIC_SCHEMA, UniqueRequest,
+    AlterTableRequest, CreateIndexRequest, CreateTableRequest, DdlRequest, DistributionRequest,
+    DropRequest, IndexKeyRequest, PUBLIC_SCHEMA, TableAlteration, UniqueRequest,
 };
 use crate::topology::entry::CreateUser;
 use crate::topology::password::check_password;
@@ -79,12 +79,43 @@ pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
                 name: name.clone(),
             })
             .collect(),
+        Ddl::AlterTable(alter) => alter
+            .alterations
+            .iter()
+            .map(|action| {
+                DdlRequest::AlterTable(AlterTableRequest {
+                    schema: alter.schema.clone(),
+                    name: alter.name.clone(),
+                    if_exists: false,
+                    alteration: alteration(action),
+                })
+            })
+            .collect(),
+        Ddl::RenameIndex { schema, name, to } => vec![DdlRequest::RenameIndex {
+            schema: schema.clone(),
+            name: name.clone(),
+            to: to.clone(),
+        }],
         Ddl::Nothing { .. } => Vec::new(),
     };
     requests
         .into_iter()
         .map(|request| RingEntry::DdlPrepare { by, request: Box::new(request) })
         .collect()
+}
+
+fn alteration(action: &Alteration) -> TableAlteration {
+    match action.clone() {
+        Alteration::RenameTo(to) => TableAlteration::RenameTo(to),
+        Alteration::RenameColumn { from, to } => TableAlteration::RenameColumn { from, to },
+        Alteration::AddColumn { column, if_not_exists } => {
+            TableAlteration::AddColumn { column, if_not_exists }
+        }
+        Alteration::SetDefault { column, default } => {
+            TableAlteration::SetDefault { column, default }
+        }
+        Alteration::OwnerTo(owner) => TableAlteration::OwnerTo(owner),
+    }
 }
 
 fn named((schema, name): &(String, String)) -> DropRequest {

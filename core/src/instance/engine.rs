@@ -29,6 +29,7 @@ use crate::expr::{EvalContext, SessionValues};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
 use crate::session::settings::{Fixed, Settings};
+use crate::session::writing;
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Notice, Outcome, RowWriter,
     SessionContext, Tag,
@@ -638,32 +639,16 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
             return failed(error);
         }
     }
-    let tag = Tag { words: decision_tag(&call.prepared.plan), rows: None };
+    serve::everyone_reached(me, everyone_by(me)).await;
+    let tag = Tag { words: words_of(&call.prepared.plan), rows: None };
     Outcome { result: Ok(Done { tag, notices: Vec::new() }), gate: None }
 }
 
-fn decision_tag(plan: &Plan) -> &'static str {
-    use crate::sql::parse::AccessStmt;
+fn words_of(plan: &Plan) -> &'static str {
     match plan {
-        Plan::Access(stmt) => match stmt {
-            AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",
-            AccessStmt::AlterUser { .. } => "ALTER ROLE",
-            AccessStmt::DropUser { .. } | AccessStmt::DropRole { .. } => "DROP ROLE",
-            AccessStmt::Grant(_) => "GRANT",
-            AccessStmt::Revoke(_) => "REVOKE",
-        },
-        _ => "ALTER SYSTEM",
-    }
-}
-
-fn ddl_tag(ddl: &Ddl) -> &'static str {
-    match ddl {
-        Ddl::CreateTable(_) => "CREATE TABLE",
-        Ddl::CreateIndex(_) => "CREATE INDEX",
-        Ddl::DropTables(_) => "DROP TABLE",
-        Ddl::DropIndexes(_) => "DROP INDEX",
-        Ddl::Truncate(_) => "TRUNCATE TABLE",
-        Ddl::Nothing { tag, .. } => tag,
+        Plan::Ddl(Ddl::Nothing { tag, .. }, _) => tag,
+        Plan::AlterSystem(_) => "ALTER SYSTEM",
+        plan => writing(plan).unwrap_or(""),
     }
 }
 
@@ -698,8 +683,16 @@ async fn schema_change(
             Ok(DdlResult::Failed(error)) | Err(error) => return failed(error),
         }
     }
-    let tag = Tag { words: ddl_tag(ddl), rows: None };
+    serve::everyone_reached(me, everyone_by(me)).await;
+    let tag = Tag { words: words_of(&call.prepared.plan), rows: None };
     Outcome { result: Ok(Done { tag, notices }), gate: None }
+}
+
+/// How long a change waits for the other instances to see it.
+const EVERYONE_PATIENCE: Duration = Duration::from_secs(1);
+
+fn everyone_by(me: &Shared) -> Mono {
+    me.borrow().now.mono + EVERYONE_PATIENCE
 }
 
 fn notice(text: String) -> Notice {

@@ -516,7 +516,12 @@ pub async fn leave(me: Shared) {
             state.report_when_due();
             let alone = !state.hand_over();
             let settled = state.shard.as_ref().is_none_or(|s| s.unsettled().is_none());
-            if (alone && settled) || state.now.mono >= deadline {
+            let late = state.now.mono >= deadline;
+            if alone && settled {
+                // Everything acknowledged has left or is about to: the clients are told last.
+                state.clients.shutdown();
+            }
+            if (alone && settled && state.clients.count() == 0) || late {
                 state.stop(StopReason::Shutdown);
                 return;
             }

@@ -16,6 +16,7 @@ impl State {
             Inspect::Cluster => self.with_view(cluster_json),
             Inspect::Health => {
                 let ready = self.phase == Phase::Running
+                    && self.caught_up
                     && self.leader_of(GroupId::RING).is_some()
                     && self.leader_of(self.data_group()).is_some()
                     && self.ring.as_ref().is_some_and(|r| r.state.cluster.is_some());

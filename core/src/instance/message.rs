@@ -113,6 +113,8 @@ pub enum RequestKind {
     Transfer { group: GroupId, to: InstanceId },
     /// Answer the ring's last applied index, once the leader is sure that it leads.
     RingIndex,
+    /// Answer once the ring is applied up to this index here; of any instance, leader or not.
+    RingReached { index: LogIndex },
 }
 
 /// The answer to a [`Request`].
@@ -459,6 +461,10 @@ impl RequestKind {
                 w.varint(to.0);
             }
             RequestKind::RingIndex => w.u8(6),
+            RequestKind::RingReached { index } => {
+                w.u8(7);
+                w.varint(index.0);
+            }
         }
     }
 
@@ -483,6 +489,7 @@ impl RequestKind {
             },
             5 => RequestKind::Transfer { group: GroupId(r.varint()?), to: InstanceId(r.varint()?) },
             6 => RequestKind::RingIndex,
+            7 => RequestKind::RingReached { index: LogIndex(r.varint()?) },
             tag => return r.unknown_tag(tag),
         })
     }

@@ -7,7 +7,7 @@ use super::ring::Proposed;
 use super::shard::Release;
 use super::state::{Phase, Shared};
 use crate::base::codec::CodecError;
-use crate::base::{CatalogVersion, GroupId, InstanceId, SqlError, SqlState};
+use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState};
 use crate::raft::{Change, ProposeError};
 use crate::seam::{Lane, Mono, PeerAddr};
 use crate::topology::RingEntry;
@@ -30,7 +30,7 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
 pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
     match what {
         RequestKind::Statement { group, user, sql, parameters, settings } => {
-            if !leads(me, group) {
+            if !leads(me, group) || !me.borrow().caught_up {
                 return not_leader(me, group);
             }
             engine::run_forwarded(me, user, sql, parameters, settings).await
@@ -40,6 +40,7 @@ pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
         RequestKind::Membership { group, changes } => membership(me, group, &changes),
         RequestKind::Transfer { group, to } => transfer(me, group, to),
         RequestKind::RingIndex => ring_index(me).await,
+        RequestKind::RingReached { index } => ring_reached(me, index).await,
     }
 }
 
@@ -164,6 +165,33 @@ async fn ring_index(me: &Shared) -> ResponseKind {
     };
     reached.await;
     ResponseKind::Applied { index }
+}
+
+/// Answers once this instance has applied the ring up to `index`.
+async fn ring_reached(me: &Shared, index: LogIndex) -> ResponseKind {
+    let reached = {
+        let state = &mut *me.borrow_mut();
+        let Some(ring) = &mut state.ring else { return ResponseKind::NotLeader(None) };
+        ring.wait_applied(&state.spawner, index)
+    };
+    reached.await;
+    ResponseKind::Done
+}
+
+/// Waits until every instance that is online has applied the ring as far as this one has, so that a
+/// client that heard of a change finds it wherever it connects. An instance that does not answer by
+/// `deadline` is about to be called offline.
+pub async fn everyone_reached(me: &Shared, deadline: Mono) {
+    let (index, others) = {
+        let state = me.borrow();
+        let Some(ring) = &state.ring else { return };
+        let online = ring.state.instances.values().filter(|i| i.is_online() && i.is_member());
+        let others: Vec<InstanceId> = online.map(|i| i.id).filter(|id| *id != state.me()).collect();
+        (ring.applied, others)
+    };
+    for other in others {
+        ask(me, (other, GroupId::RING), RequestKind::RingReached { index }, deadline).await;
+    }
 }
 
 /// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did

@@ -45,7 +45,7 @@ const OPEN_READERS: usize = 8;
 
 /// What a snapshot brought, ready to take the place of what is there.
 enum Staged {
-    Ring(RingState),
+    Ring(Box<RingState>),
     Shard(Box<Store>, ShardPosition),
 }
 
@@ -151,7 +151,7 @@ impl State {
         match self.snapshots.staged.remove(&group) {
             Some((index, Staged::Ring(state))) if index == meta.index => {
                 if let Some(ring) = &mut self.ring {
-                    ring.restore(state, index);
+                    ring.restore(*state, index);
                 }
             }
             Some((index, Staged::Shard(store, position))) if index == meta.index => {
@@ -204,19 +204,8 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
     let limits = slice_limits(me);
     let mut writer = SnapshotWriter::create(disk.clone(), &meta).await?;
     while let Some(running) = &mut scan {
-        let step = {
-            let state = me.borrow();
-            match &state.shard {
-                // A snapshot of the leader took this shard's place meanwhile.
-                Some(shard) if shard.snapshot_lives(running) => {
-                    running.next_chunk(&shard.store, limits)
-                }
-                _ => {
-                    drop(state);
-                    writer.abandon().await?;
-                    return Ok(());
-                }
-            }
+        let Some(step) = next_slice(me, running, limits) else {
+            return writer.abandon().await;
         };
         match step {
             ScanStep::Chunk(chunk) => writer.append(chunk).await?,
@@ -237,6 +226,13 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
     snapshot::file::clean(&disk, group, KEPT).await
+}
+
+/// The next slice of a scan; `None` if a snapshot of the leader took this shard's place meanwhile.
+fn next_slice(me: &Shared, scan: &mut SnapshotScan, limits: SliceLimits) -> Option<ScanStep> {
+    let state = me.borrow();
+    let shard = state.shard.as_ref().filter(|shard| shard.snapshot_lives(scan))?;
+    Some(scan.next_chunk(&shard.store, limits))
 }
 
 fn slice_limits(me: &Shared) -> SliceLimits {
@@ -441,7 +437,7 @@ async fn fetch(
         while let Some(chunk) = pull(me, group, index, 1, from).await? {
             writer.append(chunk).await?;
         }
-        Staged::Ring(RingState::decode_snapshot(meta.state)?)
+        Staged::Ring(Box::new(RingState::decode_snapshot(meta.state)?))
     } else {
         let (mut load, mut store, position) = begin_load(&first)?;
         let mut number = 1;

@@ -53,6 +53,9 @@ pub struct State {
     pub spawner: Spawner,
     pub disk: DiskHandle,
     pub phase: Phase,
+    /// The ring's state here was once as new as the leader's: a catalog older than that must not
+    /// answer anybody.
+    pub caught_up: bool,
     pub identity: Option<Identity>,
     pub durability: Durability,
     pub workbench: Workbench,
@@ -88,6 +91,7 @@ impl State {
             disk: DiskHandle::new(spawner.clone()),
             spawner,
             phase: Phase::Booting,
+            caught_up: false,
             identity: None,
             durability: Durability::default(),
             ring: None,

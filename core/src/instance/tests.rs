@@ -18,7 +18,7 @@ use crate::topology::model::Presence;
 const MS: u64 = 1_000_000;
 
 enum Happening {
-    Event(Event<Msg>),
+    Event(Box<Event<Msg>>),
     Wake,
 }
 
@@ -92,7 +92,7 @@ impl World {
         let mut seed = [at as u8; 32];
         seed[0] = node.lives as u8;
         node.instance = Some(Instance::new(node.config.clone(), seed));
-        self.push(at, 0, Happening::Event(Event::Boot));
+        self.push(at, 0, Happening::Event(Box::new(Event::Boot)));
     }
 
     fn kill(&mut self, at: usize) {
@@ -130,7 +130,7 @@ impl World {
         let Some(instance) = &mut node.instance else { return };
         let mut effects = Vec::new();
         match happening {
-            Happening::Event(event) => instance.step(now, event, &mut effects),
+            Happening::Event(event) => instance.step(now, *event, &mut effects),
             Happening::Wake if node.wake == id => {
                 instance.step(now, Event::Tick, &mut effects);
             }
@@ -152,13 +152,13 @@ impl World {
                 msg.encode(&mut bytes);
                 let msg = Msg::decode(Bytes::from(bytes)).unwrap();
                 let from = PeerAddr::new(self.nodes[from].config.address.as_str());
-                self.push(at, MS, Happening::Event(Event::Peer { from, msg }));
+                self.push(at, MS, Happening::Event(Box::new(Event::Peer { from, msg })));
             }
             Effect::Disk { op, what } => {
                 let slow = matches!(what, DiskOp::WriteAt { .. } | DiskOp::Sync { .. });
                 let result = self.nodes[from].disk.run(what).unwrap();
                 let delay = if slow { MS / 5 } else { MS / 50 };
-                self.push(from, delay, Happening::Event(Event::DiskDone { op, result }));
+                self.push(from, delay, Happening::Event(Box::new(Event::DiskDone { op, result })));
             }
             Effect::Wake { at } => {
                 let delay = at.0.saturating_sub(self.now);
@@ -263,7 +263,7 @@ fn all_three_killed_at_once_resume() {
 fn a_clean_stop_hands_leadership_over_first() {
     let mut world = three();
     let leader = world.leaders(GroupId(1))[0];
-    world.push(leader, 0, Happening::Event(Event::Shutdown));
+    world.push(leader, 0, Happening::Event(Box::new(Event::Shutdown)));
     world.run(Duration::from_millis(200));
     assert_eq!(world.nodes[leader].stopped, Some(StopReason::Shutdown));
     world.kill(leader);

@@ -101,7 +101,7 @@ pub(super) fn run<E: Engine>(
 }
 
 /// What a statement is called if it changes rows, schema or rights.
-pub(super) fn writing(plan: &Plan) -> Option<&'static str> {
+pub fn writing(plan: &Plan) -> Option<&'static str> {
     Some(match plan {
         Plan::Insert(_) => "INSERT",
         Plan::Update(_) => "UPDATE",
@@ -112,7 +112,10 @@ pub(super) fn writing(plan: &Plan) -> Option<&'static str> {
             Ddl::DropTables(_) => "DROP TABLE",
             Ddl::DropIndexes(_) => "DROP INDEX",
             Ddl::Truncate(_) => "TRUNCATE TABLE",
+            Ddl::AlterTable(_) => "ALTER TABLE",
+            Ddl::RenameIndex { .. } => "ALTER INDEX",
             Ddl::Nothing { .. } => return None,
+            change => change.tag(),
         },
         Plan::Access(change) => match change {
             AccessStmt::CreateUser { .. } | AccessStmt::CreateRole { .. } => "CREATE ROLE",

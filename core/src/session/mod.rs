@@ -43,6 +43,7 @@ mod tests;
 mod text;
 mod wire;
 
+pub use command::writing;
 pub use conversation::DATABASE;
 pub use engine::{
     Attempt, Call, Credentials, Done, Engine, Interrupt, Notice, Outcome, Reason, SessionContext,

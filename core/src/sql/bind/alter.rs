@@ -24,12 +24,13 @@ impl Binder<'_> {
             }
             _ => self.alterable(&name)?,
         };
-        let mut alterations = Vec::with_capacity(alter.operations.len());
-        for operation in &alter.operations {
-            alterations.push(self.alteration(&table, operation)?);
-        }
+        let [operation] = alter.operations.as_slice() else {
+            return Err(SqlError::unsupported("ALTER TABLE with several actions")
+                .with_hint("Write a statement for each."));
+        };
+        let alteration = self.alteration(&table, operation)?;
         let (schema, name) = (table.schema.clone(), table.name.clone());
-        Ok(Ddl::AlterTable(AlterTable { schema, name, alterations }))
+        Ok(Ddl::AlterTable(AlterTable { schema, name, alteration }))
     }
 
     fn alterable(&mut self, name: &QualifiedName) -> SqlResult<TableRef> {

@@ -24,6 +24,22 @@ pub enum Ddl {
     },
 }
 
+impl Ddl {
+    /// The command tag.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Ddl::CreateTable(_) => "CREATE TABLE",
+            Ddl::CreateIndex(_) => "CREATE INDEX",
+            Ddl::DropTables(_) => "DROP TABLE",
+            Ddl::DropIndexes(_) => "DROP INDEX",
+            Ddl::Truncate(_) => "TRUNCATE TABLE",
+            Ddl::AlterTable(_) => "ALTER TABLE",
+            Ddl::RenameIndex { .. } => "ALTER INDEX",
+            Ddl::Nothing { tag, .. } => tag,
+        }
+    }
+}
+
 /// `CREATE TABLE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateTable {
@@ -89,15 +105,15 @@ pub struct Drop {
     pub notices: Vec<String>,
 }
 
-/// `ALTER TABLE`: its actions, in order.
+/// `ALTER TABLE`, one action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlterTable {
     pub schema: String,
     pub name: String,
-    pub alterations: Vec<Alteration>,
+    pub alteration: Alteration,
 }
 
-/// One action of an `ALTER TABLE`.
+/// The action of an `ALTER TABLE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Alteration {
     RenameTo(String),
