@@ -17,6 +17,7 @@ use crate::arguments::DemoArguments;
 use crate::instances::InstanceOptions;
 use crate::logging;
 use crate::process::{Process, interrupted, judge, runtime};
+use crate::say;
 use crate::settings::{HostPort, LogFormat};
 
 /// How long the cluster may take to be ready.
@@ -61,13 +62,12 @@ async fn serve(mut process: Process, directory: &Directory) -> Result<()> {
         outcome = process.ended() => outcome,
         signal = interrupted() => { signal?; None }
         done = async { match greeting.await? { Ok(text) => {
-            print!("{text}");
-            std::io::stdout().flush()?;
+            say(&text);
             interrupted().await?;
             anyhow::Ok(())
         }, Err(error) => Err(error) } } => { done?; None }
     };
-    println!("\nStopping.");
+    say("\nStopping.\n");
     let stopped = tokio::select! {
         biased;
         stopped = process.stop() => stopped,

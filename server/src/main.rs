@@ -19,11 +19,23 @@ mod run;
 mod settings;
 mod status;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, ConfigCommand};
 
+/// A panic is a bug of ours: what the instance holds in memory can no longer be trusted, so the whole
+/// process ends at once and recovers from its disk. Unwinding would leave the other threads serving.
+fn end_at_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print(panic);
+        std::process::abort();
+    }));
+}
+
 fn main() -> ExitCode {
+    end_at_panics();
     let command = match Arguments::read() {
         Ok(arguments) => arguments.command,
         Err(status) => return status,
@@ -44,14 +56,20 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(arguments) => status::run(&arguments.peer),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Version => {
-            println!("basalt {}", env!("CARGO_PKG_VERSION"));
+            say(&format!("basalt {}\n", env!("CARGO_PKG_VERSION")));
             Ok(ExitCode::SUCCESS)
         }
         Command::Config(ConfigCommand::Default) => {
-            print!("{}", settings::default_file());
+            say(&settings::default_file());
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Prints at once. Nobody may be reading any more, which is no reason to fail.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Log shippers and people both read errors by the line.

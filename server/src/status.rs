@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use basalt_core::instance::message::{Body, Msg};
 use basalt_net::peer_client::PeerClient;
 
+use crate::say;
 use crate::settings::HostPort;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,7 +19,7 @@ pub fn run(peer: &str) -> Result<ExitCode> {
     client.send(&Msg { cluster: 0, body: Body::Status { request } })?;
     match client.receive::<Msg>(PATIENCE)?.body {
         Body::StatusReply { text, .. } => {
-            println!("{}", text.trim_end());
+            say(&format!("{}\n", text.trim_end()));
             Ok(ExitCode::SUCCESS)
         }
         other => bail!("{peer} answered something else: {other:?}"),

@@ -27,7 +27,7 @@ use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, St
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::SnapshotDamage;
-use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalOwner};
+use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalDamage, WalOwner};
 use crate::topology::RingState;
 
 /// Where every group's log begins: one voter, nothing in its state.
@@ -133,9 +133,7 @@ async fn start_groups(
         WalOwner { cluster: *identity.cluster.as_bytes(), instance: *identity.uuid.as_bytes() };
     let segment_bytes = me.borrow().config.limits.wal_segment;
     let config = WalConfig { segment_bytes, ..WalConfig::default() };
-    let (log, mut recovered) = wal::recover(disk.clone(), owner, config)
-        .await
-        .map_err(|damage| unusable(&damage.to_string()))?;
+    let (log, mut recovered) = wal::recover(disk.clone(), owner, config).await.map_err(bad_log)?;
     let ring = recovered.groups.remove(&GroupId::RING).unwrap_or_default();
     let data = recovered.groups.remove(&identity.group).unwrap_or_default();
     let ring = GroupStart::new(GroupId::RING, &ring, identity.ring_founder)?;
@@ -170,6 +168,14 @@ async fn start_groups(
     state.shard =
         Some(ShardMember::new(begin(&data), store, data.meta.index, data.meta.term, position));
     Ok(())
+}
+
+/// A disk that fails now may be sound after a restart; damage stays.
+fn bad_log(damage: WalDamage) -> Failure {
+    match damage {
+        WalDamage::Disk(error) => Failure::Disk(error),
+        other => unusable(&other.to_string()),
+    }
 }
 
 fn bad_snapshot(damage: SnapshotDamage) -> Failure {

@@ -4,6 +4,7 @@ use super::state::State;
 use crate::base::error::SqlState;
 use crate::base::{SqlError, SqlResult, UserId};
 use crate::pgwire::scram;
+use crate::seam::Rng;
 use crate::session::SessionContext;
 use crate::sql::parse::{
     AccessStmt, AlterSystem, Grant, Objects, Privilege as Word, Rights, SetValue, SystemScope,
@@ -79,18 +80,12 @@ pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
                 name: name.clone(),
             })
             .collect(),
-        Ddl::AlterTable(alter) => alter
-            .alterations
-            .iter()
-            .map(|action| {
-                DdlRequest::AlterTable(AlterTableRequest {
-                    schema: alter.schema.clone(),
-                    name: alter.name.clone(),
-                    if_exists: false,
-                    alteration: alteration(action),
-                })
-            })
-            .collect(),
+        Ddl::AlterTable(alter) => vec![DdlRequest::AlterTable(AlterTableRequest {
+            schema: alter.schema.clone(),
+            name: alter.name.clone(),
+            if_exists: false,
+            alteration: alteration(&alter.alteration),
+        })],
         Ddl::RenameIndex { schema, name, to } => vec![DdlRequest::RenameIndex {
             schema: schema.clone(),
             name: name.clone(),
@@ -130,11 +125,7 @@ pub fn of_access(
 ) -> SqlResult<Vec<RingEntry>> {
     let by = context.user;
     let iterations = SCRAM_ITERATIONS;
-    let mut rng = state.rng.fork("salts");
-    // The stream itself moves on, so that no two passwords share a salt.
-    let salt_seed: [u8; 32] = state.random();
-    rng.fill(&mut [0; 8]);
-    let mut rng = crate::seam::Rng::from_seed(salt_seed);
+    let mut rng = Rng::from_seed(state.random());
     let ring = ring_of(state)?;
     match stmt {
         AccessStmt::CreateUser { name, if_not_exists, options } => {
@@ -218,7 +209,7 @@ fn verifier(
     ring: &RingState,
     password: &str,
     iterations: u32,
-    rng: &mut crate::seam::Rng,
+    rng: &mut Rng,
 ) -> SqlResult<Verifier> {
     check_password(ring, password)?;
     Ok(Verifier(scram::Verifier::of_password(password, iterations, rng).stored_form()))
@@ -228,7 +219,7 @@ fn changes_of(
     ring: &RingState,
     options: &UserOptions,
     iterations: u32,
-    rng: &mut crate::seam::Rng,
+    rng: &mut Rng,
 ) -> SqlResult<Vec<UserChange>> {
     let mut changes = Vec::new();
     if let Some(password) = &options.password {

@@ -28,6 +28,7 @@ use crate::exec::{self, CommandTag, Memory, RowSink, point};
 use crate::expr::{EvalContext, SessionValues};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
+use crate::session::functions::SessionFunctions;
 use crate::session::settings::{Fixed, Settings};
 use crate::session::writing;
 use crate::session::{
@@ -43,6 +44,7 @@ use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::RingEntry;
 use crate::topology::catalog::Access;
 use crate::topology::ddl::{DdlResult, DdlStatus};
+use crate::topology::pg_catalog::functions::RingFunctions;
 use crate::topology::users::Privilege;
 
 /// Microseconds from the Unix epoch to 2000-01-01.
@@ -221,7 +223,11 @@ impl State {
             Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) => false,
             _ if self.ring.is_none() => false,
             _ if reads_ring_only(prepared) => true,
-            _ => self.shard.as_ref().is_some_and(|s| s.may_serve(self.now)),
+            // An instance of another replica set leads a shard without these rows.
+            _ => self
+                .shard
+                .as_ref()
+                .is_some_and(|s| s.group.id() == self.rows_at && s.may_serve(self.now)),
         }
     }
 
@@ -240,13 +246,21 @@ impl State {
         let shard = self.shard.as_ref().filter(|_| !reads_ring_only(prepared));
         let reader = StoreReader::new(shard, &ring.state, context.user, &[]);
         let time = since_2000(self.now.wall);
+        let table_bytes = |table| self.shard.as_ref().map_or(0, |s| s.store.table_bytes(table));
+        let ring_functions = RingFunctions {
+            ring: &ring.state,
+            user: context.user,
+            search_path: &context.search_path,
+            table_bytes: &table_bytes,
+        };
+        let functions = SessionFunctions { context, catalog: Some(&ring_functions) };
         let eval = EvalContext {
             params,
             transaction_time: time,
             statement_time: time,
             session: &context.values,
             rng: &self.workbench.rng.clone(),
-            catalog: None,
+            catalog: Some(&functions),
         };
         let memory = Memory::new(self.config.limits.statement_memory);
         let outcome = exec::execute(prepared, &reader, eval, &memory, sink);
@@ -646,7 +660,7 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
 
 fn words_of(plan: &Plan) -> &'static str {
     match plan {
-        Plan::Ddl(Ddl::Nothing { tag, .. }, _) => tag,
+        Plan::Ddl(ddl, _) => ddl.tag(),
         Plan::AlterSystem(_) => "ALTER SYSTEM",
         plan => writing(plan).unwrap_or(""),
     }

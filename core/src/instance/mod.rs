@@ -147,6 +147,9 @@ impl Instance {
             }
             Body::JoinReply(reply) => state.join_replies.push(reply),
             Body::Request(request) => {
+                if !state.arrived.is_new(&from, request.id) {
+                    return;
+                }
                 let me = shared.clone();
                 state.spawner.spawn(serve::answer(me, from, request.id, request.what));
             }

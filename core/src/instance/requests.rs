@@ -4,11 +4,11 @@
 //! nobody knows (the link broke or the time ran out after the request had left). Only the asker can
 //! tell whether repeating an unknown one is harmless.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::message::ResponseKind;
 use crate::base::{GroupId, InstanceId};
-use crate::seam::{Completion, Mono, Resolver, Spawner};
+use crate::seam::{Completion, Mono, PeerAddr, Resolver, Spawner};
 
 /// How a request ended.
 #[derive(Debug)]
@@ -29,13 +29,49 @@ struct Waiting {
 }
 
 /// Requests that have left and not ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests {
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
 }
 
+/// Requests that arrived, so that a message delivered twice is carried out once.
+///
+/// Remembers the newest [`SEEN_MAX`] ids of each sender. Ids start at random in each life of a sender.
+#[derive(Debug, Default)]
+pub struct Arrived {
+    seen: BTreeMap<PeerAddr, (BTreeSet<u64>, VecDeque<u64>)>,
+}
+
+/// Ids remembered of a sender.
+const SEEN_MAX: usize = 16_384;
+
+impl Arrived {
+    /// Whether request `id` of `from` arrives for the first time.
+    pub fn is_new(&mut self, from: &PeerAddr, id: u64) -> bool {
+        if !self.seen.contains_key(from) {
+            self.seen.insert(from.clone(), Default::default());
+        }
+        let Some((ids, order)) = self.seen.get_mut(from) else { return true };
+        if !ids.insert(id) {
+            return false;
+        }
+        order.push_back(id);
+        if order.len() > SEEN_MAX
+            && let Some(oldest) = order.pop_front()
+        {
+            ids.remove(&oldest);
+        }
+        true
+    }
+}
+
 impl Requests {
+    /// `first` is drawn at random: a sender that restarted must not use ids again.
+    pub fn new(first: u64) -> Requests {
+        Requests { waiting: BTreeMap::new(), next: first >> 1 }
+    }
+
     /// A new request to `to` as the leader of `group`: its id for the message, and its end.
     pub fn open(
         &mut self,
@@ -93,5 +129,23 @@ impl Requests {
         if let Some(waiting) = self.waiting.remove(&id) {
             waiting.resolver.resolve(answer);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_arrives_twice_is_new_once() {
+        let mut arrived = Arrived::default();
+        let (a, b) = (PeerAddr::new("a:1"), PeerAddr::new("b:1"));
+        assert!(arrived.is_new(&a, 7));
+        assert!(arrived.is_new(&b, 7));
+        assert!(!arrived.is_new(&a, 7));
+        for id in 8..8 + SEEN_MAX as u64 {
+            assert!(arrived.is_new(&a, id));
+        }
+        assert_eq!(arrived.seen[&a].0.len(), SEEN_MAX, "memory of a sender is bounded");
     }
 }

@@ -13,7 +13,7 @@ use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
 use super::message::{Body, Msg};
-use super::requests::Requests;
+use super::requests::{Arrived, Requests};
 use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
@@ -65,11 +65,14 @@ pub struct State {
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
     pub addresses: BTreeMap<InstanceId, PeerAddr>,
+    /// The replica set that holds the rows, as of the end of the last turn.
+    pub rows_at: GroupId,
     /// Who led each group when this instance last looked.
     pub leaders: BTreeMap<GroupId, InstanceId>,
     /// Where messages are known not to arrive now.
     pub broken_links: BTreeSet<PeerAddr>,
     pub requests: Requests,
+    pub arrived: Arrived,
     pub timers: Timers,
     pub clients: Clients,
     pub snapshots: Snapshots,
@@ -81,6 +84,7 @@ pub struct State {
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
         let workbench = Workbench::new(rng.fork("statements"));
+        let requests = Requests::new(rng.fork("requests").next_u64());
         State {
             workbench,
             counters: Metrics::default(),
@@ -97,9 +101,11 @@ impl State {
             ring: None,
             shard: None,
             addresses: BTreeMap::new(),
+            rows_at: GroupId(1),
             leaders: BTreeMap::new(),
             broken_links: BTreeSet::new(),
-            requests: Requests::default(),
+            requests,
+            arrived: Arrived::default(),
             timers: Timers::default(),
             clients: Clients::default(),
             snapshots: Snapshots::default(),

@@ -43,9 +43,11 @@ impl State {
         let mut out: Vec<(GroupId, Vec<Message>)> = Vec::new();
         if let Some(ring) = &mut self.ring {
             out.push((GroupId::RING, ring.group.durable(durable)));
+            ring.group.applied(ring.applied);
         }
         if let Some(shard) = &mut self.shard {
             out.push((shard.group.id(), shard.group.durable(durable)));
+            shard.group.applied(shard.applied);
         }
         for (group, messages) in out {
             self.send_raft(group, messages);
@@ -55,7 +57,8 @@ impl State {
     /// Requests to a leader that was replaced are given little more time.
     pub fn follow_leaders(&mut self) {
         let deadline = self.now.mono + self.config.times.group.election_timeout();
-        for group in [GroupId::RING, self.data_group()] {
+        self.rows_at = self.data_group();
+        for group in [GroupId::RING, self.rows_at] {
             let leader = self.leader_of(group);
             if let Some(leader) = leader
                 && self.leaders.insert(group, leader) != Some(leader)

@@ -409,9 +409,14 @@ impl Node {
         self.raw.on_persist_ready(number);
     }
 
-    /// Entries up to `index` have been applied.
+    /// Entries up to `index` have been applied. A snapshot's are before the snapshot is durable; raft
+    /// hears of them when it is, with the next call.
     pub fn applied(&mut self, index: LogIndex) {
-        self.raw.advance_apply_to(index.0);
+        let log = &self.raw.raft.raft_log;
+        let index = index.0.min(log.committed).min(log.persisted);
+        if index > log.applied {
+            self.raw.advance_apply_to(index);
+        }
     }
 
     /// A snapshot at this position is on disk here.

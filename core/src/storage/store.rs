@@ -78,7 +78,7 @@ pub struct Store {
     committed: LogIndex,
     /// Keys written by entries above `committed`, in log order.
     undo: VecDeque<Touched>,
-    /// Keys with something to collect, in the order they were written.
+    /// Keys with something to collect, in log order.
     superseded: VecDeque<Touched>,
     /// Bytes of the keys in `undo` and `superseded`.
     queued_bytes: u64,
@@ -283,6 +283,7 @@ impl Store {
 
     /// Adds a row of a snapshot. Only while nothing was applied yet.
     pub(super) fn load(&mut self, as_of: AsOf, write: &RowWrite) {
+        self.committed = self.committed.max(as_of.log_index);
         self.put(as_of.log_index, as_of.ts, write);
     }
 
@@ -343,7 +344,8 @@ impl Store {
             let (ts, log_index) = (newest.ts(), newest.log_index());
             let touched = Touched { ts, log_index, table: id, bucket, key };
             self.queued_bytes += touched.bytes();
-            self.superseded.push_front(touched);
+            let at = self.superseded.partition_point(|t| t.log_index < log_index);
+            self.superseded.insert(at, touched);
         }
     }
 

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use rustyline::error::ReadlineError;
 
 use crate::arguments::AdminArguments;
+use crate::say;
 pub use client::Client;
 use format::Format;
 use statements::Statements;
@@ -97,7 +98,7 @@ impl Console {
             eprintln!("{notice}");
         }
         for result in &results.complete {
-            print!("{}", format::render(result, self.format));
+            say(&format::render(result, self.format));
         }
         if let Some(error) = &results.error {
             self.failed = true;

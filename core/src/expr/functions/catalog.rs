@@ -1,7 +1,9 @@
 //! Functions that ask the catalog or the session's settings: rows only, their answers come through
 //! [`crate::expr::CatalogFunctions`].
 //!
-//! Where PostgreSQL takes `regclass` or `pg_node_tree`, these take `oid` and `text`.
+//! Where PostgreSQL takes `regclass` or `pg_node_tree`, these take `oid` and `text`. The input and
+//! output functions of `regclass` and its relatives are casts between `text` and `oid`: there are no
+//! types of their own.
 
 use crate::base::SqlType;
 use crate::expr::function::Function;
@@ -56,5 +58,16 @@ pub(super) static ROWS: &[Function] = &[
     Function::catalog(2286, "pg_total_relation_size", &[OID], INT8).volatile(),
     Function::catalog(3810, "pg_is_in_recovery", &[], BOOL).volatile(),
     Function::catalog(2560, "pg_postmaster_start_time", &[], SqlType::TimestampTz),
+    Function::catalog(6174, "pg_get_statisticsobjdef_columns", &[OID], TEXT),
+    Function::catalog(2218, "regclassin", &[TEXT], OID),
+    Function::catalog(2219, "regclassout", &[OID], TEXT),
+    Function::catalog(2220, "regtypein", &[TEXT], OID),
+    Function::catalog(2221, "regtypeout", &[OID], TEXT),
+    Function::catalog(44, "regprocin", &[TEXT], OID),
+    Function::catalog(45, "regprocout", &[OID], TEXT),
+    Function::catalog(4084, "regnamespacein", &[TEXT], OID),
+    Function::catalog(4085, "regnamespaceout", &[OID], TEXT),
+    Function::catalog(4098, "regrolein", &[TEXT], OID),
+    Function::catalog(4092, "regroleout", &[OID], TEXT),
     Function::catalog(6121, "pg_relation_is_publishable", &[OID], BOOL),
 ];

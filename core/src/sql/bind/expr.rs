@@ -360,8 +360,24 @@ impl Binder<'_> {
     }
 
     pub(super) fn cast(&mut self, input: Expr, ty: &ast::DataType) -> SqlResult<Expr> {
+        if let Some(name) = types::name_type(ty) {
+            return self.cast_to_name(input, name);
+        }
         let (ty, typmod) = types::resolve(ty)?;
         self.exprs.coerce(input, ty, typmod, CastContext::Explicit)
+    }
+
+    /// `'t'::regclass` is the oid of what the text names, `oid::regclass` the name as text: such types
+    /// exist as these two functions only.
+    fn cast_to_name(&mut self, input: Expr, name: &str) -> SqlResult<Expr> {
+        let is_text = matches!(
+            input.ty(),
+            SqlType::Unknown | SqlType::Text | SqlType::Varchar | SqlType::Bpchar | SqlType::Name
+        );
+        let function = format!("{name}{}", if is_text { "in" } else { "out" });
+        let ty = if is_text { SqlType::Text } else { SqlType::Oid };
+        let input = self.exprs.coerce(input, ty, types::NO_TYPMOD, CastContext::Explicit)?;
+        self.exprs.call(&function, vec![input])
     }
 
     fn case(

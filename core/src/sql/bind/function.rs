@@ -40,6 +40,9 @@ impl Binder<'_> {
         if !call.within_group.is_empty() || call.null_treatment.is_some() {
             return Err(SqlError::unsupported("WITHIN GROUP or a treatment of NULLs"));
         }
+        if let (FunctionArguments::Subquery(query), "array") = (&call.args, name.name.as_str()) {
+            return self.array_of_rows(query, at);
+        }
         let arguments = arguments(&call.args)?;
         if is_aggregate(&name.name) {
             return self.aggregate(call, name, &arguments, at);

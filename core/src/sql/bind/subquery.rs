@@ -23,8 +23,9 @@ use super::query::BoundQuery;
 use super::scope::{Found, Scope};
 use super::{At, Binder, BoundSubquery, MARK_COLUMN, OUTER_PARAM, SUBQUERY_PARAM};
 use crate::base::{SqlError, SqlResult, SqlState, SqlType};
+use crate::expr::aggregate::resolve_aggregate;
 use crate::expr::{CompareOp, Expr};
-use crate::sql::plan::logical::{MarkArgument, MarkKind};
+use crate::sql::plan::logical::{AggregateCall, Group, MarkArgument, MarkKind};
 use crate::sql::plan::{Logical, SubqueryKind};
 
 /// The scope around a subquery that is being bound.
@@ -104,13 +105,40 @@ impl Binder<'_> {
     ) -> SqlResult<Expr> {
         let inner = self.inner(query, at)?;
         let [column] = inner.bound.columns.as_slice() else {
-            return Err(SqlError::new(
-                SqlState::SyntaxError,
-                "subquery must return only one column",
-            ));
+            return Err(one_column());
         };
         let ty = column.ty;
         Ok(self.value_of(inner, SubqueryKind::Scalar, ty, at))
+    }
+
+    /// `ARRAY(SELECT …)`: the values of the only column, an empty array for no row.
+    pub(super) fn array_of_rows(&mut self, query: &ast::Query, at: &mut At<'_>) -> SqlResult<Expr> {
+        let mut inner = self.inner(query, at)?;
+        let [column] = inner.bound.columns.as_mut_slice() else {
+            return Err(one_column());
+        };
+        let value = Expr::Column { index: 0, ty: column.ty, typmod: column.typmod };
+        let aggregate = resolve_aggregate("array_agg", &[column.ty])?;
+        let call = AggregateCall {
+            aggregate,
+            args: vec![value],
+            distinct: false,
+            filter: None,
+            order: Vec::new(),
+        };
+        let no_rows = Expr::literal("{}");
+        let collected = Expr::column(0, aggregate.result);
+        let array = self.exprs.coalesce(vec![collected, no_rows])?;
+        column.ty = aggregate.result;
+        inner.bound.plan = Logical::Project {
+            input: Box::new(Logical::Aggregate(Group {
+                input: Box::new(inner.bound.plan),
+                keys: Vec::new(),
+                calls: vec![call],
+            })),
+            exprs: vec![array],
+        };
+        Ok(self.value_of(inner, SubqueryKind::Scalar, aggregate.result, at))
     }
 
     pub(super) fn exists(
@@ -173,6 +201,10 @@ impl Binder<'_> {
         let found = at.mark(mark);
         Ok(if negated { Expr::Not(Box::new(found)) } else { found })
     }
+}
+
+fn one_column() -> SqlError {
+    SqlError::new(SqlState::SyntaxError, "subquery must return only one column")
 }
 
 impl At<'_> {

@@ -52,6 +52,17 @@ pub fn resolve(ty: &DataType) -> SqlResult<(SqlType, i32)> {
     }
 }
 
+/// The type of catalog names this is, as `regclass`, if it is one that casts understand.
+pub fn name_type(ty: &DataType) -> Option<&'static str> {
+    const NAMES: [&str; 5] = ["regclass", "regtype", "regproc", "regnamespace", "regrole"];
+    let spelled = match ty {
+        DataType::Regclass => "regclass".to_owned(),
+        DataType::Custom(name, arguments) if arguments.is_empty() => object_name(name).ok()?.name,
+        _ => return None,
+    };
+    NAMES.into_iter().find(|name| *name == spelled)
+}
+
 fn lower(ty: &DataType) -> String {
     ty.to_string().to_lowercase()
 }

@@ -375,8 +375,9 @@ fn one_write_is_in_flight_and_the_rest_gathers() {
     let (id, op) = first.into_iter().next().unwrap();
     let result = disk.run(op).unwrap();
     assert_eq!(wal.disk_done(id, &result, &handle), WalEvent::Durable(Lsn(1)));
+    assert!(wal.bytes_waiting() > 0);
     settle(&mut wal, &mut disk, &handle);
-    assert_eq!(wal.durable(), Lsn(3));
+    assert_eq!((wal.durable(), wal.bytes_waiting()), (Lsn(3), 0));
 }
 
 #[test]

@@ -243,6 +243,12 @@ impl Wal {
         }
     }
 
+    /// Bytes appended and not yet durable: what a group's backpressure looks at.
+    pub fn bytes_waiting(&self) -> u64 {
+        let gathered: usize = self.gathering.iter().map(|batch| batch.bytes.len()).sum();
+        gathered as u64 + self.writing.as_ref().map_or(0, |writing| writing.bytes_on_disk)
+    }
+
     /// Bytes from the oldest needed segment to the end: what only snapshots can shrink.
     pub fn bytes_retained(&self) -> u64 {
         let needed = self.tracker.sealed.iter().skip(self.tracker.releasable());

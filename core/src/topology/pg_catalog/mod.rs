@@ -11,9 +11,11 @@
 //! - [`absent`] what Basalt does not have
 //! - [`information_schema`]
 //! - [`definition`] the texts of `pg_get_indexdef` and `pg_get_constraintdef`
+//! - [`functions`] what `pg_table_is_visible()` and the like answer
 
 mod absent;
 pub mod definition;
+pub mod functions;
 mod information_schema;
 mod relations;
 mod server;
