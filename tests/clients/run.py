@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Real clients against one real server: psql, psycopg, node-postgres, PgJDBC.
+"""Real clients against one real server: psql, psycopg, node-postgres, PgJDBC, tokio-postgres.
 
     cargo build --release -p basalt-server && python3 tests/clients/run.py [client…]
 
@@ -90,6 +90,11 @@ def jdbc(url):
     return cases(["java", "-cp", jar, HERE / "Clients.java"], jdbc_url)
 
 
+def tokio(url):
+    need("cargo")
+    return cases(["cargo", "run", "-q", "-p", "basalt-tests", "--bin", "tokio-client"], url)
+
+
 def cases(command, url, **environment):
     """Runs a client program; its lines `ok …` and `FAIL …` are its cases."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, cwd=ROOT,
@@ -100,7 +105,7 @@ def cases(command, url, **environment):
     return lines
 
 
-CLIENTS = {"psql": psql, "psycopg": psycopg, "node": node, "jdbc": jdbc}
+CLIENTS = {"psql": psql, "psycopg": psycopg, "node": node, "jdbc": jdbc, "tokio": tokio}
 
 
 def main():
