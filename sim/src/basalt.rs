@@ -91,7 +91,7 @@ impl<W> Inspectable for Basalt<W> {
         let voters = instances.min(self.replication_factor);
         let mut complete = 0;
         self.instance.members(Now::default(), &mut |member| {
-            complete += usize::from(member.voters == voters);
+            complete += usize::from(member.voters == voters && !member.changing);
         });
         self.is_ready() && complete == 2
     }

@@ -69,6 +69,7 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     let buggify = plan.buggify.then(|| Rng::from_u64(plan.seed).fork("buggify"));
     probe::begin_run(planted, buggify);
     quiet_panics();
+    RUNNING.set(crate::report::replay_command(plan));
     let world = World::<N>::new(plan, recorder);
     let finished = world.run(&last_panic);
     IN_RUN.set(false);
@@ -92,6 +93,8 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
 thread_local! {
     /// Where the last panic of this thread was, and what it said.
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// The command that repeats the run of this thread.
+    static RUNNING: RefCell<String> = const { RefCell::new(String::new()) };
     /// Whether this thread runs a world, whose panics are verdicts.
     static IN_RUN: Cell<bool> = const { Cell::new(false) };
 }
@@ -109,6 +112,12 @@ fn quiet_panics() {
         std::panic::set_hook(Box::new(move |info| {
             if IN_RUN.get() {
                 LAST_PANIC.with_borrow_mut(|last| *last = Some(info.to_string()));
+                // Where a panic ends the process there is no verdict: say what can be said.
+                if cfg!(panic = "abort") {
+                    let run = RUNNING.with_borrow(String::clone);
+                    eprintln!("check crash failed: {info}\nreplay: {run}");
+                    std::process::exit(3);
+                }
             } else {
                 usual(info);
             }

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 
+use basalt_core::group::GroupTimes;
 use basalt_core::seam::Rng;
 
 use crate::faults::{Area, Budget, Damage, Kind, swarm};
@@ -169,10 +170,11 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         scenario: scenario.name.to_owned(),
         subject: abilities.subject.to_owned(),
         chaos_ms,
-        heal_ms: 60_000,
+        // Clients of `calm-big` far away still have most of their work before them.
+        heal_ms: if scenario.shape == Shape::Big { 240_000 } else { 60_000 },
         clients: draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng),
+        limits: draw_limits(&topology, &mut root.fork("limits")),
         topology,
-        limits: draw_limits(&mut root.fork("limits")),
         faults,
         buggify: knobs.below(4) == 0,
         passwords: knobs.below(8) == 0,
@@ -220,9 +222,12 @@ fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
     }
 }
 
+/// How many times the longest way between two instances fits into an election timeout, at least.
+const ONE_WAYS_IN_ELECTION: u64 = 8;
+
 /// Sizes and times far from production's, so that their boundaries are met; each is left alone in
 /// every third seed, except for those that only cost time.
-fn draw_limits(rng: &mut Rng) -> BTreeMap<String, u64> {
+fn draw_limits(topology: &Topology, rng: &mut Rng) -> BTreeMap<String, u64> {
     let ranges = [
         ("wal_segment_bytes", 16 << 10, 1 << 20),
         ("log_before_snapshot_bytes", 8 << 10, 4 << 20),
@@ -240,6 +245,17 @@ fn draw_limits(rng: &mut Rng) -> BTreeMap<String, u64> {
         if name == "wal_segment_bytes" || rng.below(3) != 0 {
             limits.insert(name.to_owned(), value);
         }
+    }
+    // An election timeout must be long against a round trip, or no lease ever lasts.
+    let one_way_us = topology.latency_us.iter().flatten().max().copied().unwrap_or(0);
+    let usual = GroupTimes::default();
+    let ticks = limits.get("election_ticks").copied().unwrap_or(usual.election_ticks as u64);
+    let tick_ms = limits.get("tick_ms").copied().unwrap_or(usual.tick.as_millis() as u64);
+    if tick_ms * ticks * 1_000 < one_way_us * ONE_WAYS_IN_ELECTION {
+        limits.insert(
+            "tick_ms".to_owned(),
+            (one_way_us * ONE_WAYS_IN_ELECTION).div_ceil(ticks * 1_000),
+        );
     }
     limits
 }

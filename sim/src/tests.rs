@@ -57,6 +57,25 @@ fn each_planted_bug_is_found_by_a_fitting_check() {
     }
 }
 
+/// The scenarios of the database, eight seeds each.
+#[test]
+fn the_database_passes_every_scenario() {
+    let plans: Vec<(u64, String)> =
+        SCENARIOS.iter().flat_map(|s| (0..8).map(|seed| (seed, s.name.to_owned()))).collect();
+    let abilities = subject("basalt").expect("the database");
+    let make = |seed: u64, name: &str| plan(Scenario::by_name(name).unwrap(), seed, abilities);
+    let failures = std::sync::Mutex::new(Vec::new());
+    let each = |plan: &crate::plan::Plan, verdict: &crate::run::Verdict| {
+        if verdict.failure.is_some() {
+            failures.lock().unwrap().push(crate::report::describe(plan, verdict));
+        }
+    };
+    let summary = crate::sweep::sweep(&plans, &make, 2, Some(&other), &each);
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}\n{}", failures.join("\n"), summary.last_line());
+    assert!(summary.confirmed > 10_000, "{}", summary.last_line());
+}
+
 /// This test binary again, as the process that repeats a plan.
 fn other(window: Option<Window>) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("the test has a path"));

@@ -105,7 +105,8 @@ impl Group {
             max_append_bytes: 1 << 20,
             max_inflight: 256,
         };
-        let no_votes_before = if restarted { now + times.election_timeout() } else { now };
+        let promised = restarted && !crate::canary!(VoteAfterRestart);
+        let no_votes_before = if promised { now + times.election_timeout() } else { now };
         Group {
             node: Node::new(config, snapshot, hard_state, entries),
             times,
@@ -170,7 +171,7 @@ impl Group {
     pub fn may_serve(&self, now: Mono) -> bool {
         self.is_leader()
             && self.node.committed_in_term()
-            && self.lease.is_valid(self.node.term(), now)
+            && (self.lease.is_valid(self.node.term(), now) || crate::canary!(ServeWithoutLease))
     }
 
     /// Takes a message of another member.
@@ -300,7 +301,8 @@ impl Group {
     pub fn durable(&mut self, ticket: u64) -> Vec<Message> {
         let mut out = Vec::new();
         let mut number = None;
-        while self.held.front().is_some_and(|held| held.ticket <= ticket) {
+        let early = crate::canary!(AckBeforePersist);
+        while self.held.front().is_some_and(|held| held.ticket <= ticket || early) {
             let Some(held) = self.held.pop_front() else { break };
             number = Some(held.number);
             out.extend(held.messages);

@@ -1,8 +1,10 @@
 //! What Raft wants remembered, into the write-ahead log.
 //!
 //! A `Ready`'s snapshot mark, entries and hard state are one append: durable together or not at all.
-//! A commit index alone is never worth a write: it is a hint that a leader sends again, so it rides
-//! along with the next append.
+//! A commit index alone is hardly ever worth a write: it is a hint that a leader sends again, so it
+//! rides along with the next append. Except where it covers a change of membership: a member that
+//! came back without it would ask voters that have long left, and who may be gone for good, to elect
+//! anybody who could send it again.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +47,8 @@ impl Durability {
             *latest = state;
         }
         let only_commit = (written.term, written.vote) == (latest.term, latest.vote);
-        if ready.snapshot.is_none() && ready.entries.is_empty() && only_commit {
+        let changes_members = ready.committed.iter().any(|e| e.kind == EntryKind::Config);
+        if ready.snapshot.is_none() && ready.entries.is_empty() && only_commit && !changes_members {
             return wal.last_lsn().0;
         }
         let mut records = Vec::with_capacity(ready.entries.len() + 3);
@@ -55,7 +58,10 @@ impl Durability {
         }
         records.extend(ready.entries.iter().map(|e| Record::Entry(group, to_log(e))));
         if latest != written {
-            let HardState { term, vote, commit } = *latest;
+            let HardState { term, mut vote, commit } = *latest;
+            if crate::canary!(ForgetVote) {
+                vote = crate::base::InstanceId(0);
+            }
             records.push(Record::HardState(group, wal::HardState { term, vote, commit }));
             *written = *latest;
         }

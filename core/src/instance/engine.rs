@@ -305,6 +305,13 @@ impl State {
         let extra = writes.iter().map(Store::write_bytes).sum();
         let demand = if grows { Demand::Growth } else { Demand::Delete };
         limit.admit(shard.store.bytes(), extra, demand)?;
+        let mut writes = writes;
+        if let ([first, rest @ ..], true) = (writes, crate::canary!(SplitStatement))
+            && !rest.is_empty()
+            && shard.write(now, std::slice::from_ref(first)).is_ok()
+        {
+            writes = rest;
+        }
         shard.write(now, writes).map_err(|_| {
             SqlError::new(SqlState::SerializationFailure, "leadership changed during the statement")
                 .with_hint("Retry the statement.")

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, Term, UserId, Wire};
 use crate::raft;
-use crate::seam::{Recorded, Trace, Traced};
+use crate::seam::{Lane, Recorded, Trace, Traced};
 
 const VERSION: u8 = 1;
 
@@ -44,6 +44,35 @@ pub enum Body {
         request: u64,
         text: String,
     },
+    Hello(Hello),
+    Envelope(Envelope),
+}
+
+/// Whom the sender hears, and what it knows that others said of themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    pub from: InstanceId,
+    pub rows: Vec<HelloRow>,
+}
+
+/// Whom an instance hears without a detour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HelloRow {
+    pub of: InstanceId,
+    /// How long ago it said so.
+    pub age_ns: u64,
+    pub hears: Vec<InstanceId>,
+}
+
+/// A message on a detour: whoever gets it hands it on, or opens it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// Addresses of the first sender and the last receiver.
+    pub from: String,
+    pub to: String,
+    pub lane: Lane,
+    /// A [`Msg`].
+    pub message: Bytes,
 }
 
 /// An instance without an identity wants one.
@@ -255,6 +284,14 @@ impl Msg {
                 w.varint(*request);
                 w.str(text);
             }
+            Body::Hello(hello) => {
+                w.u8(11);
+                hello.write(w);
+            }
+            Body::Envelope(envelope) => {
+                w.u8(12);
+                envelope.write(w);
+            }
         }
     }
 
@@ -286,6 +323,8 @@ impl Msg {
             8 => Body::Report(Report::read(&mut r)?),
             9 => Body::Status { request: r.varint()? },
             10 => Body::StatusReply { request: r.varint()?, text: r.string()? },
+            11 => Body::Hello(Hello::read(&mut r)?),
+            12 => Body::Envelope(Envelope::read(&mut r)?),
             tag => return r.unknown_tag(tag),
         };
         r.finish()?;
@@ -589,6 +628,55 @@ impl Report {
     }
 }
 
+impl Hello {
+    fn write(&self, w: &mut Writer) {
+        w.varint(self.from.0);
+        w.list(&self.rows, |w, row| {
+            w.varint(row.of.0);
+            w.varint(row.age_ns);
+            w.list(&row.hears, |w, id| w.varint(id.0));
+        });
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Hello> {
+        Ok(Hello {
+            from: InstanceId(r.varint()?),
+            rows: r.list(|r| {
+                Ok(HelloRow {
+                    of: InstanceId(r.varint()?),
+                    age_ns: r.varint()?,
+                    hears: r.list(|r| Ok(InstanceId(r.varint()?)))?,
+                })
+            })?,
+        })
+    }
+}
+
+impl Envelope {
+    fn write(&self, w: &mut Writer) {
+        w.str(&self.from);
+        w.str(&self.to);
+        w.u8(match self.lane {
+            Lane::Fast => 0,
+            Lane::Bulk => 1,
+        });
+        w.bytes(&self.message);
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Envelope> {
+        Ok(Envelope {
+            from: r.string()?,
+            to: r.string()?,
+            lane: match r.u8()? {
+                0 => Lane::Fast,
+                1 => Lane::Bulk,
+                tag => return r.unknown_tag(tag),
+            },
+            message: r.bytes()?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -674,11 +762,21 @@ mod tests {
             }],
         }));
         round_trip(Body::Status { request: 8 });
+        round_trip(Body::Hello(Hello {
+            from: InstanceId(2),
+            rows: vec![HelloRow { of: InstanceId(3), age_ns: 1 << 40, hears: vec![InstanceId(1)] }],
+        }));
+        round_trip(Body::Envelope(Envelope {
+            from: "a:1".into(),
+            to: "b:1".into(),
+            lane: Lane::Bulk,
+            message: Bytes::from_static(b"anything"),
+        }));
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_decoder_panic(tag in 0u8..12, input in any::<Vec<u8>>()) {
+        fn no_bytes_make_the_decoder_panic(tag in 0u8..14, input in any::<Vec<u8>>()) {
             let mut bytes = vec![VERSION];
             bytes.extend([0; 8]);
             bytes.push(tag);

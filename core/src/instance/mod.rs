@@ -23,6 +23,7 @@ mod governing;
 mod identity;
 mod inspect;
 pub mod message;
+mod reach;
 mod reader;
 mod requests;
 mod ring;
@@ -44,7 +45,7 @@ pub use message::Msg;
 use message::{Body, Response};
 use state::{Phase, Shared, State};
 
-use crate::seam::{Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.
@@ -173,6 +174,12 @@ impl Instance {
                 state.send(from, lane, Body::StatusReply { request, text });
             }
             Body::StatusReply { .. } => {}
+            Body::Hello(hello) => state.hello_arrived(from, hello),
+            Body::Envelope(envelope) => {
+                if let Some((from, msg)) = state.envelope_arrived(envelope) {
+                    Self::peer(shared, state, from, msg);
+                }
+            }
         }
     }
 }
@@ -204,7 +211,9 @@ impl State {
     fn link_down(&mut self, peer: &PeerAddr) {
         self.broken_links.insert(peer.clone());
         let Some(id) = self.instance_at(peer) else { return };
-        self.requests.link_down(id);
+        if self.reach.detour(peer).is_none() {
+            self.requests.link_down(id);
+        }
         for group in
             [self.ring.as_mut().map(|r| &mut r.group), self.shard.as_mut().map(|s| &mut s.group)]
                 .into_iter()
@@ -218,6 +227,8 @@ impl State {
     fn log_done(&mut self, op: crate::base::OpId, result: &crate::seam::DiskResult) {
         let disk = self.disk.clone();
         let Some(wal) = self.durability.wal_mut() else { return };
+        let done = Ok(DiskOk::Done);
+        let result = if crate::canary!(IgnoreSyncError) { &done } else { result };
         if let WalEvent::Failed(error) = wal.disk_done(op, result, &disk) {
             self.stop(StopReason::DiskFailed(error.message));
         }

@@ -266,7 +266,7 @@ async fn ask(
         let state = &mut *me.borrow_mut();
         let Some(address) = state.address_of(to) else { return Answer::NotDone };
         // What is sent into a broken link is lost without a word.
-        if state.broken_links.contains(&address) {
+        if state.broken_links.contains(&address) && state.reach.detour(&address).is_none() {
             return Answer::NotDone;
         }
         let (id, waiting) = state.requests.open(&state.spawner, (to, group), deadline);

@@ -128,7 +128,7 @@ impl ShardMember {
     pub fn may_serve(&self, now: Now) -> bool {
         self.leading == Some(self.group.term())
             && self.group.may_serve(now.mono)
-            && self.speculated >= self.group.last_index()
+            && (self.speculated >= self.group.last_index() || crate::canary!(ServeBeforeApplied))
     }
 
     /// Whether memory shows entries that are not applied yet.
@@ -172,7 +172,7 @@ impl ShardMember {
     pub fn gate(&mut self, index: LogIndex, waiter: Box<dyn Gated>) {
         if self.leading != Some(self.group.term()) {
             waiter.release(Release::Lost);
-        } else if index <= self.group.committed() {
+        } else if index <= self.group.committed() || crate::canary!(AckBeforeCommit) {
             waiter.release(Release::Committed);
         } else {
             // Positions are asked for in ascending order but for reads between writes.
@@ -342,7 +342,7 @@ impl ShardMember {
     /// Pops what is not known to be committed and tells everyone who waits that nothing is known.
     fn step_down(&mut self) {
         let keep = self.settled.max(self.applied);
-        if self.speculated > keep {
+        if self.speculated > keep && !crate::canary!(KeepSpeculation) {
             self.store.undo_above(keep);
             self.speculated = keep;
         }

@@ -13,6 +13,7 @@ use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
 use super::message::{Body, Msg};
+use super::reach::Reach;
 use super::requests::{Arrived, Requests};
 use super::ring::RingMember;
 use super::shard::ShardMember;
@@ -71,6 +72,7 @@ pub struct State {
     pub leaders: BTreeMap<GroupId, InstanceId>,
     /// Where messages are known not to arrive now.
     pub broken_links: BTreeSet<PeerAddr>,
+    pub reach: Reach,
     pub requests: Requests,
     pub arrived: Arrived,
     pub timers: Timers,
@@ -104,6 +106,7 @@ impl State {
             rows_at: GroupId(1),
             leaders: BTreeMap::new(),
             broken_links: BTreeSet::new(),
+            reach: Reach::default(),
             requests,
             arrived: Arrived::default(),
             timers: Timers::default(),
@@ -160,7 +163,8 @@ impl State {
 
     pub fn send(&mut self, to: PeerAddr, lane: Lane, body: Body) {
         let msg = Msg { cluster: self.cluster_tag(), body };
-        self.effects.push(Effect::Send { to, lane, msg });
+        let leaving = self.on_its_way(to, lane, msg);
+        self.effects.push(leaving);
     }
 
     /// Sends to an instance by id; `false` if nobody knows where it is.

@@ -24,6 +24,9 @@ impl State {
             shard.group.advance(now);
         }
         self.governing_advance();
+        if matches!(self.phase, Phase::Running | Phase::Leaving) {
+            self.reach_advance();
+        }
     }
 
     /// One round of Raft; `false` if nothing moved.
@@ -122,7 +125,7 @@ impl State {
             at = at.min(group.next_wake());
         }
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
-            at = at.min(self.governing.next_wake());
+            at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }
         if more_work {
             at = self.now.mono;

@@ -23,6 +23,8 @@ pub struct MemberView {
     pub lease_until: Option<Mono>,
     /// How many voters the member knows.
     pub voters: usize,
+    /// A change of membership is not finished here: its old voters are still asked.
+    pub changing: bool,
 }
 
 impl Instance {
@@ -72,5 +74,6 @@ fn view(group: &Group, now: Mono) -> MemberView {
         commit: group.committed(),
         lease_until: group.may_serve(now).then(|| group.lease().until()),
         voters: group.membership().voters.len(),
+        changing: group.membership().is_joint(),
     }
 }

@@ -35,39 +35,31 @@ macro_rules! canaries {
 canaries! {
     /// A leader answers a client before a majority has the entry.
     AckBeforeCommit => "acks",
-    /// A member counts an entry as persisted before the sync completed.
-    AckBeforePersist => "acks",
-    /// A vote is sent before the hard state that holds it is durable.
-    VoteBeforePersist => "raft",
-    /// A leader serves reads without a lease.
-    ReadWithoutLease => "linearizability",
-    /// The lease is taken to be as long as the election timeout, without room for drift.
-    LeaseIgnoresDrift => "raft",
-    /// The lease counts from the arrival of the answers, not from the sending of the question.
-    LeaseFromReply => "raft",
+    /// A member answers, and counts, an entry or a vote before the sync that makes it durable.
+    AckBeforePersist => "raft",
+    /// The log is written and never synced.
+    SkipSync => "raft",
+    /// A failed write or sync of the log is taken as done.
+    IgnoreSyncError => "raft",
+    /// The vote is left out of what is made durable.
+    ForgetVote => "raft",
+    /// New files are not made durable in their directory.
+    SkipSyncDir => "raft",
+    /// Recovery takes a batch with a bad checksum as good.
+    IgnoreBatchChecksum => "crash",
+    /// A leader serves without a lease.
+    ServeWithoutLease => "linearizability",
+    /// A lease lasts for two election timeouts.
+    LeaseTooLong => "raft",
     /// A restarted voter votes at once, forgetting the promise of a lease it gave.
     VoteAfterRestart => "raft",
-    /// Speculative versions stay visible after leadership was lost.
+    /// Versions that lost their leader stay visible.
     KeepSpeculation => "linearizability",
-    /// A new leader serves before it has applied its whole tail.
+    /// A new leader serves before its memory shows its whole log.
     ServeBeforeApplied => "linearizability",
-    /// Recovery stops at the first batch of the log.
-    RecoverFirstBatchOnly => "acks",
-    /// Recovery takes a batch with a bad checksum as good.
-    IgnoreBatchChecksum => "replicas",
-    /// A write of several rows is split over two entries.
+    /// The rows of one statement become two entries.
     SplitStatement => "invariants",
-    /// A delete leaves no tombstone in the log.
-    DropTombstone => "linearizability",
-    /// A duplicate of a request is carried out again.
-    ApplyTwice => "sql",
-    /// A follower applies an entry twice after a restart.
-    ReplayTwice => "replicas",
-    /// An error of fsync is ignored.
-    IgnoreSyncError => "acks",
-    /// A new file is not made durable in its directory.
-    SkipSyncDir => "acks",
-    /// A snapshot leaves out the last row.
+    /// A snapshot leaves out the first row of each chunk.
     SnapshotDropsRow => "replicas",
 }
 
@@ -185,9 +177,9 @@ mod tests {
 
     #[test]
     fn only_planted_bugs_bite_and_marks_count() {
-        begin_run(vec![Canary::ApplyTwice], None);
-        assert!(crate::canary!(ApplyTwice));
-        assert!(!crate::canary!(DropTombstone));
+        begin_run(vec![Canary::SkipSync], None);
+        assert!(crate::canary!(SkipSync));
+        assert!(!crate::canary!(ForgetVote));
         crate::sometimes!("test: here");
         crate::sometimes!("test: here");
         assert_eq!(marks_reached().get("test: here"), Some(&2));

@@ -64,12 +64,16 @@ impl SnapshotScan {
     pub fn next_chunk(&mut self, store: &Store, limits: SliceLimits) -> ScanStep {
         let mut w = begin();
         let mut last = None;
+        let mut drop_one = crate::canary!(SnapshotDropsRow);
         let (table, bucket, after) = &self.position;
         let keys = store.rows_from((*table, *bucket, after.as_ref().map(Key::as_slice)));
         for (table, bucket, key, chain) in keys.take(limits.keys.max(1)) {
             last = Some((table, bucket, key));
             let Some(version) = chain.as_of(self.at) else { continue };
             let Some(row) = version.row() else { continue };
+            if std::mem::take(&mut drop_one) {
+                continue;
+            }
             let as_of = AsOf { ts: version.ts(), log_index: version.log_index() };
             ChunkRow { table, bucket, key, as_of, row }.write(&mut w);
             if w.len() >= limits.bytes {

@@ -90,7 +90,8 @@ pub(super) fn read_at(segment: &Bytes, offset: usize, segment_seq: u64) -> Found
         return Found::Nothing;
     };
     let crc = checksum(segment_seq, &header[..32], payload);
-    if seed != segment_seq || crc != field_u32(header, 32) {
+    let is_whole = crc == field_u32(header, 32) || crate::canary!(IgnoreBatchChecksum);
+    if seed != segment_seq || !is_whole {
         return Found::Nothing;
     }
     let version = u16::from_le_bytes([header[4], header[5]]);

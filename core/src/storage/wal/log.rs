@@ -308,7 +308,7 @@ impl Wal {
             file: segment.file,
             offset: segment.end,
             data: Bytes::from(bytes),
-            then: Sync::Data,
+            then: if crate::canary!(SkipSync) { Sync::No } else { Sync::Data },
         });
         self.writing = Some(Writing { op, bytes_on_disk, last_lsn, changes: batch.changes });
     }
