@@ -240,6 +240,7 @@ fn bodies() -> Vec<Body> {
             failure_domain: vec![("DC".into(), "A".into())],
             version: "1".into(),
             cluster_name: None,
+            replaces: None,
         }),
         Body::JoinReply(JoinReply::Elsewhere(Some("h:1".into()))),
         request(RequestKind::Statement {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use uuid::Uuid;
 
 use crate::settings::{SETTINGS, Sources, Values};
 
@@ -25,6 +26,8 @@ pub enum Command {
     Admin(AdminArguments),
     /// Show the instances of a cluster
     Status(StatusArguments),
+    /// Take an instance out of its cluster for good
+    Expel(ExpelArguments),
     /// Run a whole local cluster in this process
     Demo(DemoArguments),
     /// Show the configuration
@@ -61,6 +64,22 @@ pub struct StatusArguments {
     /// Any instance of the cluster
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
     pub peer: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ExpelArguments {
+    /// The instance's uuid, as _pico_instance shows it
+    #[arg(value_name = "UUID", required_unless_present = "instance_uuid")]
+    pub uuid: Option<Uuid>,
+    /// The same, as a flag
+    #[arg(long, value_name = "UUID", conflicts_with = "uuid")]
+    pub instance_uuid: Option<Uuid>,
+    /// Any instance of the cluster
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
+    pub peer: String,
+    /// Also if the instance is online
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Args, Debug)]

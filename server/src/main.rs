@@ -12,6 +12,7 @@
 mod admin;
 mod arguments;
 mod demo;
+mod expel;
 mod instances;
 mod logging;
 mod process;
@@ -54,6 +55,7 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => run::run(&arguments.sources()?.resolve()?),
         Command::Admin(arguments) => admin::run(&arguments),
         Command::Status(arguments) => status::run(&arguments.peer),
+        Command::Expel(arguments) => expel::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Version => {
             say(&format!("basalt {}\n", env!("CARGO_PKG_VERSION")));

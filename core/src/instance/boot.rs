@@ -2,12 +2,16 @@
 //!
 //! ```text
 //!   identity? ── yes ──> recover the log ──> load snapshots ──> run
-//!      │ no (whatever else is in the directory was never anybody's: it is removed)
+//!      │ no                     │ damaged, and peers are given: ask them to take this instance back
+//!      │                        ▼ as a new one; what is left of its data is set aside
 //!      ├─ peers are given ──> ask them to join ──> identity ──> run, with empty groups
 //!      └─ none ──> found a cluster: snapshots of nothing, first log ──> identity ──> run
 //! ```
 //! The identity is the last thing written: a crash before it leaves a directory to start over with,
-//! a crash after it one to recover.
+//! a crash after it one to recover. Nothing that was ever written is removed: what is in the way goes
+//! to `damaged/`. An instance that lost what it had acknowledged must not vote under its old name
+//! again, so it comes back under a new identity, as a learner first, while the others still have
+//! every row. The only instance of a cluster stops instead.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +30,7 @@ use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
 use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, StopReason, Sync};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
-use crate::storage::snapshot::SnapshotDamage;
+use crate::storage::snapshot::{SNAPSHOT_DIR, SnapshotDamage};
 use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalDamage, WalOwner};
 use crate::topology::RingState;
 
@@ -37,7 +41,12 @@ const ORIGIN: (LogIndex, Term) = (LogIndex(1), Term(1));
 enum Failure {
     Disk(DiskError),
     Stop(StopReason),
+    /// What is on disk cannot be what was written.
+    Damaged(String),
 }
+
+/// Where data goes that is in the way.
+const ASIDE_DIR: &str = "damaged";
 
 impl From<DiskError> for Failure {
     fn from(error: DiskError) -> Failure {
@@ -51,6 +60,7 @@ pub async fn boot(me: Shared) {
         let reason = match failure {
             Failure::Disk(error) => StopReason::DiskFailed(error.message),
             Failure::Stop(reason) => reason,
+            Failure::Damaged(why) => StopReason::Unusable(why),
         };
         me.borrow_mut().stop(reason);
     }
@@ -58,23 +68,21 @@ pub async fn boot(me: Shared) {
 
 async fn start(me: &Shared) -> Result<(), Failure> {
     let disk = me.borrow().disk.clone();
-    let found = read_identity(&disk).await?;
-    let restarted = found.is_some();
-    let identity = match found {
-        Some(identity) => {
-            tracing::info!(name = identity.name, id = %identity.id, "resuming");
-            identity
+    match resume(me, &disk).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let identity =
+                if founds_cluster(me) { found_cluster(me) } else { join(me, None).await? };
+            begin(me, &disk, identity).await?;
         }
-        None => {
-            wipe(&disk).await?;
-            let identity = if founds_cluster(me) { found_cluster(me) } else { join(me).await? };
-            write_identity(&disk, &identity).await?;
-            tracing::info!(name = identity.name, id = %identity.id, "new instance");
-            identity
+        Err(Failure::Damaged(why)) if !founds_cluster(me) => {
+            tracing::error!(%why, "the data here cannot be used: asking to be taken back as a new instance");
+            let old = me.borrow_mut().identity.take();
+            let identity = join(me, old.map(|old| old.uuid)).await?;
+            begin(me, &disk, identity).await?;
         }
-    };
-    me.borrow_mut().identity = Some(identity.clone());
-    start_groups(me, &disk, &identity, restarted).await?;
+        Err(failure) => return Err(failure),
+    }
     me.borrow().spawner.spawn(catch_up(me.clone()));
     let mut state = me.borrow_mut();
     if state.phase != Phase::Stopped {
@@ -82,6 +90,24 @@ async fn start(me: &Shared) -> Result<(), Failure> {
         tracing::info!(address = state.config.address, "running");
     }
     Ok(())
+}
+
+/// Goes on where an earlier life ended; `false` if there was none.
+async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
+    let Some(identity) = read_identity(disk).await? else { return Ok(false) };
+    tracing::info!(name = identity.name, id = %identity.id, "resuming");
+    me.borrow_mut().identity = Some(identity.clone());
+    start_groups(me, disk, &identity, true).await?;
+    Ok(true)
+}
+
+/// Starts as a new instance.
+async fn begin(me: &Shared, disk: &DiskHandle, identity: Identity) -> Result<(), Failure> {
+    set_aside(disk, &identity.uuid.simple().to_string()).await?;
+    write_identity(disk, &identity).await?;
+    tracing::info!(name = identity.name, id = %identity.id, "new instance");
+    me.borrow_mut().identity = Some(identity.clone());
+    start_groups(me, disk, &identity, false).await
 }
 
 /// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
@@ -112,13 +138,35 @@ async fn catch_up(me: Shared) {
     }
 }
 
-/// Without an identity, whatever is in the directory was never anybody's.
-async fn wipe(disk: &DiskHandle) -> Result<(), Failure> {
-    for dir in [WAL_DIR] {
-        for name in disk.list(dir).await? {
-            disk.run(DiskOp::Remove { path: format!("{dir}/{name}").into() }).await?;
+/// Moves whatever is in the directory out of the way, the identity first: without it, nothing of the
+/// rest is ever taken for data again.
+async fn set_aside(disk: &DiskHandle, mark: &str) -> Result<(), Failure> {
+    let mut files: Vec<String> =
+        disk.list(ROOT_DIR).await?.into_iter().filter(|name| name == identity::FILE).collect();
+    let mut dirs = vec![ASIDE_DIR, ROOT_DIR];
+    for dir in [WAL_DIR, SNAPSHOT_DIR] {
+        let names = disk.list(dir).await?;
+        dirs.extend((!names.is_empty()).then_some(dir));
+        files.extend(names.into_iter().map(|name| format!("{dir}/{name}")));
+    }
+    if files.is_empty() {
+        return Ok(());
+    }
+    disk.run(DiskOp::MakeDir { dir: ASIDE_DIR.into() }).await?;
+    for file in &files {
+        let to = format!("{ASIDE_DIR}/{mark}-{}", file.replace('/', "-"));
+        disk.run(DiskOp::Rename { from: file.as_str().into(), to: to.into() }).await?;
+        if file == identity::FILE {
+            disk.sync_dir(ROOT_DIR).await?;
         }
     }
+    for dir in dirs {
+        disk.sync_dir(dir).await?;
+    }
+    tracing::warn!(
+        files = files.len(),
+        "older data was moved to {ASIDE_DIR}/; remove it when it is not needed"
+    );
     Ok(())
 }
 
@@ -253,7 +301,7 @@ async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
 }
 
 fn unusable(why: &str) -> Failure {
-    Failure::Stop(StopReason::Unusable(why.to_owned()))
+    Failure::Damaged(why.to_owned())
 }
 
 async fn write_identity(disk: &DiskHandle, identity: &Identity) -> Result<(), Failure> {
@@ -274,13 +322,17 @@ fn founds_cluster(me: &Shared) -> bool {
     state.config.peers.iter().all(|peer| *peer == state.config.address)
 }
 
-/// Asks the peers, in turn, until one of them makes this instance a member.
-async fn join(me: &Shared) -> Result<Identity, Failure> {
+/// Asks the peers, in turn, until one of them makes this instance a member, in the place of the one
+/// it was before, if any.
+async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Failure> {
     let (request, peers) = {
         let mut state = me.borrow_mut();
         state.phase = Phase::Joining;
         let uuid = state.random_uuid();
-        (join_request(&state.config, uuid), state.config.peers.clone())
+        let own = &state.config.address;
+        let peers = state.config.peers.iter().filter(|peer| *peer != own).cloned();
+        let peers: Vec<String> = peers.collect();
+        (join_request(&state.config, uuid, replaces), peers)
     };
     let mut next = 0;
     let mut ask: Option<String> = None;
@@ -325,13 +377,14 @@ async fn join(me: &Shared) -> Result<Identity, Failure> {
                     });
                 }
                 JoinReply::Elsewhere(address) => ask = address,
+                JoinReply::Later(why) => tracing::warn!(%why, "not taken as a member yet"),
                 JoinReply::Refused(why) => return Err(Failure::Stop(StopReason::Refused(why))),
             }
         }
     }
 }
 
-fn join_request(config: &super::Config, uuid: uuid::Uuid) -> Join {
+fn join_request(config: &super::Config, uuid: uuid::Uuid, replaces: Option<uuid::Uuid>) -> Join {
     Join {
         uuid,
         address: config.address.clone(),
@@ -343,5 +396,6 @@ fn join_request(config: &super::Config, uuid: uuid::Uuid) -> Join {
         failure_domain: config.failure_domain.clone().into_iter().collect(),
         version: env!("CARGO_PKG_VERSION").into(),
         cluster_name: config.cluster_name.clone(),
+        replaces,
     }
 }

@@ -13,7 +13,7 @@ use super::requests::Answer;
 use super::ring::Proposed;
 use super::serve;
 use super::state::{Phase, Shared, State};
-use crate::base::{GroupId, InstanceId, LogIndex, Term};
+use crate::base::{GroupId, InstanceId, LogIndex, SqlError, SqlResult, SqlState, Term};
 use crate::group::Group;
 use crate::raft::Change;
 use crate::seam::{Lane, Mono, PeerAddr, StopReason};
@@ -94,6 +94,11 @@ impl Governing {
             }
             self.dirty |= !reachable;
         }
+    }
+
+    /// Whether an instance reported lately.
+    fn hears(&self, id: InstanceId) -> bool {
+        self.heard.get(&id).is_some_and(|heard| heard.reachable)
     }
 
     pub fn instance_facts(&self, now: Mono) -> BTreeMap<InstanceId, InstanceFacts> {
@@ -447,6 +452,14 @@ async fn join_reply(me: &Shared, join: Join) -> Option<JoinReply> {
                     join.cluster_name.unwrap_or_default()
                 )));
             }
+            if let Some(old) = placement::predecessor(&ring.state, &request)
+                && state.governing.hears(old.id)
+            {
+                return Some(JoinReply::Later(format!(
+                    "instance {} of that address or data directory still answers",
+                    old.name
+                )));
+            }
             match placement::plan_join(&ring.state, &request, state.now.wall) {
                 Ok(JoinPlan::Member(id)) => return accepted(&ring.state, &state, id),
                 Ok(JoinPlan::Propose(entries)) => (entries, ring.applied),
@@ -473,6 +486,7 @@ fn join_request(new_replicaset_uuid: uuid::Uuid, join: Join) -> JoinRequest {
     JoinRequest {
         uuid: join.uuid,
         new_replicaset_uuid,
+        replaces: join.replaces,
         tier: join.tier,
         failure_domain: FailureDomain(join.failure_domain.into_iter().collect()),
         instance_name: join.name,
@@ -496,6 +510,37 @@ fn accepted(ring: &RingState, state: &State, id: InstanceId) -> Option<JoinReply
         group_founder: set.founder.unwrap_or(id),
         addresses: known.map(|i| (i.id, i.endpoints.peer.clone())).collect(),
     })
+}
+
+/// Takes an instance out of the cluster for an operator, and tells what came of it.
+pub async fn expel(me: Shared, from: PeerAddr, request: u64, uuid: uuid::Uuid, force: bool) {
+    let outcome = expelled(&me, uuid, force).await;
+    let body = Body::ExpelReply { request, outcome };
+    me.borrow_mut().send(from, Lane::Fast, body);
+}
+
+async fn expelled(me: &Shared, uuid: uuid::Uuid, force: bool) -> SqlResult<String> {
+    let (entry, name, deadline) = {
+        let state = me.borrow();
+        let known = state.ring.iter().flat_map(|r| r.state.instances.values());
+        let Some(instance) = known.into_iter().find(|i| i.uuid == uuid) else {
+            let message = format!("no instance has the uuid {uuid}");
+            return Err(SqlError::new(SqlState::UndefinedObject, message)
+                .with_hint("SELECT name, uuid FROM _pico_instance shows them all."));
+        };
+        let entry = RingEntry::Expel { id: instance.id, force, at: state.now.wall };
+        let deadline = state.now.mono + state.config.times.statement_patience;
+        (entry.encode(), instance.name.clone(), deadline)
+    };
+    match serve::ask_leader(me, GroupId::RING, RequestKind::Ring { entry }, deadline).await {
+        Answer::Response(ResponseKind::Applied { .. }) => Ok(name),
+        Answer::Response(ResponseKind::Failed(error)) => Err(error),
+        Answer::Response(_) | Answer::Unknown => Err(serve::outcome_unknown()),
+        Answer::NotDone => Err(SqlError::new(
+            SqlState::CannotConnectNow,
+            "nobody leads the ring now: a majority of its voters does not answer",
+        )),
+    }
 }
 
 /// A clean stop: hand leadership over, let gated replies go, then end.

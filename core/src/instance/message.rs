@@ -46,6 +46,18 @@ pub enum Body {
     },
     Hello(Hello),
     Envelope(Envelope),
+    /// An operator takes an instance out of the cluster.
+    Expel {
+        request: u64,
+        uuid: Uuid,
+        /// Also if it is online.
+        force: bool,
+    },
+    /// The name of the instance, or why not.
+    ExpelReply {
+        request: u64,
+        outcome: Result<String, SqlError>,
+    },
 }
 
 /// Whom the sender hears, and what it knows that others said of themselves.
@@ -90,6 +102,8 @@ pub struct Join {
     pub version: String,
     /// The cluster name the joiner was told, if any.
     pub cluster_name: Option<String>,
+    /// The instance whose data was lost or damaged here, if its uuid is still known.
+    pub replaces: Option<Uuid>,
 }
 
 /// The answer to [`Join`].
@@ -110,6 +124,8 @@ pub enum JoinReply {
     Elsewhere(Option<String>),
     /// Never ask again; the text says why.
     Refused(String),
+    /// Not now; the text says why.
+    Later(String),
 }
 
 /// A request to the leader of a group.
@@ -292,6 +308,21 @@ impl Msg {
                 w.u8(12);
                 envelope.write(w);
             }
+            Body::Expel { request, uuid, force } => {
+                w.u8(13);
+                w.varint(*request);
+                uuid.write(w);
+                w.bool(*force);
+            }
+            Body::ExpelReply { request, outcome } => {
+                w.u8(14);
+                w.varint(*request);
+                w.bool(outcome.is_ok());
+                match outcome {
+                    Ok(name) => w.str(name),
+                    Err(error) => error.write(w),
+                }
+            }
         }
     }
 
@@ -325,6 +356,13 @@ impl Msg {
             10 => Body::StatusReply { request: r.varint()?, text: r.string()? },
             11 => Body::Hello(Hello::read(&mut r)?),
             12 => Body::Envelope(Envelope::read(&mut r)?),
+            13 => Body::Expel { request: r.varint()?, uuid: Wire::read(&mut r)?, force: r.bool()? },
+            14 => {
+                let request = r.varint()?;
+                let outcome =
+                    if r.bool()? { Ok(r.string()?) } else { Err(SqlError::read(&mut r)?) };
+                Body::ExpelReply { request, outcome }
+            }
             tag => return r.unknown_tag(tag),
         };
         r.finish()?;
@@ -373,6 +411,7 @@ impl Join {
         w.list(&self.failure_domain, write_pair);
         w.str(&self.version);
         w.option(self.cluster_name.as_deref(), Writer::str);
+        w.option(self.replaces.as_ref(), |w, uuid| uuid.write(w));
     }
 
     fn read(r: &mut Reader) -> CodecResult<Join> {
@@ -387,6 +426,7 @@ impl Join {
             failure_domain: r.list(read_pair)?,
             version: r.string()?,
             cluster_name: r.option(Reader::string)?,
+            replaces: r.option(Wire::read)?,
         })
     }
 }
@@ -423,6 +463,10 @@ impl JoinReply {
                 w.u8(3);
                 w.str(why);
             }
+            JoinReply::Later(why) => {
+                w.u8(4);
+                w.str(why);
+            }
         }
     }
 
@@ -439,6 +483,7 @@ impl JoinReply {
             },
             2 => JoinReply::Elsewhere(r.option(Reader::string)?),
             3 => JoinReply::Refused(r.string()?),
+            4 => JoinReply::Later(r.string()?),
             tag => return r.unknown_tag(tag),
         })
     }
@@ -703,6 +748,7 @@ mod tests {
             failure_domain: vec![("DC".into(), "dc1".into())],
             version: "0.1.0".into(),
             cluster_name: None,
+            replaces: Some(Uuid::from_u128(6)),
         }));
         round_trip(Body::JoinReply(JoinReply::Accepted {
             cluster: Uuid::from_u128(9),
@@ -762,6 +808,10 @@ mod tests {
             }],
         }));
         round_trip(Body::Status { request: 8 });
+        round_trip(Body::Expel { request: 9, uuid: Uuid::from_u128(5), force: true });
+        round_trip(Body::ExpelReply { request: 9, outcome: Ok("i2".into()) });
+        let outcome = Err(SqlError::new(SqlState::UndefinedObject, "no such instance"));
+        round_trip(Body::ExpelReply { request: 9, outcome });
         round_trip(Body::Hello(Hello {
             from: InstanceId(2),
             rows: vec![HelloRow { of: InstanceId(3), age_ns: 1 << 40, hears: vec![InstanceId(1)] }],
@@ -776,7 +826,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_decoder_panic(tag in 0u8..14, input in any::<Vec<u8>>()) {
+        fn no_bytes_make_the_decoder_panic(tag in 0u8..16, input in any::<Vec<u8>>()) {
             let mut bytes = vec![VERSION];
             bytes.extend([0; 8]);
             bytes.push(tag);

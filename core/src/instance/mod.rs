@@ -136,7 +136,10 @@ impl Instance {
 
     fn peer(shared: &Shared, state: &mut State, from: PeerAddr, msg: Msg) {
         let own = state.cluster_tag();
-        let stranger = matches!(msg.body, Body::Join(_) | Body::JoinReply(_) | Body::Status { .. });
+        let stranger = matches!(
+            msg.body,
+            Body::Join(_) | Body::JoinReply(_) | Body::Status { .. } | Body::Expel { .. }
+        );
         if msg.cluster != own && !stranger {
             tracing::warn!(from = %from.0, "message of another cluster dropped");
             return;
@@ -173,7 +176,11 @@ impl Instance {
                 let lane = crate::seam::Lane::Fast;
                 state.send(from, lane, Body::StatusReply { request, text });
             }
-            Body::StatusReply { .. } => {}
+            Body::Expel { request, uuid, force } => {
+                let task = governing::expel(shared.clone(), from, request, uuid, force);
+                state.spawner.spawn(task);
+            }
+            Body::StatusReply { .. } | Body::ExpelReply { .. } => {}
             Body::Hello(hello) => state.hello_arrived(from, hello),
             Body::Envelope(envelope) => {
                 if let Some((from, msg)) = state.envelope_arrived(envelope) {

@@ -30,6 +30,8 @@ struct Node {
     wake: u64,
     lives: u64,
     stopped: Option<StopReason>,
+    /// Messages from here to these are lost.
+    deaf: Vec<usize>,
     /// Happenings of an earlier life are dropped.
     life: u64,
 }
@@ -61,7 +63,7 @@ impl World {
             address: address.clone(),
             pg_address: format!("i{number}:4327"),
             http_address: String::new(),
-            peers: vec!["i1:3301".into()],
+            peers: (1..=3).take(number).map(|k| format!("i{k}:3301")).collect(),
             cluster_name: None,
             instance_name: None,
             replicaset_name: None,
@@ -78,6 +80,7 @@ impl World {
             wake: 0,
             lives: 0,
             stopped: None,
+            deaf: Vec::new(),
             life: 0,
         });
         self.start(number - 1);
@@ -148,6 +151,9 @@ impl World {
                 let Some(at) = self.nodes.iter().position(|n| *n.config.address == *to.0) else {
                     return;
                 };
+                if self.nodes[from].deaf.contains(&at) {
+                    return;
+                }
                 let mut bytes = Vec::new();
                 msg.encode(&mut bytes);
                 let msg = Msg::decode(Bytes::from(bytes)).unwrap();
@@ -268,4 +274,60 @@ fn a_clean_stop_hands_leadership_over_first() {
     assert_eq!(world.nodes[leader].stopped, Some(StopReason::Shutdown));
     world.kill(leader);
     assert_eq!(world.leaders(GroupId(1)).len(), 1, "somebody leads already");
+}
+
+#[test]
+fn a_damaged_log_is_set_aside_and_the_instance_comes_back_as_a_new_one() {
+    let mut world = three();
+    world.kill(2);
+    let disk = &mut world.nodes[2].disk;
+    let log = disk.paths().into_iter().find(|path| path.starts_with("wal/")).unwrap();
+    // In the header of a segment: no torn tail.
+    disk.file(&log)[3] ^= 1;
+    world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[2].stopped, None);
+    assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(0), 3);
+    assert_eq!(world.voters(2, GroupId::RING), [1, 2, 4]);
+    assert_eq!(world.voters(2, GroupId(1)), [1, 2, 4]);
+    let aside = world.nodes[2].disk.paths();
+    assert!(aside.iter().any(|path| path.starts_with("damaged/")), "{aside:?}");
+}
+
+#[test]
+fn the_only_instance_of_a_cluster_with_a_damaged_log_stops() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(1));
+    world.kill(0);
+    let disk = &mut world.nodes[0].disk;
+    let log = disk.paths().into_iter().find(|path| path.starts_with("wal/")).unwrap();
+    disk.file(&log)[3] ^= 1;
+    let before = disk.paths();
+    world.start(0);
+    world.run(Duration::from_secs(1));
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::Unusable(_))), "{stopped:?}");
+    assert_eq!(world.nodes[0].disk.paths(), before, "nothing is moved");
+}
+
+#[test]
+fn what_one_instance_does_not_hear_reaches_it_through_another() {
+    let mut world = three();
+    let leader = world.leaders(GroupId::RING)[0];
+    let [deaf, other] = [(leader + 1) % 3, (leader + 2) % 3];
+    world.nodes[leader].deaf.push(deaf);
+    world.run(Duration::from_secs(3));
+    // The leader, and the one that hears everybody, keep everything going for the third.
+    let led = |world: &World, at: usize| world.state(at, |s| s.leader_of(GroupId::RING));
+    assert_eq!(led(&world, deaf), led(&world, other));
+    let applied = |world: &World, at: usize| world.state(at, |s| s.ring.as_ref().unwrap().applied);
+    assert_eq!(applied(&world, deaf), applied(&world, other));
+    let at = |k: usize| PeerAddr::new(format!("i{}:3301", k + 1));
+    assert!(world.state(leader, |s| s.reach.detour(&at(deaf)) == Some(&at(other))));
+    world.nodes[leader].deaf.clear();
+    world.run(Duration::from_secs(2));
+    assert!(world.state(leader, |s| s.reach.detour(&at(deaf)).is_none()), "the link is back");
 }

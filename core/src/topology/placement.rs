@@ -10,6 +10,10 @@
 //! ```
 //!
 //! A key that only one of two instances names sets them neither apart nor together.
+//!
+//! An instance whose disk was lost or damaged comes back as a new one: by its address, or because it
+//! says so, it takes the place of the old one, which is expelled in the same breath. Its replica set
+//! has to have another member, or the rows would be gone without a word.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +21,7 @@ use uuid::Uuid;
 
 use super::entry::RingEntry;
 use super::model::{
-    Endpoints, FailureDomain, FormatVersion, InstanceSeed, Replicaset, ReplicasetSeed,
+    Endpoints, FailureDomain, FormatVersion, Instance, InstanceSeed, Replicaset, ReplicasetSeed,
     ReplicasetState, Tier,
 };
 use super::ring::RingState;
@@ -35,6 +39,8 @@ pub struct JoinRequest {
     pub uuid: Uuid,
     /// For the replica set, should a new one be needed; drawn by whoever asks.
     pub new_replicaset_uuid: Uuid,
+    /// The instance that the newcomer was, before its data was lost or damaged.
+    pub replaces: Option<Uuid>,
     pub tier: String,
     pub failure_domain: FailureDomain,
     pub instance_name: Option<String>,
@@ -73,7 +79,12 @@ pub fn plan_join(state: &RingState, request: &JoinRequest, at: Wall) -> SqlResul
             .with_hint(format!("Tiers of this cluster: {}.", names.join(", ")))
     })?;
     let mut entries = Vec::new();
-    let (replicaset, replicaset_name) = match choose_replicaset(state, tier, request)? {
+    let old = predecessor(state, request);
+    if let Some(old) = old {
+        check_replaceable(state, old)?;
+        entries.push(RingEntry::Expel { id: old.id, force: true, at });
+    }
+    let (replicaset, replicaset_name) = match choose_replicaset(state, tier, request, old)? {
         ReplicasetChoice::Existing(id) => (id, state.replicasets[&id].name.clone()),
         ReplicasetChoice::New(name) => {
             let id = state.next_group_id();
@@ -86,7 +97,7 @@ pub fn plan_join(state: &RingState, request: &JoinRequest, at: Wall) -> SqlResul
             (id, name)
         }
     };
-    let name = instance_name(state, request.instance_name.as_deref(), &replicaset_name)?;
+    let name = instance_name(state, request.instance_name.as_deref(), &replicaset_name, old)?;
     let seed = InstanceSeed {
         id: state.next_instance_id(),
         name,
@@ -99,6 +110,29 @@ pub fn plan_join(state: &RingState, request: &JoinRequest, at: Wall) -> SqlResul
     };
     entries.push(RingEntry::AddInstance { seed: Box::new(seed), at });
     Ok(JoinPlan::Propose(entries))
+}
+
+/// The member whose place the newcomer takes: the one it says it was, or the one of its address.
+pub fn predecessor<'a>(state: &'a RingState, request: &JoinRequest) -> Option<&'a Instance> {
+    if state.instances.values().any(|i| i.uuid == request.uuid) {
+        return None;
+    }
+    let mut members = state.instances.values().filter(|i| i.is_member());
+    members.find(|i| request.replaces == Some(i.uuid) || i.endpoints.peer == request.endpoints.peer)
+}
+
+/// The only copy of a replica set's rows is not given up because somebody came up with an empty disk.
+fn check_replaceable(state: &RingState, old: &Instance) -> SqlResult<()> {
+    let was_online = old.target.incarnation > 0;
+    if was_online && state.members(old.replicaset).count() == 1 {
+        let set = state.replicasets.get(&old.replicaset).map_or("", |set| set.name.as_str());
+        return Err(refused(format!(
+            "instance {} was here and holds the only copy of replica set \"{set}\"",
+            old.name
+        ))
+        .with_hint("Start it with its data directory, or expel it first."));
+    }
+    Ok(())
 }
 
 /// An instance may join that understands what the cluster writes.
@@ -124,12 +158,23 @@ pub enum ReplicasetChoice {
     New(String),
 }
 
-/// Picks the replica set: the one asked for by name, else the first that fits, else a new one.
+/// Picks the replica set: that of the instance replaced, else the one asked for by name, else the
+/// first that fits, else a new one.
 pub fn choose_replicaset(
     state: &RingState,
     tier: &Tier,
     request: &JoinRequest,
+    old: Option<&Instance>,
 ) -> SqlResult<ReplicasetChoice> {
+    let asked_for = |set: &Replicaset| {
+        set.tier == tier.name && request.replicaset_name.as_ref().is_none_or(|n| *n == set.name)
+    };
+    if let Some(old) = old
+        && state.members(old.replicaset).count() > 1
+        && let Some(set) = state.replicasets.get(&old.replicaset).filter(|set| asked_for(set))
+    {
+        return Ok(ReplicasetChoice::Existing(set.id));
+    }
     if let Some(name) = &request.replicaset_name {
         return named_replicaset(state, tier, name);
     }
@@ -181,12 +226,18 @@ fn new_replicaset_name(state: &RingState, tier: &Tier) -> String {
     numbered(&tier.name, &taken)
 }
 
-/// The wanted name if free, else `<replica set>_<n>` with the lowest free n.
-fn instance_name(state: &RingState, wanted: Option<&str>, replicaset: &str) -> SqlResult<String> {
+/// The wanted name if no member that stays has it, else `<replica set>_<n>` with the lowest free n.
+fn instance_name(
+    state: &RingState,
+    wanted: Option<&str>,
+    replicaset: &str,
+    old: Option<&Instance>,
+) -> SqlResult<String> {
     let taken: BTreeSet<&str> = state.instances.values().map(|i| i.name.as_str()).collect();
     let Some(name) = wanted else { return Ok(numbered(replicaset, &taken)) };
     super::ddl::check_name(name)?;
-    if taken.contains(name) {
+    let stays = |i: &&Instance| i.is_member() && old.is_none_or(|old| old.id != i.id);
+    if state.instances.values().filter(stays).any(|i| i.name == name) {
         return Err(refused(format!("instance name \"{name}\" is taken")));
     }
     Ok(name.to_owned())

@@ -91,7 +91,8 @@ impl RingState {
     }
 
     pub fn instance_by_name(&self, name: &str) -> Option<&Instance> {
-        self.instances.values().find(|i| i.name == name)
+        let named = || self.instances.values().filter(|i| i.name == name);
+        named().find(|i| i.is_member()).or_else(|| named().next())
     }
 
     pub fn replicaset_by_name(&self, name: &str) -> Option<&Replicaset> {
@@ -227,7 +228,7 @@ impl RingState {
         if seed.id < self.next_instance_id() {
             return Err(conflict(format!("instance id {} is taken", seed.id)));
         }
-        let twin = |i: &&Instance| i.uuid == seed.uuid || i.name == seed.name;
+        let twin = |i: &&Instance| i.uuid == seed.uuid || (i.is_member() && i.name == seed.name);
         if let Some(twin) = self.instances.values().find(twin) {
             return Err(conflict(format!("instance {} ({}) exists already", twin.name, twin.uuid)));
         }

@@ -95,6 +95,10 @@ impl<N: Node> World<'_, N> {
         self.phase = Phase::Chaos;
         self.chaos_begins_ns = self.now_ns;
         self.tell("the cluster is set up".to_owned());
+        // From now on the founder, too, is started with its peers.
+        for host in &mut self.hosts {
+            host.identity.may_bootstrap = host.identity.peers.len() == 1;
+        }
         for (k, fault) in self.plan.faults.iter().enumerate() {
             let at_ns = self.now_ns + fault.at_ms * 1_000_000;
             self.queue.push(at_ns, Happening::FaultBegins { fault: k as u32 });

@@ -22,7 +22,7 @@ mod scan;
 mod snapshot_tests;
 
 pub use chunk::SnapshotMeta;
-pub use file::{SnapshotReader, SnapshotWriter};
+pub use file::{SNAPSHOT_DIR, SnapshotReader, SnapshotWriter};
 pub use load::SnapshotLoad;
 pub use scan::{ScanStep, SliceLimits, SnapshotScan};
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::RingEntry;
 use super::entry::Bootstrap;
 use super::model::{Endpoints, FailureDomain, InstanceSeed, Presence, ReplicasetSeed, Tier};
-use super::placement::{JoinPlan, JoinRequest, parse_failure_domain, plan_join};
+use super::placement::{JoinPlan, JoinRequest, parse_failure_domain, plan_join, predecessor};
 use super::ring::{ApplyOutcome, RingState};
 use crate::base::{GroupId, InstanceId, LogIndex, SqlResult};
 use crate::seam::Wall;
@@ -71,6 +71,7 @@ pub(crate) fn join_request(k: u64, tier: &str, domain: FailureDomain) -> JoinReq
         new_replicaset_uuid: uuid(1_000 + k),
         tier: tier.into(),
         failure_domain: domain,
+        replaces: None,
         instance_name: None,
         replicaset_name: None,
         endpoints: endpoints(k),

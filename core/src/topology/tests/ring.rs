@@ -119,6 +119,53 @@ fn of_two_joins_planned_at_once_the_second_is_rejected() {
 }
 
 #[test]
+fn an_instance_with_an_empty_disk_takes_its_own_place() {
+    let mut state = cluster(2, "");
+    join(&mut state, &join_request(2, "default", FailureDomain::default())).unwrap();
+    let again = JoinRequest {
+        endpoints: join_request(2, "default", FailureDomain::default()).endpoints,
+        ..join_request(7, "default", FailureDomain::default())
+    };
+    assert_eq!(predecessor(&state, &again).map(|i| i.id), Some(InstanceId(2)));
+    let id = join(&mut state, &again).unwrap();
+    assert_eq!(id, InstanceId(3));
+    assert_eq!(state.instances[&id].replicaset, GroupId(1));
+    assert!(!state.instances[&InstanceId(2)].is_member());
+    assert_eq!(predecessor(&state, &again), None, "a second question finds it a member");
+}
+
+#[test]
+fn one_that_moved_says_whom_it_replaces_and_may_keep_the_name() {
+    let mut state = cluster(2, "");
+    let named = |k, replaces| JoinRequest {
+        instance_name: Some("left".into()),
+        replaces,
+        ..join_request(k, "default", FailureDomain::default())
+    };
+    join(&mut state, &named(2, None)).unwrap();
+    let taken = plan_join(&state, &named(3, None), Wall(5)).unwrap_err();
+    assert_eq!(taken.message, "instance name \"left\" is taken");
+    let id = join(&mut state, &named(3, Some(named(2, None).uuid))).unwrap();
+    assert_eq!(state.instance_by_name("left").map(|i| i.id), Some(id));
+    assert_eq!(state.instances[&id].replicaset, GroupId(1));
+}
+
+#[test]
+fn the_only_copy_is_not_replaced_by_an_empty_disk() {
+    let mut state = cluster(1, "");
+    join(&mut state, &join_request(2, "default", FailureDomain::default())).unwrap();
+    let again = |k| JoinRequest {
+        endpoints: join_request(2, "default", FailureDomain::default()).endpoints,
+        ..join_request(k, "default", FailureDomain::default())
+    };
+    let third = join(&mut state, &again(3)).unwrap();
+    assert_eq!(third, InstanceId(3), "one that never was online held nothing");
+    set_online(&mut state, third);
+    let refused = plan_join(&state, &again(4), Wall(5)).unwrap_err();
+    assert!(refused.message.contains("the only copy of replica set"), "{}", refused.message);
+}
+
+#[test]
 fn users_may_do_what_they_were_granted() {
     let mut state = cluster(1, "");
     let ann = create_user(&mut state, "ann");
