@@ -193,8 +193,13 @@ impl Group {
         let due = now.since(self.ticked).as_nanos() as u64 / tick;
         if due > 0 {
             self.ticked = Mono(self.ticked.0 + due * tick);
-            let awaited = self.node.ticks_to_event().unwrap_or(0) as u64;
-            let count = if due > awaited + LATE_TICKS { awaited.min(1) } else { due.min(awaited) };
+            let count = match self.node.ticks_to_event().map(|ticks| ticks as u64) {
+                Some(awaited) if due > awaited + LATE_TICKS => awaited.min(1),
+                Some(awaited) => due.min(awaited),
+                // A learner never campaigns, but it may be asked for a vote before it hears that it
+                // has one: it has to know for how long the leader was silent.
+                None => due.min(self.times.election_ticks as u64),
+            };
             for _ in 0..count {
                 self.node.tick();
             }
@@ -438,6 +443,30 @@ mod tests {
         };
         assert_eq!(story(3), story(3));
         assert!((4..40).any(|seed| story(seed) != story(3)), "the seed decides nothing");
+    }
+
+    #[test]
+    fn a_learner_votes_once_the_leader_was_silent_for_an_election_timeout() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leader = trio.leaders()[0];
+        let [other, third] = [leader.0 % 3 + 1, (leader.0 + 1) % 3 + 1].map(InstanceId);
+        // The third member does not know yet that it is more than a learner.
+        let learning = Membership {
+            voters: vec![leader, other],
+            learners: vec![third],
+            ..Membership::default()
+        };
+        let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership: learning };
+        let recovered = (start, HardState::default(), [].as_slice());
+        let times = GroupTimes::default();
+        let learner = Group::new(GroupId(1), third, times, 7, trio.now, false, recovered);
+        trio.members.insert(third, learner);
+        trio.run(30);
+        assert_eq!(trio.leaders(), [leader], "the learner follows");
+        trio.cut = Some(leader);
+        trio.run(100);
+        assert!(trio.leaders().contains(&other), "the learner's vote was needed");
     }
 
     #[test]
