@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use basalt_sim::check::Check;
 use basalt_sim::faults::Kind;
-use basalt_sim::mutants::{hunt, mutants};
+use basalt_sim::mutants::{Caught, hunt, mutants};
 use basalt_sim::plan::Plan;
 use basalt_sim::repeat::{ECHO_PREFIX, Window, compare, echo};
 use basalt_sim::run::{MARKS, SUBJECTS, Verdict, run, run_recorded, subject};
@@ -410,7 +410,7 @@ fn run_mutants(
     make_plan(&which.subject, 0, "everything")?;
     let wanted: Vec<_> =
         mutants(&which.subject).into_iter().filter(|m| only.is_none_or(|o| o == m.name)).collect();
-    let scenarios = ["everything", "disk", "net", "clock"];
+    let scenarios = ["everything", "disk", "net", "clock", "forever"];
     let progress = bar(wanted.len() as u64);
     let queue = Mutex::new(wanted.clone().into_iter());
     let results = Mutex::new(Vec::new());
@@ -434,19 +434,20 @@ fn run_mutants(
     let mut results = results.into_inner().expect("no worker panics");
     results.sort_by_key(|caught| wanted.iter().position(|m| m.name == caught.mutant.name));
     let caught = results.iter().filter(|caught| caught.seeds.is_some()).count();
-    let fitting = results.iter().filter(|c| c.check == Some(c.mutant.fitting)).count();
+    let fits = |c: &&Caught| c.check.is_some_and(|check| c.mutant.fits(check));
+    let fitting = results.iter().filter(fits).count();
     for result in &results {
         let seeds = result.seeds.map_or("missed".to_owned(), |seeds| format!("{seeds}"));
         let message: String = result.message.chars().take(100).collect();
         say!(
-            "{:<28} seeds {seeds:>6}  by {:<16} fitting {:<16} {message}",
+            "{:<20} seeds {seeds:>6}  by {:<16} fitting {:<36} {message}",
             result.mutant.name,
             result.check.unwrap_or("-"),
             result.mutant.fitting
         );
     }
-    say!("mutants {}, caught {caught}, by the fitting check {fitting}", results.len());
-    Ok(u8::from(caught < results.len()))
+    say!("mutants {}, caught {caught}, by a fitting check {fitting}", results.len());
+    Ok(u8::from(fitting < results.len()))
 }
 
 fn list() {

@@ -6,11 +6,18 @@ use crate::plan::Plan;
 use crate::run::run;
 use crate::toy;
 
-/// A bug that can be planted in a subject, and the check that should find it.
+/// A bug that can be planted in a subject, and the checks that may find it, separated by spaces.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
     pub name: &'static str,
     pub fitting: &'static str,
+}
+
+impl Mutant {
+    /// Whether it is this check's business to find the bug.
+    pub fn fits(&self, check: &str) -> bool {
+        self.fitting.split(' ').any(|name| name == check)
+    }
 }
 
 /// How a mutant fared.

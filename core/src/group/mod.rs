@@ -105,8 +105,7 @@ impl Group {
             max_append_bytes: 1 << 20,
             max_inflight: 256,
         };
-        let promised = restarted && !crate::canary!(VoteAfterRestart);
-        let no_votes_before = if promised { now + times.election_timeout() } else { now };
+        let no_votes_before = if restarted { now + times.election_timeout() } else { now };
         Group {
             node: Node::new(config, snapshot, hard_state, entries),
             times,
@@ -284,7 +283,8 @@ impl Group {
         for context in &ready.confirmed {
             let Ok(asked) = <[u8; 8]>::try_from(context.as_ref()) else { continue };
             let timeout = self.times.election_timeout();
-            self.lease.renew(self.node.term(), Mono(u64::from_le_bytes(asked)), timeout);
+            let asked = Mono(u64::from_le_bytes(asked));
+            self.lease.renew(self.node.term(), asked, timeout);
         }
         Some(ready)
     }

@@ -77,12 +77,17 @@ async fn start(me: &Shared) -> Result<(), Failure> {
         }
         Err(Failure::Damaged(why)) if !founds_cluster(me) => {
             tracing::error!(%why, "the data here cannot be used: asking to be taken back as a new instance");
+            crate::sometimes!("boot: damaged data set aside");
             let old = me.borrow_mut().identity.take();
-            let identity = join(me, old.map(|old| old.uuid)).await?;
+            let identity = match old {
+                Some(old) if crate::canary!(KeepIdentity) => old,
+                old => join(me, old.map(|old| old.uuid)).await?,
+            };
             begin(me, &disk, identity).await?;
         }
         Err(failure) => return Err(failure),
     }
+    me.borrow_mut().caught_up = crate::canary!(ServeOldCatalog);
     me.borrow().spawner.spawn(catch_up(me.clone()));
     let mut state = me.borrow_mut();
     if state.phase != Phase::Stopped {

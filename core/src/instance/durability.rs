@@ -47,7 +47,8 @@ impl Durability {
             *latest = state;
         }
         let only_commit = (written.term, written.vote) == (latest.term, latest.vote);
-        let changes_members = ready.committed.iter().any(|e| e.kind == EntryKind::Config);
+        let changes_members = !crate::canary!(ForgetMembership)
+            && ready.committed.iter().any(|e| e.kind == EntryKind::Config);
         if ready.snapshot.is_none() && ready.entries.is_empty() && only_commit && !changes_members {
             return wal.last_lsn().0;
         }
@@ -58,10 +59,7 @@ impl Durability {
         }
         records.extend(ready.entries.iter().map(|e| Record::Entry(group, to_log(e))));
         if latest != written {
-            let HardState { term, mut vote, commit } = *latest;
-            if crate::canary!(ForgetVote) {
-                vote = crate::base::InstanceId(0);
-            }
+            let HardState { term, vote, commit } = *latest;
             records.push(Record::HardState(group, wal::HardState { term, vote, commit }));
             *written = *latest;
         }

@@ -294,7 +294,11 @@ impl State {
     /// The position a reply waits for that may show everything up to `observed`.
     fn unsettled(&self, observed: LogIndex) -> Option<LogIndex> {
         let committed = self.shard.as_ref()?.group.committed();
-        (observed > committed).then_some(observed)
+        let waits = observed > committed && !crate::canary!(ReadUncommitted);
+        if waits {
+            crate::sometimes!("read: waits for what it shows");
+        }
+        waits.then_some(observed)
     }
 
     fn commit(&mut self, writes: &[RowWrite]) -> SqlResult<LogIndex> {
@@ -305,13 +309,10 @@ impl State {
         let extra = writes.iter().map(Store::write_bytes).sum();
         let demand = if grows { Demand::Growth } else { Demand::Delete };
         limit.admit(shard.store.bytes(), extra, demand)?;
-        let mut writes = writes;
-        if let ([first, rest @ ..], true) = (writes, crate::canary!(SplitStatement))
-            && !rest.is_empty()
-            && shard.write(now, std::slice::from_ref(first)).is_ok()
-        {
-            writes = rest;
-        }
+        let writes = match writes {
+            [some @ .., _] if !some.is_empty() && crate::canary!(LoseLastRow) => some,
+            all => all,
+        };
         shard.write(now, writes).map_err(|_| {
             SqlError::new(SqlState::SerializationFailure, "leadership changed during the statement")
                 .with_hint("Retry the statement.")

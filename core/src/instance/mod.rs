@@ -114,7 +114,8 @@ impl Instance {
         governing::advance(&self.state);
         snapshots::advance(&self.state);
         let mut more = true;
-        for _ in 0..turn::MAX_ROUNDS {
+        let rounds = if crate::buggify!("turn: one round") { 1 } else { turn::MAX_ROUNDS };
+        for _ in 0..rounds {
             self.executor.run_until_stalled();
             let moved = self.state.borrow_mut().drive_groups();
             more = moved || self.executor.has_ready();

@@ -92,7 +92,7 @@ impl Reach {
     /// Who hands on what `me` has for `to`; `None` if `to` hears `me`, or nobody can help.
     fn stop_on_the_way(&self, me: InstanceId, to: InstanceId) -> Option<InstanceId> {
         let target = self.rows.get(&to)?;
-        if target.hears.contains(&me) {
+        if target.hears.contains(&me) && !crate::buggify!("reach: a detour without need") {
             return None;
         }
         let hears_me =

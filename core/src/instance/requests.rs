@@ -54,7 +54,8 @@ impl Arrived {
         }
         let Some((ids, order)) = self.seen.get_mut(from) else { return true };
         if !ids.insert(id) {
-            return false;
+            crate::sometimes!("requests: one that arrived twice");
+            return crate::canary!(CarryOutTwice);
         }
         order.push_back(id);
         if order.len() > SEEN_MAX

@@ -30,7 +30,10 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
 pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
     match what {
         RequestKind::Statement { group, user, sql, parameters, settings } => {
-            if !leads(me, group) || !me.borrow().caught_up {
+            if !leads(me, group)
+                || !me.borrow().caught_up
+                || crate::buggify!("serve: asks to be asked again")
+            {
                 return not_leader(me, group);
             }
             engine::run_forwarded(me, user, sql, parameters, settings).await
@@ -78,6 +81,7 @@ async fn ring(me: &Shared, entry: Bytes) -> ResponseKind {
 
 /// `08007`: leadership was lost between append and commit.
 pub fn outcome_unknown() -> SqlError {
+    crate::sometimes!("serve: an outcome nobody knows");
     SqlError::new(
         SqlState::TransactionResolutionUnknown,
         "the outcome is unknown: leadership changed before the commit was confirmed",

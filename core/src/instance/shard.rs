@@ -128,7 +128,7 @@ impl ShardMember {
     pub fn may_serve(&self, now: Now) -> bool {
         self.leading == Some(self.group.term())
             && self.group.may_serve(now.mono)
-            && (self.speculated >= self.group.last_index() || crate::canary!(ServeBeforeApplied))
+            && self.speculated >= self.group.last_index()
     }
 
     /// Whether memory shows entries that are not applied yet.
@@ -343,11 +343,14 @@ impl ShardMember {
     fn step_down(&mut self) {
         let keep = self.settled.max(self.applied);
         if self.speculated > keep && !crate::canary!(KeepSpeculation) {
+            crate::sometimes!("shard: writes undone that lost their leader");
             self.store.undo_above(keep);
             self.speculated = keep;
         }
         for (_, waiter) in std::mem::take(&mut self.gates) {
-            waiter.release(Release::Lost);
+            crate::sometimes!("shard: a reply whose leader stepped down");
+            let lied = crate::canary!(AckAfterLosingLead);
+            waiter.release(if lied { Release::Committed } else { Release::Lost });
         }
     }
 
@@ -383,7 +386,10 @@ impl ShardMember {
                 match ShardEntry::decode(entry.data) {
                     Ok(ShardEntry::Write { timestamp, writes }) => {
                         self.clock.observe(timestamp);
-                        self.store.apply(next, timestamp, &writes);
+                        crate::sometimes!("shard: a new leader runs the tail of its log");
+                        if !crate::canary!(SkipTail) {
+                            self.store.apply(next, timestamp, &writes);
+                        }
                     }
                     Ok(ShardEntry::Schema { .. }) => break,
                     Err(error) => panic!("entry {next} of our own log: {error}"),

@@ -10,7 +10,7 @@
 //! and leave no trace in the program. With it they read a thread-local, since a simulated world
 //! lives on one thread.
 
-/// Declares the bugs that can be planted: name, what is broken, the check that fits best.
+/// Declares the bugs that can be planted: name, what is broken, the checks that fit.
 macro_rules! canaries {
     ($($(#[$doc:meta])* $name:ident => $check:literal,)*) => {
         /// A bug that the simulator can plant.
@@ -18,7 +18,7 @@ macro_rules! canaries {
         pub enum Canary { $($(#[$doc])* $name,)* }
 
         impl Canary {
-            /// Every bug, and the name of the check that should find it.
+            /// Every bug, and the names of the checks that may find it.
             pub const ALL: &'static [(Canary, &'static str)] = &[$((Canary::$name, $check),)*];
 
             pub fn name(self) -> &'static str {
@@ -34,31 +34,39 @@ macro_rules! canaries {
 
 canaries! {
     /// A leader answers a client before a majority has the entry.
-    AckBeforeCommit => "acks",
+    AckBeforeCommit => "acks linearizability",
     /// A member answers, and counts, an entry or a vote before the sync that makes it durable.
-    AckBeforePersist => "raft",
+    AckBeforePersist => "raft acks liveness",
+    /// Whoever waits for a commit is told that it happened when the leader steps down.
+    AckAfterLosingLead => "acks linearizability sql invariants",
     /// The log is written and never synced.
-    SkipSync => "raft",
+    SkipSync => "raft acks",
     /// A failed write or sync of the log is taken as done.
-    IgnoreSyncError => "raft",
-    /// The vote is left out of what is made durable.
-    ForgetVote => "raft",
+    IgnoreSyncError => "raft acks crash",
     /// New files are not made durable in their directory.
-    SkipSyncDir => "raft",
+    SkipSyncDir => "raft acks crash liveness",
     /// Recovery takes a batch with a bad checksum as good.
-    IgnoreBatchChecksum => "crash",
-    /// A leader serves without a lease.
-    ServeWithoutLease => "linearizability",
+    IgnoreBatchChecksum => "raft crash replicas",
+    /// An instance that lost what it had acknowledged starts over under its old name.
+    KeepIdentity => "raft acks",
+    /// A leader serves when its lease has ended.
+    ServeWithoutLease => "raft linearizability",
     /// A lease lasts for two election timeouts.
-    LeaseTooLong => "raft",
-    /// A restarted voter votes at once, forgetting the promise of a lease it gave.
-    VoteAfterRestart => "raft",
+    LeaseTooLong => "raft linearizability",
     /// Versions that lost their leader stay visible.
-    KeepSpeculation => "linearizability",
-    /// A new leader serves before its memory shows its whole log.
-    ServeBeforeApplied => "linearizability",
-    /// The rows of one statement become two entries.
-    SplitStatement => "invariants",
+    KeepSpeculation => "replicas linearizability",
+    /// A read may show what is not committed, and is answered at once.
+    ReadUncommitted => "linearizability sql invariants acks",
+    /// A new leader leaves the writes of others that are not committed yet out of its memory.
+    SkipTail => "replicas linearizability",
+    /// A statement that writes several rows loses the last.
+    LoseLastRow => "invariants sql linearizability",
+    /// A request that arrives twice is carried out twice.
+    CarryOutTwice => "sql invariants linearizability",
+    /// A restarted member does not know that a change of membership was completed.
+    ForgetMembership => "liveness",
+    /// An instance serves clients before it knows the newest catalog.
+    ServeOldCatalog => "sql linearizability acks",
     /// A snapshot leaves out the first row of each chunk.
     SnapshotDropsRow => "replicas",
 }
@@ -179,7 +187,7 @@ mod tests {
     fn only_planted_bugs_bite_and_marks_count() {
         begin_run(vec![Canary::SkipSync], None);
         assert!(crate::canary!(SkipSync));
-        assert!(!crate::canary!(ForgetVote));
+        assert!(!crate::canary!(SkipTail));
         crate::sometimes!("test: here");
         crate::sometimes!("test: here");
         assert_eq!(marks_reached().get("test: here"), Some(&2));

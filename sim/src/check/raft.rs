@@ -111,6 +111,9 @@ impl Group {
             member.lease_until_true_ns = view.lease_until.and_then(|until| clock.when(until));
         }
         self.members.insert(host, member);
+        if view.lease_until.is_some_and(|until| until < clock.mono(now_ns)) {
+            return Err(format!("serves at {now_ns} ns though its lease has ended"));
+        }
         if member.lease_until_true_ns.is_some_and(|until_ns| until_ns > now_ns) {
             self.lease_is_alone(now_ns, host)?;
         }
@@ -224,6 +227,7 @@ mod tests {
         assert!(broken(2, view(2, true, 2, 1, None), &[(1, 10), (2, 9)]).contains("leader whose"));
         assert!(broken(1, view(2, true, 2, 2, Some(600)), &log).contains("lease"));
         assert!(broken(0, view(1, true, 2, 1, Some(500)), &log).contains("went back"));
+        assert!(broken(0, view(1, true, 2, 2, Some(50)), &log).contains("has ended"));
         let mut check = healthy();
         check.process_ended(0);
         look(&mut check, 1, view(2, true, 2, 2, Some(600)), &log).unwrap();
