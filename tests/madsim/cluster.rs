@@ -115,6 +115,7 @@ async fn run(machine: Arc<Machine>) {
         http_listen: Some(machine.http_address()),
         admin_socket: Some(PathBuf::from("admin.sock")),
         connections_max: CONNECTIONS_MAX,
+        peer_connections_max: CONNECTIONS_MAX,
         spin: Duration::ZERO,
     };
     let instance = instance_config(&machine);
