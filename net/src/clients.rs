@@ -12,8 +12,9 @@
 //! for room must therefore tolerate less than that amount unreported.
 
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use basalt_core::base::ConnId;
@@ -33,7 +34,10 @@ pub const FLUSHED_BYTES_MIN: usize = 16 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 /// How long to wait when no descriptor is left for a new connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// Connections being told that there are too many; more are closed without a word.
+/// Connections a listener takes before the reactor, who refuses those too many, has its turn.
+const ACCEPTS_A_TURN: usize = 32;
+/// Connections being told that there are too many when they ask; more are told before, and closed,
+/// which a client may hear as a reset.
 const REFUSALS_MAX: usize = 64;
 
 struct Client<W> {
@@ -100,7 +104,7 @@ impl<P: Platform, M: 'static> Clients<P, M> {
         Some(Event::Accepted { conn, kind, remote: remote.into_boxed_str() })
     }
 
-    fn refuse(&self, reader: P::Reader, writer: P::Writer) {
+    fn refuse(&self, reader: P::Reader, mut writer: P::Writer) {
         add(&self.inbox.counters.connections_refused, 1);
         if Rc::strong_count(&self.refusals) <= REFUSALS_MAX {
             let permit = self.refusals.clone();
@@ -109,6 +113,10 @@ impl<P: Platform, M: 'static> Clients<P, M> {
                 let _permit = permit;
                 tell_too_many(platform, inbox, reader, writer).await;
             });
+        } else {
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = writer.poll_write(&mut context, &[IoSlice::new(&too_many_clients())]);
+            let _ = writer.poll_shutdown(&mut context);
         }
     }
 
@@ -241,7 +249,12 @@ pub async fn accept_each<P: Platform>(
     mut take: impl FnMut(P::Reader, P::Writer, String),
 ) {
     let mut failing = false;
+    let mut taken = 0;
     loop {
+        taken += 1;
+        if taken % ACCEPTS_A_TURN == 0 {
+            step_back().await;
+        }
         match listener.accept().await {
             Ok((reader, writer, remote)) => {
                 failing = false;
@@ -345,13 +358,13 @@ async fn tell_too_many<P: Platform, M: 'static>(
             match inbox.poll_read(&mut reader, context, wants_encryption) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(Some(true))) => {
-                    let _ = writer.poll_write(context, &[std::io::IoSlice::new(b"N")]);
+                    let _ = writer.poll_write(context, &[IoSlice::new(b"N")]);
                 }
                 Poll::Ready(Ok(Some(false))) => answer = too_many_clients(),
                 Poll::Ready(Ok(None) | Err(_)) => return Poll::Ready(()),
             }
         }
-        let _ = writer.poll_write(context, &[std::io::IoSlice::new(&answer)]);
+        let _ = writer.poll_write(context, &[IoSlice::new(&answer)]);
         let _ = writer.poll_shutdown(context);
         Poll::Ready(())
     })

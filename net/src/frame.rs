@@ -278,6 +278,17 @@ mod tests {
     }
 
     #[test]
+    fn no_length_makes_us_wait_for_more_than_a_frame_may_have() {
+        for len in [FRAME_BYTES_MAX as u32, i32::MAX as u32, u32::MAX] {
+            let mut decoder = Decoder::new();
+            decoder.allow_messages();
+            decoder.push(&len.to_le_bytes());
+            decoder.push(&[0; 4]);
+            assert!(matches!(decoder.next_frame(), Err(FrameError::TooLarge { .. })), "{len}");
+        }
+    }
+
+    #[test]
     fn a_newer_peer_that_dropped_our_version_is_refused() {
         let mut writer = Writer::new();
         writer.raw(MAGIC);

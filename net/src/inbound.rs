@@ -18,8 +18,6 @@ use crate::inbox::{Inbox, Input, READ_BYTES_MAX, step_back};
 use crate::machine::Wire;
 use crate::platform::Platform;
 
-/// Connections of peers at once: two lanes of more instances than a cluster has.
-const CONNECTIONS_MAX: usize = 8192;
 /// A stranger must have said hello by then.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 
@@ -36,18 +34,24 @@ enum Fault {
     SecondHello,
 }
 
-/// Accepts connections on the peer port until the runtime ends.
+/// Accepts connections on the peer port until the runtime ends; at most so many at once.
 pub async fn accept<P: Platform, M: Wire>(
     platform: P,
     inbox: Rc<Inbox<P, M>>,
     listener: P::Listener,
+    connections_max: usize,
 ) {
     let open = Rc::new(());
+    let mut full = false;
     accept_each(&platform, &listener, |reader, writer, remote| {
-        if Rc::strong_count(&open) > CONNECTIONS_MAX {
-            tracing::warn!(remote, "too many connections of peers");
+        if Rc::strong_count(&open) > connections_max {
+            // Once: a stranger decides how often this happens.
+            if !std::mem::replace(&mut full, true) {
+                tracing::warn!(remote, "too many connections of peers");
+            }
             return;
         }
+        full = false;
         let gate = Rc::new(Gate::default());
         let greeted = Rc::new(Cell::new(false));
         platform.spawn(limit_hello(platform.clone(), greeted.clone(), Rc::downgrade(&gate)));

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use basalt_core::seam::StopReason;
 
+use crate::descriptors::Budget;
 use crate::disk::DataDir;
 use crate::doorbell::Doorbell;
 use crate::machine::Machine;
@@ -60,10 +61,14 @@ impl InstanceThread {
 }
 
 fn run<M: Machine>(
-    config: ThreadConfig,
+    mut config: ThreadConfig,
     neighbours: Neighbours<M::Msg>,
     make: impl FnOnce(&Bound, [u8; 32]) -> M + 'static,
 ) -> Result<StopReason, StartError> {
+    let instances = neighbours.addresses().count() + 1;
+    let budget = Budget::of_process(instances, config.reactor.connections_max);
+    config.reactor.connections_max = budget.clients;
+    config.reactor.peer_connections_max = config.reactor.peer_connections_max.min(budget.peers);
     if let Some(core) = config.core {
         pin(core).map_err(|source| StartError::Pin { core, source })?;
     }

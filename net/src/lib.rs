@@ -25,6 +25,7 @@
 pub mod clients;
 mod core_instance;
 pub mod counters;
+mod descriptors;
 pub mod disk;
 pub mod doorbell;
 pub mod frame;

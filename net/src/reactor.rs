@@ -31,6 +31,8 @@ use crate::mailbox::Neighbours;
 use crate::platform::{Disk, Endpoint, Listener, Platform};
 use crate::{http, inbound};
 
+/// Connections of peers at once: two lanes of more instances than a cluster has.
+pub const PEER_CONNECTIONS_MAX: usize = 8192;
 /// Callers in a turn up to which the reactor spins before it sleeps.
 const SPIN_CALLERS_MAX: usize = 2;
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub admin_socket: Option<PathBuf>,
     /// PostgreSQL connections beyond this are refused.
     pub connections_max: usize,
+    /// Connections of peers beyond this are closed.
+    pub peer_connections_max: usize,
     /// How long to poll before sleeping; zero never spins.
     pub spin: Duration,
 }
@@ -93,7 +97,7 @@ pub async fn run<P: Platform, M: Machine>(
     let bound = listeners.bound(&config);
     let machine = make(&bound, platform.seed());
     let inbox = Rc::new(Inbox::new(neighbours.doorbell().clone()));
-    listeners.serve(&platform, &inbox);
+    listeners.serve(&platform, &inbox, config.peer_connections_max);
     let reactor =
         Reactor::new(platform, inbox, disk, machine, &config, bound.advertise, neighbours);
     Ok(reactor.with_recorder(recorder).run().await)
@@ -129,9 +133,14 @@ impl<P: Platform> Listeners<P> {
         }
     }
 
-    fn serve<M: crate::machine::Wire>(self, platform: &P, inbox: &Rc<Inbox<P, M>>) {
+    fn serve<M: crate::machine::Wire>(
+        self,
+        platform: &P,
+        inbox: &Rc<Inbox<P, M>>,
+        peers_max: usize,
+    ) {
         let (p, i) = (|| platform.clone(), || inbox.clone());
-        platform.spawn(inbound::accept(p(), i(), self.peer));
+        platform.spawn(inbound::accept(p(), i(), self.peer, peers_max));
         if let Some(listener) = self.pg {
             platform.spawn(clients::accept(p(), i(), listener, ConnKind::Postgres));
         }

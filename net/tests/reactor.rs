@@ -223,6 +223,7 @@ fn config(data_dir: &Path) -> Config {
         http_listen: Some("127.0.0.1:0".to_owned()),
         admin_socket: Some(data_dir.join("admin.sock")),
         connections_max: 1000,
+        peer_connections_max: 1000,
         spin: Duration::from_micros(20),
     }
 }

@@ -114,6 +114,7 @@ fn nodes(count: u8, replication_factor: u8, directory: &Path) -> Result<Vec<Inst
             http_listen: Some(http.to_string()),
             admin_socket: Some(data_dir.join("admin.sock")),
             connections_max: limits.connections,
+            peer_connections_max: reactor::PEER_CONNECTIONS_MAX,
             // The nodes share the cores with each other and with the client.
             spin: Duration::ZERO,
         };

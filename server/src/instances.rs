@@ -66,6 +66,7 @@ fn one(options: &ServerOptions, k: usize, count: usize, spin: Duration) -> Resul
         http_listen: Some(http_listen.to_string()),
         admin_socket: Some(admin_socket),
         connections_max: limits.connections,
+        peer_connections_max: reactor::PEER_CONNECTIONS_MAX,
         spin,
     };
     let instance = instance::Config {

@@ -41,6 +41,7 @@ class Node:
         self.factor, self.domain = factor, domain
         self.log = folder / f"i{number}.log"
         self.process = None
+        self.open_files = None  # a limit for the process, if it is to have one
 
     def start(self):
         args = [
@@ -50,6 +51,8 @@ class Node:
             "--init-replication-factor", str(self.factor),
             "--failure-domain", json.dumps({"dc": self.domain}),
         ]
+        if self.open_files is not None:
+            args = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(self.open_files), *args]
         self.process = subprocess.Popen(args, stdout=open(self.log, "a"), stderr=subprocess.STDOUT)
 
     def alive(self):

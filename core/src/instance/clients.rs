@@ -21,9 +21,11 @@ pub struct Clients {
     to_flush: Vec<ConnId>,
 }
 
-/// Starts a session, or refuses when there are too many.
+/// Starts a session, or refuses when there are too many. The superuser's own socket always answers:
+/// somebody has to be able to see what is wrong.
 pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind, remote: &str) {
-    if state.clients.open.len() >= state.config.limits.connections {
+    let full = state.clients.open.len() >= state.config.limits.connections;
+    if full && kind == ConnKind::Postgres {
         tracing::warn!(remote, "too many clients");
         let error = SqlError::new(SqlState::TooManyConnections, "sorry, too many clients already");
         refuse(state, conn, &error);

@@ -10,8 +10,8 @@ use bytes::Bytes;
 
 use super::state::Phase;
 use super::*;
-use crate::base::{GroupId, InstanceId};
-use crate::seam::{DiskOp, Mono, Wall};
+use crate::base::{ConnId, GroupId, InstanceId};
+use crate::seam::{ConnKind, DiskOp, Mono, Wall};
 use crate::storage::model_disk::ModelDisk;
 use crate::topology::model::Presence;
 
@@ -330,4 +330,24 @@ fn what_one_instance_does_not_hear_reaches_it_through_another() {
     world.nodes[leader].deaf.clear();
     world.run(Duration::from_secs(2));
     assert!(world.state(leader, |s| s.reach.detour(&at(deaf)).is_none()), "the link is back");
+}
+
+#[test]
+fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(2));
+    world.kill(0);
+    world.nodes[0].config.limits.connections = 1;
+    world.start(0);
+    world.run(Duration::from_secs(2));
+    let mut open_now = |conn: u64, kind: ConnKind| {
+        let event = Event::Accepted { conn: ConnId(conn), kind, remote: "x".into() };
+        world.push(0, 0, Happening::Event(Box::new(event)));
+        world.run(Duration::from_millis(1));
+        world.state(0, |s| s.clients.count())
+    };
+    assert_eq!(open_now(1, ConnKind::Postgres), 1);
+    assert_eq!(open_now(2, ConnKind::Postgres), 1, "one too many");
+    assert_eq!(open_now(3, ConnKind::Admin), 2);
 }

@@ -12,6 +12,8 @@ use basalt_core::seam::{
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 
+use crate::descriptors::patiently;
+
 /// Zeros written by one call when a file is extended.
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
@@ -60,7 +62,8 @@ impl Files {
                 Ok(DiskOk::Done)
             }
             DiskOp::SyncDir { dir } => {
-                let outcome = File::open(self.path(dir)?).and_then(|dir| dir.sync_all());
+                let path = self.path(dir)?;
+                let outcome = patiently(|| File::open(&path)).and_then(|dir| dir.sync_all());
                 outcome.map_err(|error| failed("sync directory", dir, &error))?;
                 Ok(DiskOk::Done)
             }
@@ -96,7 +99,8 @@ impl Files {
                 options.create(true).truncate(true);
             }
         }
-        let opened = options.open(self.path(path)?);
+        let whole = self.path(path)?;
+        let opened = patiently(|| options.open(&whole));
         let file = opened.map_err(|error| failed("open", path, &error))?;
         let len = file.metadata().map_err(|error| failed("open", path, &error))?.len();
         self.open.insert(id, file);
@@ -145,7 +149,8 @@ impl Files {
     /// Dot files and sockets in the directory are the shell's own and not shown.
     fn list(&self, dir: &str) -> DiskResult {
         let failed = |error: io::Error| failed("list", dir, &error);
-        let entries = match fs::read_dir(self.path(dir)?) {
+        let path = self.path(dir)?;
+        let entries = match patiently(|| fs::read_dir(&path)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(DiskOk::Names(Vec::new()));
