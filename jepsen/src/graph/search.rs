@@ -262,11 +262,9 @@ impl<'a> Search<'a> {
             steps: 0,
         };
         let cycle = walk.shortest(starts)?;
-        Some(FoundCycle {
-            family: rule.family,
-            class: rule.class,
-            edges: self.distil(&cycle, rule),
-        })
+        let edges = self.distil(&cycle, rule);
+        assert!(fits(&edges, rule.class), "{edges:?} is no {:?}", rule.class);
+        Some(FoundCycle { family: rule.family, class: rule.class, edges })
     }
 
     /// Finds the shortest cycle among the operations of one, with instants of time left out.
@@ -304,6 +302,20 @@ impl<'a> Search<'a> {
         };
         let shortest = walk.shortest(&starts).expect("the operations of a cycle hold a cycle");
         shortest.into_iter().map(|(node, r)| (operations[node as usize], r)).collect()
+    }
+}
+
+/// Whether a cycle has the anti-dependencies of its class.
+fn fits(edges: &[(u32, EdgeReason)], class: CycleClass) -> bool {
+    let is_anti = |(_, reason): &(u32, EdgeReason)| *reason == EdgeReason::ReadWrite;
+    let count = edges.iter().filter(|edge| is_anti(edge)).count();
+    let followers = edges.iter().cycle().skip(1);
+    let has_adjacent = edges.iter().zip(followers).any(|(a, b)| is_anti(a) && is_anti(b));
+    match class {
+        CycleClass::G0 | CycleClass::G1c => count == 0,
+        CycleClass::GSingle => count == 1,
+        CycleClass::GNonadjacent => count > 1 && !has_adjacent,
+        CycleClass::G2Item | CycleClass::G2 => has_adjacent,
     }
 }
 
@@ -426,7 +438,7 @@ mod tests {
 
     #[test]
     fn each_class_is_told_from_its_neighbours() {
-        let cases: [(&[Start], &str); 9] = [
+        let cases: [(&[Start], &str); 10] = [
             (&[(0, 1, WriteWrite), (1, 0, WriteWrite)], "Plain G0 2"),
             (&[(0, 1, WriteWrite), (1, 0, WriteRead)], "Plain G1c 2"),
             (&[(0, 1, ReadWrite), (1, 2, WriteWrite), (2, 0, WriteRead)], "Plain GSingle 3"),
@@ -438,6 +450,16 @@ mod tests {
             (
                 &[(0, 1, ReadWrite), (1, 2, ReadWrite), (2, 3, WriteRead), (3, 0, WriteRead)],
                 "Plain G2Item 4",
+            ),
+            (
+                &[
+                    (0, 1, ReadWrite),
+                    (1, 2, WriteRead),
+                    (2, 3, ReadWrite),
+                    (3, 0, WriteRead),
+                    (1, 3, ReadWrite),
+                ],
+                "Plain GNonadjacent 4",
             ),
             (&[(0, 1, WriteWrite), (1, 0, Process)], "Process G0 2"),
             (&[(0, 1, ReadWrite), (1, 0, Process)], "Process GSingle 2"),

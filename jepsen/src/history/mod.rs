@@ -186,23 +186,32 @@ impl History {
         function: Function,
         steps: &[Step<'_>],
     ) -> OperationId {
+        self.begin(process, time_ns, function, steps.iter().copied())
+    }
+
+    pub(crate) fn begin<'a>(
+        &mut self,
+        process: Atom,
+        time_ns: i64,
+        function: Function,
+        steps: impl Iterator<Item = Step<'a>>,
+    ) -> OperationId {
         let id = OperationId(self.operations.len() as u32);
         let invoked = self.next_event();
         let process = self.processes.index(process);
         let first_step = self.steps.len() as u32;
+        self.push_steps(steps);
         self.operations.push(Operation {
             process,
             invoked,
             completed: NEVER,
             first_step,
-            step_count: 0,
+            step_count: self.steps.len() as u32 - first_step,
             outcome: Outcome::Info,
             function,
             invoked_ns: time_ns,
             completed_ns: time_ns,
         });
-        self.push_steps(steps);
-        self.operations[id.0 as usize].step_count = self.steps.len() as u32 - first_step;
         id
     }
 
@@ -217,6 +226,16 @@ impl History {
         time_ns: i64,
         outcome: Outcome,
         steps: &[Step<'_>],
+    ) {
+        self.end(id, time_ns, outcome, steps.iter().copied());
+    }
+
+    pub(crate) fn end<'a>(
+        &mut self,
+        id: OperationId,
+        time_ns: i64,
+        outcome: Outcome,
+        steps: impl Iterator<Item = Step<'a>>,
     ) {
         let event = self.next_event();
         let operation = &mut self.operations[id.0 as usize];
@@ -237,7 +256,7 @@ impl History {
     }
 
     /// Steps of a transaction keep their number, so they are written over in place.
-    fn replace_steps(&mut self, id: OperationId, steps: &[Step<'_>]) {
+    fn replace_steps<'a>(&mut self, id: OperationId, steps: impl Iterator<Item = Step<'a>>) {
         let start = self.steps.len() as u32;
         self.push_steps(steps);
         let count = self.steps.len() as u32 - start;
@@ -252,9 +271,9 @@ impl History {
         }
     }
 
-    fn push_steps(&mut self, steps: &[Step<'_>]) {
+    fn push_steps<'a>(&mut self, steps: impl Iterator<Item = Step<'a>>) {
         for step in steps {
-            match *step {
+            match step {
                 Step::Read { key, value: None } => {
                     self.push(key, StepKind::ReadUnknown, Atom::NIL);
                 }

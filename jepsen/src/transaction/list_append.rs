@@ -278,6 +278,9 @@ impl Checker<'_> {
                 ]
             }
         };
+        if odd == [None; 3] {
+            return;
+        }
         let name = self.key_name(key);
         let text = |atom: Atom| self.history.names.text(atom);
         if let Some(element) = odd[0] {
