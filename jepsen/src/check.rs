@@ -10,8 +10,9 @@ use basalt_jepsen::history::read::{
     Format, guess_format, read_history, read_history_on_two_threads,
 };
 use basalt_jepsen::{
-    BankOptions, CheckOptions, Model, Statistics, Verdict, check_bank, check_list_append,
-    check_long_fork, check_register, check_rw_register, check_set, check_unique_ids, draw,
+    BankOptions, CheckOptions, Model, Statistics, Verdict, check_bank, check_closed_predicate,
+    check_list_append, check_long_fork, check_register, check_rw_register, check_set,
+    check_unique_ids, draw,
 };
 use clap::{Args, ValueEnum};
 
@@ -21,6 +22,9 @@ enum Workload {
     ListAppend,
     /// Transactions that write unique values to registers and read them.
     RwRegister,
+    /// Transactions that change each key once, by a write, an insert or a delete, and read keys or
+    /// all that match a predicate. Only this model can tell G2 from G2-item.
+    ClosedPredicate,
     /// Single reads, writes and compare-and-set of registers.
     Register,
     /// Additions to sets that never shrink, and reads of them.
@@ -153,9 +157,10 @@ fn processor_s() -> f64 {
 fn promised(arguments: &Arguments) -> Result<Option<Model>, String> {
     let fits = |model: Model| match arguments.model {
         Workload::Register => model == Model::Linearizable,
-        Workload::ListAppend | Workload::RwRegister | Workload::LongFork => {
-            model != Model::Linearizable
-        }
+        Workload::ListAppend
+        | Workload::RwRegister
+        | Workload::ClosedPredicate
+        | Workload::LongFork => model != Model::Linearizable,
         _ => false,
     };
     match (&arguments.consistency, arguments.model) {
@@ -170,9 +175,13 @@ fn promised(arguments: &Arguments) -> Result<Option<Model>, String> {
             }
         }
         (None, Workload::Register) => Ok(Some(Model::Linearizable)),
-        (None, Workload::ListAppend | Workload::RwRegister | Workload::LongFork) => {
-            Ok(Some(Model::StrictSerializable))
-        }
+        (
+            None,
+            Workload::ListAppend
+            | Workload::RwRegister
+            | Workload::ClosedPredicate
+            | Workload::LongFork,
+        ) => Ok(Some(Model::StrictSerializable)),
         (None, _) => Ok(None),
     }
 }
@@ -231,6 +240,7 @@ fn check(arguments: &Arguments, history: &History) -> Result<Verdict, String> {
     match arguments.model {
         Workload::ListAppend => check_list_append(history, &options),
         Workload::RwRegister => check_rw_register(history, &options),
+        Workload::ClosedPredicate => check_closed_predicate(history, &options),
         Workload::Register => check_register(history, &options),
         Workload::Set => check_set(history, &options),
         Workload::Bank => check_bank(history, &bank, &options),

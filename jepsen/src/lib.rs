@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   EDN, JSON lines ─▶ history ─▶ transaction ─▶ graph ─▶ verdict ─▶ draw
-//!   or calls           │           ww, wr, rw     cycles   anomalies   dot, svg, html
+//!   or calls           │           ww, wr, rw…    cycles   anomalies   dot, svg, html
 //!                      ├─▶ register    (linearizability, a key at a time)
 //!                      └─▶ invariant   (sets, banks, unique ids)
 //!   generator ─▶ history          toy databases of known strength, to check the checker
@@ -24,7 +24,9 @@ mod verdict;
 
 pub use invariant::{BankOptions, check_bank, check_set, check_unique_ids};
 pub use register::check_register;
-pub use transaction::{check_list_append, check_long_fork, check_rw_register};
+pub use transaction::{
+    check_closed_predicate, check_list_append, check_long_fork, check_rw_register,
+};
 pub use verdict::{
     Anomaly, AnomalyKind, CheckError, CheckOptions, CycleClass, CycleEdge, EdgeReason, Family,
     Model, Statistics, Verdict,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use basalt_jepsen::history::History;
 use basalt_jepsen::{
-    CheckError, CheckOptions, Verdict, check_list_append, check_long_fork, check_register,
-    check_rw_register, draw,
+    CheckError, CheckOptions, Verdict, check_closed_predicate, check_list_append, check_long_fork,
+    check_register, check_rw_register, draw,
 };
 
 use crate::story::{parse, record};
@@ -71,9 +71,10 @@ fn run(text: &str, check: Check) -> (usize, BTreeSet<String>) {
 
 #[test]
 fn every_case_shows_exactly_what_it_says() {
-    let files: [(&str, Check); 4] = [
+    let files: [(&str, Check); 5] = [
         (include_str!("../../golden/list-append.txt"), check_list_append),
         (include_str!("../../golden/rw-register.txt"), check_rw_register),
+        (include_str!("../../golden/closed-predicate.txt"), check_closed_predicate),
         (include_str!("../../golden/long-fork.txt"), check_long_fork),
         (include_str!("../../golden/register.txt"), check_register),
     ];
@@ -86,8 +87,18 @@ fn every_case_shows_exactly_what_it_says() {
     }
     assert!(count >= 60, "{count} cases");
     let named = "duplicate-elements incompatible-order internal G1a G1b dirty-update lost-update \
-                 future-read cyclic-versions garbage-read long-fork nonlinearizable";
-    let cyclic = ["G0", "G1c", "G-single", "G-nonadjacent", "G2-item"];
+                 future-read cyclic-versions garbage-read long-fork nonlinearizable \
+                 predicate-read-miss";
+    let cyclic = [
+        "G0",
+        "G1c",
+        "G-single",
+        "G-single-predicate",
+        "G-nonadjacent",
+        "G-nonadjacent-predicate",
+        "G2-item",
+        "G2",
+    ];
     let forms = cyclic
         .iter()
         .flat_map(|name| ["", "-process", "-realtime"].map(|form| format!("{name}{form}")));

@@ -152,6 +152,7 @@ fn function_name(text: &[u8], names: &mut Names) -> FunctionName {
         b"add" => Function::Add,
         b"transfer" => Function::Transfer,
         b"generate" => Function::Generate,
+        b"init" => Function::Init,
         _ => return FunctionName::Other(names.intern(&format!(":{}", lossy(text)))),
     };
     FunctionName::Known(known)
@@ -350,6 +351,10 @@ mod tests {
 {:process 0 :type :invoke :f :generate :value nil} {:process 0 :type :ok :f :generate :value 77}
 {:process 0 :type :invoke :f :txn :value [[:w :x 1] [:r :x nil]]}
 {:process 0 :type :ok :f :txn :value [[:w :x 1] [:r :x 1]]}
+{:process 0 :type :invoke :f :init :value {:x 1, :y 2}} {:process 0 :type :ok :f :init :value {:x 1, :y 2}}
+{:process 0 :type :invoke :f :txn :value [[:insert :z 3] [:delete :x] [:rp :true nil] [:rp [:= 2] nil]]}
+{:process 0 :type :ok :f :txn :value [[:insert :z 3] [:delete :x] [:rp :true {:y 2, :z 3}] [:rp [:mod 2 1] {}]]}
+{:process 0 :type :invoke :f :txn :value [[:rp :true nil] [:rp [:= 2]]]}
 "#;
         let history = edn(text).unwrap();
         let steps: Vec<String> =
@@ -367,6 +372,9 @@ mod tests {
             "debit 0 5, credit 1 5",
             "generate 77",
             "write :x 1, read :x 1",
+            "write :x 1, write :y 2",
+            "write :z 3, delete :x, read all {:y 2, :z 3}, read where mod 2 = 1 {}",
+            "read all?, read where = 2?",
         ];
         assert_eq!(steps, expected);
     }
@@ -387,6 +395,16 @@ mod tests {
             ("{:process 1 :type :invoke :f :txn :value [[:append 5 nil]]}", "nil"),
             ("\u{0}\u{1}\u{ff}", "expected an operation"),
             ("{:process 1 :type :invoke :f :txn :value [[:append [1] 1]]}", "scalar"),
+            ("{:process 1 :type :invoke :f :txn :value [[:delete 5 1]]}", ":delete"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :some nil]]}", "a predicate is"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:mod 0 0] nil]]}", "positive"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:mod :x 0] nil]]}", "two integers"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:= nil] nil]]}", "nil"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true 5]]}", "a map"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true {1}]]}", "a map"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true {1 []}]]}", "scalar"),
+            ("{:process 1 :type :invoke :f :init :value 5}", "a map"),
+            ("{:process 1 :type :invoke :f :init :value {:x nil}}", "nil"),
             ("]", "expected an operation"),
             ("[", "ends inside"),
         ];

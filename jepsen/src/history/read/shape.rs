@@ -10,10 +10,15 @@
 //! | add | `v` | an append |
 //! | transfer | `{:from a :to b :amount n}` | a debit and a credit |
 //! | generate | `v` | the value that was handed out |
+//! | init | `{k v …}` | a write each: what is there before everything else |
+//!
+//! Steps of transactions on what may not be there are those of Elle's closed-predicate workload:
+//! `[:insert k v]`, which is a write, `[:delete k]`, and `[:rp predicate {k v …}]`, a read of all
+//! keys that match `:true`, `[:= v]` or `[:mod modulus remainder]`.
 
 use std::ops::Range;
 
-use crate::history::{Function, Names, Step};
+use crate::history::{Function, Names, Predicate, Step};
 
 use super::{Atom, Collection, Event, EventType, FunctionName, Node};
 
@@ -22,6 +27,7 @@ use super::{Atom, Collection, Event, EventType, FunctionName, Node};
 enum Shaped {
     Whole(Step<'static>),
     List { key: Atom, first: usize, end: usize },
+    Rows { predicate: Predicate, first: usize, end: usize },
 }
 
 /// Reuses its buffers from event to event.
@@ -39,6 +45,8 @@ enum Verb {
     Append,
     Read,
     Write,
+    Delete,
+    ReadWhere,
     Unknown,
 }
 
@@ -77,6 +85,7 @@ impl Shaper {
             Function::Add => self.add(value)?,
             Function::Transfer => self.transfer(value, names)?,
             Function::Generate => self.generate(value, is_ok)?,
+            Function::Init => self.init(value)?,
         }
         Ok(function)
     }
@@ -87,6 +96,9 @@ impl Shaper {
             Shaped::Whole(step) => step,
             Shaped::List { key, first, end } => {
                 Step::ReadList { key, elements: &value[first..end] }
+            }
+            Shaped::Rows { predicate, first, end } => {
+                Step::ReadWhere { predicate, rows: Some(value[first..end].as_chunks().0) }
             }
         })
     }
@@ -136,14 +148,19 @@ impl Shaper {
         let [verb, key, rest @ ..] = &value[step.clone()] else {
             return Err("a step needs a name and a key".into());
         };
+        let kind = self.verb(scalar(*verb)?, names);
+        if kind == Verb::ReadWhere {
+            return self.predicate_read(value, step, names);
+        }
         let key = scalar(*key)?;
-        match (self.verb(scalar(*verb)?, names), rest) {
+        match (kind, rest) {
             (Verb::Append, [value]) => {
                 self.push(Step::Append { key, value: written(*value)? });
             }
             (Verb::Write, [value]) => {
                 self.push(Step::Write { key, value: written(*value)? });
             }
+            (Verb::Delete, []) => self.push(Step::Delete { key }),
             (Verb::Read, []) => self.push(Step::Read { key, value: None }),
             (Verb::Read, [list, ..]) if list.as_head().is_some() => {
                 const NAME_KEY_AND_HEAD: usize = 3;
@@ -154,9 +171,54 @@ impl Shaper {
                 self.push(Step::Read { key, value: known.then_some(*value) });
             }
             (Verb::Unknown, _) => {
-                return Err(format!("step {} is none of :append, :r, :w", names.text(*verb)));
+                let verb = names.text(*verb);
+                return Err(format!(
+                    "step {verb} is none of :append, :r, :w, :insert, :delete, :rp"
+                ));
             }
-            (verb, _) => return Err(format!("a step of kind {verb:?} needs one scalar value")),
+            (Verb::Delete, _) => return Err("a :delete has a key and nothing else".into()),
+            (kind, _) => return Err(format!("a step of kind {kind:?} needs one scalar value")),
+        }
+        Ok(())
+    }
+
+    /// Takes a read by predicate whose nodes are that range of the value.
+    fn predicate_read(
+        &mut self,
+        value: &[Atom],
+        step: Range<usize>,
+        names: &Names,
+    ) -> Result<(), String> {
+        let (predicate, length) = predicate(&value[step.start + 1..step.end], names)?;
+        let answer = step.start + 1 + length;
+        let rows = value.get(answer..step.end).unwrap_or_default();
+        match rows.first().map(|&head| (head, Node::of(head))) {
+            None => self.push(Step::ReadWhere { predicate, rows: None }),
+            Some((head, Node::Scalar)) if head.is_nil() && rows.len() == 1 => {
+                self.push(Step::ReadWhere { predicate, rows: None });
+            }
+            Some((_, Node::Head(Collection::Map, span))) if span % 2 == 0 => {
+                let (first, end) = (answer + 1, step.end);
+                if value[first..end].iter().any(|atom| atom.as_head().is_some()) {
+                    return Err(NO_SCALAR.into());
+                }
+                self.shaped.push(Shaped::Rows { predicate, first, end });
+            }
+            Some(_) => return Err("a read by predicate sees a map of keys and values".into()),
+        }
+        Ok(())
+    }
+
+    fn init(&mut self, value: &[Atom]) -> Result<(), String> {
+        let Some((&head, pairs)) = value.split_first() else { return Ok(()) };
+        if head.is_nil() {
+            return Ok(());
+        }
+        let Node::Head(Collection::Map, _) = Node::of(head) else {
+            return Err("an init needs a map of keys and values".into());
+        };
+        for &[key, value] in pairs.as_chunks().0 {
+            self.push(Step::Write { key: scalar(key)?, value: written(value)? });
         }
         Ok(())
     }
@@ -169,7 +231,9 @@ impl Shaper {
         let verb = match bare(&text) {
             "append" => Verb::Append,
             "r" | "read" => Verb::Read,
-            "w" | "write" => Verb::Write,
+            "w" | "write" | "insert" => Verb::Write,
+            "delete" => Verb::Delete,
+            "rp" => Verb::ReadWhere,
             _ => Verb::Unknown,
         };
         self.verbs.push((atom, verb));
@@ -253,6 +317,31 @@ impl Shaper {
         }
         Ok(())
     }
+}
+
+/// The predicate with which the nodes begin, and how many of them it is.
+fn predicate(nodes: &[Atom], names: &Names) -> Result<(Predicate, usize), String> {
+    let named = |atom: Atom, name: &str| bare(&names.text(atom)) == name;
+    let inner = match nodes.first().map(|&head| (head, Node::of(head))) {
+        Some((head, Node::Scalar)) if named(head, "true") => return Ok((Predicate::All, 1)),
+        Some((_, Node::Head(Collection::Vector, span))) => &nodes[1..1 + span],
+        _ => &[],
+    };
+    let predicate = match *inner {
+        [name, value] if named(name, "=") => Predicate::Equals(written(value)?),
+        [name, modulus, remainder] if named(name, "mod") => {
+            let (Some(modulus), Some(remainder)) = (modulus.as_integer(), remainder.as_integer())
+            else {
+                return Err("a :mod needs two integers".into());
+            };
+            if modulus < 1 {
+                return Err("the modulus of a :mod must be positive".into());
+            }
+            Predicate::Modulo { modulus, remainder }
+        }
+        _ => return Err("a predicate is :true, [:= value] or [:mod modulus remainder]".into()),
+    };
+    Ok((predicate, 1 + inner.len()))
 }
 
 /// The name of a keyword or a string.
