@@ -18,6 +18,7 @@ pub mod generator;
 mod graph;
 pub mod history;
 mod invariant;
+mod parallel;
 mod register;
 mod transaction;
 mod verdict;

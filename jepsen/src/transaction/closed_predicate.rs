@@ -53,7 +53,8 @@ pub fn check_closed_predicate(
         list.push(edge.from.0, edge.to.0, edge.reason);
     }
     let explain = |from, to, reason| checker.explain(from, to, reason);
-    let (cyclic, statistics) = cyclic_anomalies(history, vec![list], options, &explain);
+    let (cyclic, mut statistics) = cyclic_anomalies(history, vec![list], options, &explain);
+    statistics.keys = checker.universe.keys.iter().filter(|key| key.all.len() > 1).count();
     let mut found = std::mem::take(&mut checker.found);
     found.extend(cyclic);
     Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
