@@ -94,12 +94,13 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let Statistics { operations, keys, edges, components } = verdict.statistics;
     eprintln!(
         "{}; read {megabytes:.1} MB in {} ({} MB/s); checked {operations} operations in {} \
-         ({} k/s), {keys} keys, {edges} edges, {components} components",
+         ({} k/s), {keys} keys, {edges} edges, {components} components; {} MB of memory at most",
         machine(),
         reading.seconds(),
         reading.rate(megabytes),
         checking.seconds(),
         checking.rate(operations as f64 / 1e3),
+        memory_bytes_max() / 1_000_000,
     );
     Ok(is_valid)
 }
@@ -152,6 +153,14 @@ fn processor_s() -> f64 {
     let fields = text.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
     let ticks: f64 = fields.take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
     ticks / TICKS_A_SECOND
+}
+
+/// The most memory this process had at one time; 0 where the system does not say.
+fn memory_bytes_max() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 fn promised(arguments: &Arguments) -> Result<Option<Model>, String> {

@@ -193,6 +193,7 @@ impl<'a> Search<'a> {
     /// Makes `states` the part that searches stay inside of.
     fn enclose(&mut self, states: impl Iterator<Item = u32>) {
         self.part += 1;
+        assert!(self.part > 0, "part 0 is no part");
         for state in states {
             self.part_of[state as usize] = self.part;
         }
@@ -361,7 +362,7 @@ fn fits(edges: &[(u32, EdgeReason)], class: CycleClass) -> bool {
         && match class.rank() {
             0 | 1 => count == 0,
             2 => count == 1,
-            3 => count > 1 && !has_adjacent,
+            3 => count >= 2 && !has_adjacent,
             _ => has_adjacent,
         }
 }

@@ -261,7 +261,7 @@ impl Checker<'_> {
                 let is_update =
                     |later: &PackedStep| later.kind == StepKind::Append && later.key == step.key;
                 if let ExternalRead::Prefix(length) = read
-                    && steps[index + 1..].iter().any(is_update)
+                    && steps[index..].iter().any(is_update)
                 {
                     updates.push((step.key, length as u32, id));
                 }
@@ -329,7 +329,7 @@ impl Checker<'_> {
         let step = &steps[index];
         let elements = self.history.elements(step).unwrap_or_default();
         let of_key = |step: &&PackedStep, key: KeyId| step.key == key;
-        let future = steps[index + 1..].iter().find(|later| {
+        let future = steps[index..].iter().find(|later| {
             of_key(later, step.key)
                 && later.kind == StepKind::Append
                 && elements.contains(&later.atom())
@@ -485,7 +485,7 @@ impl Checker<'_> {
     fn find_lost_updates(&self, mut updates: Vec<Update>, found: &mut Vec<Anomaly>) {
         updates.sort_unstable();
         updates.dedup();
-        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() > 1) {
+        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() >= 2) {
             let operations: Vec<OperationId> = same.iter().map(|update| update.2).collect();
             let list = &self.history.longest(same[0].0)[..same[0].1 as usize];
             let words = format!(

@@ -219,6 +219,9 @@ mod tests {
 
     #[test]
     fn strict_serializable_is_above_all_and_forbids_all_that_is_about_transactions() {
+        assert_eq!(Model::named("strong-serializable"), Some(M::StrictSerializable));
+        assert_eq!(Model::named("linearizable"), Some(M::Linearizable));
+        assert_eq!(Model::named("perfect"), None);
         for model in Model::TRANSACTIONAL {
             assert!(M::StrictSerializable.implies(model), "{}", model.name());
             assert!(model.implies(M::ReadUncommitted), "{}", model.name());
