@@ -11,7 +11,8 @@
 //!
 //! A caller pushes operations with [`history::History::invoke`] and
 //! [`history::History::complete`] in the order in which they happen, and asks one of the `check_*`
-//! functions at the end. Everything is deterministic; threads never change a verdict.
+//! functions at the end. Everything is deterministic; threads never change a verdict, and with
+//! [`CheckOptions::threads`] at 1, as it is by default, none is started.
 
 pub mod draw;
 pub mod generator;

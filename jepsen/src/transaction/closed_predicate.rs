@@ -184,6 +184,24 @@ impl Universe {
     }
 }
 
+/// A step that reads, within its transaction.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    id: OperationId,
+    steps: &'a [PackedStep],
+    index: usize,
+}
+
+impl Reading<'_> {
+    /// What the transaction itself made of a key in earlier steps; nil where it deleted it.
+    fn own(&self, key: KeyId) -> Option<Atom> {
+        let change = |step: &&PackedStep| {
+            step.key == key && matches!(step.kind, StepKind::Write | StepKind::Delete)
+        };
+        self.steps[..self.index].iter().rev().find(change).map(|step| step.atom())
+    }
+}
+
 /// A dependency and the key that shows it.
 struct Dependency {
     from: OperationId,
@@ -217,19 +235,19 @@ impl Checker<'_> {
 
     fn take_reads(&mut self, id: OperationId, steps: &[PackedStep]) {
         for (index, step) in steps.iter().enumerate() {
+            let reading = Reading { id, steps, index };
             match step.kind {
-                StepKind::Read => {
-                    self.take_value(id, steps, index, step.key, step.atom(), None);
-                }
-                StepKind::ReadWhere => self.take_rows(id, steps, index),
+                StepKind::Read => self.take_value(reading, step.key, step.atom(), None),
+                StepKind::ReadWhere => self.take_rows(reading),
                 _ => {}
             }
         }
     }
 
-    fn take_rows(&mut self, id: OperationId, steps: &[PackedStep], index: usize) {
+    fn take_rows(&mut self, reading: Reading<'_>) {
+        let (id, step) = (reading.id, &reading.steps[reading.index]);
         let history = self.history;
-        let Some(RowRead { predicate, rows: Some(rows) }) = history.row_read(&steps[index]) else {
+        let Some(RowRead { predicate, rows: Some(rows) }) = history.row_read(step) else {
             return;
         };
         let mut seen: BTreeMap<KeyId, Atom> = BTreeMap::new();
@@ -237,7 +255,7 @@ impl Checker<'_> {
             let key = history.find_key(*key).expect("a history knows the keys of its rows");
             seen.insert(key, *value);
             if predicate.matches(*value) {
-                self.take_value(id, steps, index, key, *value, Some(*predicate));
+                self.take_value(reading, key, *value, Some(*predicate));
             } else {
                 let words = format!(
                     "{} of {} does not match the predicate by which T{} read it",
@@ -250,30 +268,21 @@ impl Checker<'_> {
         }
         for key in (0..self.universe.keys.len() as u32).map(KeyId) {
             if !seen.contains_key(&key) && self.universe.versions(key).all.len() > 1 {
-                self.take_absence(id, steps, index, key, *predicate);
+                self.take_absence(reading, key, *predicate);
             }
         }
-    }
-
-    /// What the transaction itself made of a key in earlier steps.
-    fn own(steps: &[PackedStep], index: usize, key: KeyId) -> Option<Atom> {
-        let change = |step: &&PackedStep| {
-            step.key == key && matches!(step.kind, StepKind::Write | StepKind::Delete)
-        };
-        steps[..index].iter().rev().find(change).map(|step| step.atom())
     }
 
     /// A read of a key, alone or as a row of a predicate read, gave a value.
     fn take_value(
         &mut self,
-        id: OperationId,
-        steps: &[PackedStep],
-        index: usize,
+        reading: Reading<'_>,
         key: KeyId,
         value: Atom,
         predicate: Option<Predicate>,
     ) {
-        if let Some(own) = Self::own(steps, index, key) {
+        let id = reading.id;
+        if let Some(own) = reading.own(key) {
             if own != value {
                 self.tell_internal(id, key, own);
             }
@@ -311,15 +320,9 @@ impl Checker<'_> {
     }
 
     /// A predicate read did not return a key.
-    fn take_absence(
-        &mut self,
-        id: OperationId,
-        steps: &[PackedStep],
-        index: usize,
-        key: KeyId,
-        predicate: Predicate,
-    ) {
-        if let Some(own) = Self::own(steps, index, key) {
+    fn take_absence(&mut self, reading: Reading<'_>, key: KeyId, predicate: Predicate) {
+        let id = reading.id;
+        if let Some(own) = reading.own(key) {
             if predicate.matches(own) {
                 self.tell_internal(id, key, own);
             }

@@ -42,12 +42,12 @@ impl Assembler {
             self.open.push(None);
         }
         match kind {
-            EventType::Invoke => self.accept_invocation(event, value, process, slot),
-            EventType::End(outcome) => self.accept_end(event, value, slot, outcome),
+            EventType::Invoke => self.begin(event, value, process, slot),
+            EventType::End(outcome) => self.end(event, value, process, slot, outcome),
         }
     }
 
-    fn accept_invocation(
+    fn begin(
         &mut self,
         event: &Event,
         value: &[Atom],
@@ -68,16 +68,16 @@ impl Assembler {
         Ok(())
     }
 
-    fn accept_end(
+    fn end(
         &mut self,
         event: &Event,
         value: &[Atom],
+        process: Atom,
         slot: usize,
         outcome: Outcome,
     ) -> Result<(), String> {
         let Some(id) = self.open[slot].take() else {
-            let process = event.process.map(|process| self.history.names.text(process));
-            let process = process.unwrap_or_default();
+            let process = self.history.names.text(process);
             return Err(format!("process {process} ends an operation it did not invoke"));
         };
         if outcome == Outcome::Ok {

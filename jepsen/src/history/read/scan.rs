@@ -30,7 +30,7 @@ impl Delimiters {
     }
 }
 
-/// More digits might not fit into an atom.
+/// More digits might not fit into an atom, so longer numbers are kept as texts.
 const DIGITS_MAX: usize = 18;
 
 /// The number with which the text begins at `start`, without a sign, and where its digits end.
