@@ -109,6 +109,20 @@ fn a_hundred_writes_at_once_are_decided_soon() {
     assert_eq!(refutation.operations[0], OperationId(101));
 }
 
+/// Only what is open at once takes a slot.
+#[test]
+fn any_number_of_operations_one_after_another_is_decided() {
+    let calls: Vec<Call> = (0..5000)
+        .map(|n| {
+            let value = 1 + n / 2 % 2;
+            let action = if n % 2 == 0 { Action::Write(value) } else { Action::Read(value) };
+            Call { id: OperationId(n), action, invoked: 2 * n, deadline: 2 * n + 1 }
+        })
+        .collect();
+    assert!(zones::decide(&calls, 3).is_none(), "values are written twice");
+    assert!(search::decide(&calls, 3).unwrap().is_none());
+}
+
 fn write(history: &mut History, process: i64, value: i64) -> OperationId {
     let step = Step::Write { key: Atom::from(7), value: Atom::from(value) };
     history.invoke(Atom::from(process), 0, Function::Write, &[step])
