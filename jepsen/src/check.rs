@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use basalt_jepsen::history::History;
-use basalt_jepsen::history::read::{Format, guess_format, read_history};
+use basalt_jepsen::history::read::{
+    Format, guess_format, read_history, read_history_on_two_threads,
+};
 use basalt_jepsen::{
-    BankOptions, CheckOptions, Model, Verdict, check_bank, check_list_append, check_long_fork,
-    check_register, check_rw_register, check_set, check_unique_ids, draw,
+    BankOptions, CheckOptions, Model, Statistics, Verdict, check_bank, check_closed_predicate,
+    check_list_append, check_long_fork, check_register, check_rw_register, check_set,
+    check_unique_ids, draw,
 };
 use clap::{Args, ValueEnum};
 
@@ -19,6 +22,9 @@ enum Workload {
     ListAppend,
     /// Transactions that write unique values to registers and read them.
     RwRegister,
+    /// Transactions that change each key once, by a write, an insert or a delete, and read keys or
+    /// all that match a predicate. Only this model can tell G2 from G2-item.
+    ClosedPredicate,
     /// Single reads, writes and compare-and-set of registers.
     Register,
     /// Additions to sets that never shrink, and reads of them.
@@ -72,40 +78,98 @@ pub struct Arguments {
 /// Checks the history and prints the verdict. Returns whether the history is valid.
 pub fn run(arguments: &Arguments) -> Result<bool, String> {
     let promised = promised(arguments)?;
-    let started = Instant::now();
+    let clock = Clock::start();
     let (history, bytes) = read(arguments)?;
-    let read_seconds = started.elapsed().as_secs_f64();
-    let started = Instant::now();
+    let reading = clock.stop();
+    let clock = Clock::start();
     let verdict = check(arguments, &history)?;
-    let check_seconds = started.elapsed().as_secs_f64();
+    let checking = clock.stop();
     draw_all(arguments, &history, &verdict)?;
     let is_valid = match promised {
         Some(model) => verdict.satisfies(model),
         None => verdict.is_clean(),
     };
     print(&verdict, promised, is_valid).map_err(|error| format!("cannot print: {error}"))?;
-    let statistics = &verdict.statistics;
+    let megabytes = bytes as f64 / 1e6;
+    let Statistics { operations, keys, edges, components } = verdict.statistics;
     eprintln!(
-        "{}: read {:.1} MB in {read_seconds:.2} s ({:.0} MB/s); checked {} operations in \
-         {check_seconds:.2} s ({:.0}/s), {} keys, {} edges, {} components",
+        "{}; read {megabytes:.1} MB in {} ({} MB/s); checked {operations} operations in {} \
+         ({} k/s), {keys} keys, {edges} edges, {components} components; {} MB of memory at most",
         machine(),
-        bytes as f64 / 1e6,
-        bytes as f64 / 1e6 / read_seconds.max(1e-9),
-        statistics.operations,
-        statistics.operations as f64 / check_seconds.max(1e-9),
-        statistics.keys,
-        statistics.edges,
-        statistics.components,
+        reading.seconds(),
+        reading.rate(megabytes),
+        checking.seconds(),
+        checking.rate(operations as f64 / 1e3),
+        memory_bytes_max() / 1_000_000,
     );
     Ok(is_valid)
+}
+
+/// When a part of the work began.
+struct Clock {
+    wall: Instant,
+    processor_s: f64,
+}
+
+/// How long it took. On a machine that does other things too, the processor's time says more.
+struct Took {
+    wall_s: f64,
+    processor_s: f64,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        Clock { wall: Instant::now(), processor_s: processor_s() }
+    }
+
+    fn stop(&self) -> Took {
+        Took {
+            wall_s: self.wall.elapsed().as_secs_f64(),
+            processor_s: processor_s() - self.processor_s,
+        }
+    }
+}
+
+impl Took {
+    fn seconds(&self) -> String {
+        format!("{:.2} s, {:.2} s of processor", self.wall_s, self.processor_s)
+    }
+
+    /// How much of something was done a second of each clock.
+    fn rate(&self, amount: f64) -> String {
+        const SHORTEST_S: f64 = 0.01;
+        let rate = |seconds: f64| amount / seconds.max(SHORTEST_S);
+        format!("{:.0} and {:.0}", rate(self.wall_s), rate(self.processor_s))
+    }
+}
+
+/// Seconds of processor time of this process, all threads together; 0 where the system does not
+/// say.
+fn processor_s() -> f64 {
+    const TICKS_A_SECOND: f64 = 100.0;
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in brackets, may hold blanks; after it come the state, ten numbers,
+    // and the time in user mode and in the kernel.
+    let fields = text.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
+    let ticks: f64 = fields.take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS_A_SECOND
+}
+
+/// The most memory this process had at one time; 0 where the system does not say.
+fn memory_bytes_max() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 fn promised(arguments: &Arguments) -> Result<Option<Model>, String> {
     let fits = |model: Model| match arguments.model {
         Workload::Register => model == Model::Linearizable,
-        Workload::ListAppend | Workload::RwRegister | Workload::LongFork => {
-            model != Model::Linearizable
-        }
+        Workload::ListAppend
+        | Workload::RwRegister
+        | Workload::ClosedPredicate
+        | Workload::LongFork => model != Model::Linearizable,
         _ => false,
     };
     match (&arguments.consistency, arguments.model) {
@@ -120,9 +184,13 @@ fn promised(arguments: &Arguments) -> Result<Option<Model>, String> {
             }
         }
         (None, Workload::Register) => Ok(Some(Model::Linearizable)),
-        (None, Workload::ListAppend | Workload::RwRegister | Workload::LongFork) => {
-            Ok(Some(Model::StrictSerializable))
-        }
+        (
+            None,
+            Workload::ListAppend
+            | Workload::RwRegister
+            | Workload::ClosedPredicate
+            | Workload::LongFork,
+        ) => Ok(Some(Model::StrictSerializable)),
         (None, _) => Ok(None),
     }
 }
@@ -144,7 +212,7 @@ impl<R: Read> Read for Counted<R> {
 fn read(arguments: &Arguments) -> Result<(History, u64), String> {
     let path = arguments.file.as_path();
     let name = path.display();
-    let mut source: Box<dyn Read> = if path == Path::new("-") {
+    let mut source: Box<dyn Read + Send> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
         Box::new(File::open(path).map_err(|error| format!("cannot open {name}: {error}"))?)
@@ -159,20 +227,29 @@ fn read(arguments: &Arguments) -> Result<(History, u64), String> {
         None => guess_format(&path.to_string_lossy(), &head),
     };
     let mut counted = Counted { source: head.as_slice().chain(source), bytes: 0 };
-    let history = read_history(&mut counted, format).map_err(|error| format!("{name}: {error}"))?;
-    Ok((history, counted.bytes))
+    let history = match threads(arguments) {
+        1 => read_history(&mut counted, format),
+        _ => read_history_on_two_threads(&mut counted, format),
+    };
+    Ok((history.map_err(|error| format!("{name}: {error}"))?, counted.bytes))
+}
+
+/// How many threads to use, at least one.
+fn threads(arguments: &Arguments) -> usize {
+    arguments.threads.unwrap_or_else(cores).max(1)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn check(arguments: &Arguments, history: &History) -> Result<Verdict, String> {
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let options = CheckOptions {
-        threads: arguments.threads.unwrap_or_else(cores),
-        examples_max: arguments.examples,
-    };
+    let options = CheckOptions { threads: threads(arguments), examples_max: arguments.examples };
     let bank = BankOptions { total: arguments.total, allow_negative: arguments.allow_negative };
     match arguments.model {
         Workload::ListAppend => check_list_append(history, &options),
         Workload::RwRegister => check_rw_register(history, &options),
+        Workload::ClosedPredicate => check_closed_predicate(history, &options),
         Workload::Register => check_register(history, &options),
         Workload::Set => check_set(history, &options),
         Workload::Bank => check_bank(history, &bank, &options),
@@ -213,8 +290,7 @@ fn print(verdict: &Verdict, promised: Option<Model>, is_valid: bool) -> std::io:
 
 /// The processor and the number of its cores.
 fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    format!("{cores} × {}", model.unwrap_or("unknown processor"))
+    format!("{} × {}", cores(), model.unwrap_or("unknown processor"))
 }

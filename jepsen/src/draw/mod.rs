@@ -29,7 +29,7 @@ fn color(reason: EdgeReason) -> &'static str {
     match reason {
         EdgeReason::WriteWrite => "#c0392b",
         EdgeReason::WriteRead => "#2471a3",
-        EdgeReason::ReadWrite => "#7d3c98",
+        EdgeReason::ReadWrite | EdgeReason::PredicateReadWrite => "#7d3c98",
         EdgeReason::Process => "#566573",
         EdgeReason::Realtime => "#1e8449",
     }

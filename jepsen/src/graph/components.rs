@@ -75,7 +75,7 @@ fn close(root: u32, low: &mut [u32], stack: &mut Vec<u32>, found: &mut Vec<Vec<u
     for &node in &stack[place..] {
         low[node as usize] = DONE;
     }
-    if stack.len() - place > 1 {
+    if stack.len() - place >= 2 {
         let mut component = stack[place..].to_vec();
         component.sort_unstable();
         found.push(component);

@@ -99,7 +99,8 @@ fn unpack(packed: u32) -> (u32, EdgeReason) {
         0 => EdgeReason::WriteWrite,
         1 => EdgeReason::WriteRead,
         2 => EdgeReason::ReadWrite,
-        3 => EdgeReason::Process,
+        3 => EdgeReason::PredicateReadWrite,
+        4 => EdgeReason::Process,
         _ => EdgeReason::Realtime,
     };
     (packed >> REASON_BITS, reason)

@@ -16,6 +16,9 @@
 //! Only where a class is known to be there is a cycle searched for, breadth first from the edges
 //! that must be in it, to growing depths, so that short cycles in giant components are cheap.
 //!
+//! Anti-dependencies of predicates take part only after that, and only in classes that rule out
+//! more than what the component was found to show already.
+//!
 //! A class is not searched for again with more edges where it, or a worse one, was found with
 //! fewer. Therefore a cycle found with the order of processes or real time needs that order.
 
@@ -27,6 +30,7 @@ use crate::verdict::{CycleClass, EdgeReason, Family};
 const WRITES: Mask = Mask::of(&[EdgeReason::WriteWrite]);
 const READS: Mask = Mask::of(&[EdgeReason::WriteRead]);
 const ANTI: Mask = Mask::of(&[EdgeReason::ReadWrite]);
+const PREDICATES: Mask = Mask::of(&[EdgeReason::PredicateReadWrite]);
 
 fn order_of(family: Family) -> Mask {
     match family {
@@ -41,6 +45,14 @@ pub(crate) struct Component {
     pub graph: Graph,
     /// For each operation, the events of its invocation and its certain end.
     pub times: Vec<(u32, u32)>,
+}
+
+impl Component {
+    fn has_predicates(&self) -> bool {
+        let nodes = 0..self.graph.node_count() as u32;
+        let mut edges = nodes.flat_map(|node| self.graph.edges(node));
+        edges.any(|(_, reason)| PREDICATES.has(reason))
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,44 +76,76 @@ struct Rule {
 
 impl Rule {
     fn new(family: Family, class: CycleClass) -> Rule {
-        let order = order_of(family);
-        let mask = match class {
-            CycleClass::G0 => WRITES.with(order),
-            CycleClass::G1c | CycleClass::GSingle => WRITES.with(READS).with(order),
-            CycleClass::GNonadjacent | CycleClass::G2Item | CycleClass::G2 => {
-                WRITES.with(READS).with(ANTI).with(order)
+        use CycleClass as Class;
+        let any = if class.has_predicate() { ANTI.with(PREDICATES) } else { ANTI };
+        let edges = match class {
+            Class::G0 => WRITES,
+            Class::G1c | Class::GSingle | Class::GSinglePredicate => WRITES.with(READS),
+            Class::GNonadjacent | Class::GNonadjacentPredicate | Class::G2Item | Class::G2 => {
+                WRITES.with(READS).with(any)
             }
         };
-        Rule { family, class, mask, nonadjacent: class == CycleClass::GNonadjacent }
+        let nonadjacent = matches!(class, Class::GNonadjacent | Class::GNonadjacentPredicate);
+        Rule { family, class, mask: edges.with(order_of(family)), nonadjacent }
     }
 
-    /// Whether a cycle of this class begins with an anti-dependency; any edge otherwise.
-    fn begins_anti(&self) -> bool {
-        self.class >= CycleClass::GSingle
+    /// Whether a cycle of this class can begin with an edge.
+    fn begins_with(&self, reason: EdgeReason) -> bool {
+        match self.class {
+            CycleClass::G0 | CycleClass::G1c => self.mask.has(reason),
+            class if class.has_predicate() => PREDICATES.has(reason),
+            _ => ANTI.has(reason),
+        }
     }
 }
 
 /// Finds the worst anomalies of each part of a component.
 pub(crate) fn find_cycles(component: &Component) -> Vec<FoundCycle> {
     let mut found: Vec<FoundCycle> = Vec::new();
+    let has_predicates = component.has_predicates();
     for family in [Family::Plain, Family::Process, Family::Realtime] {
-        let worst_so_far = found.iter().map(|cycle| cycle.class).min();
-        let wanted = |class: CycleClass| worst_so_far.is_none_or(|worst| class < worst);
-        let mut search = Search::new(component);
-        for class in [CycleClass::G0, CycleClass::G1c] {
-            if wanted(class) {
-                search.find_in_projection(Rule::new(family, class), &mut found);
-            }
-        }
-        if wanted(CycleClass::GSingle) {
-            let wants_forks = wanted(CycleClass::GNonadjacent);
-            search.find_without_adjacent(family, wants_forks, &mut found);
-        }
-        if wanted(CycleClass::G2Item) {
-            search.find_in_projection(Rule::new(family, CycleClass::G2Item), &mut found);
+        find_of_items(component, family, &mut found);
+        if has_predicates {
+            find_of_predicates(component, family, &mut found);
         }
     }
     found
+}
+
+fn worst_rank(found: &[FoundCycle]) -> u32 {
+    found.iter().map(|cycle| cycle.class.rank()).min().unwrap_or(u32::MAX)
+}
+
+/// Adds what is worse than anything found with fewer edges.
+fn find_of_items(component: &Component, family: Family, found: &mut Vec<FoundCycle>) {
+    let worst = worst_rank(found);
+    let wanted = |class: CycleClass| class.rank() < worst;
+    let mut search = Search::new(component);
+    for class in [CycleClass::G0, CycleClass::G1c] {
+        if wanted(class) {
+            search.find_in_projection(Rule::new(family, class), found);
+        }
+    }
+    if wanted(CycleClass::GSingle) {
+        let wants_fork = wanted(CycleClass::GNonadjacent);
+        search.find_without_adjacent(family, CycleClass::GSingle, wants_fork, found);
+    }
+    if wanted(CycleClass::G2Item) {
+        search.find_in_projection(Rule::new(family, CycleClass::G2Item), found);
+    }
+}
+
+fn find_of_predicates(component: &Component, family: Family, found: &mut Vec<FoundCycle>) {
+    let is_wanted = |class: CycleClass, found: &[FoundCycle]| class.rank() < worst_rank(found);
+    let mut search = Search::new(component);
+    let single = CycleClass::GSinglePredicate;
+    if is_wanted(single, found) {
+        let wants_fork = is_wanted(CycleClass::GNonadjacentPredicate, found);
+        search.find_without_adjacent(family, single, wants_fork, found);
+    }
+    if is_wanted(CycleClass::G2, found) {
+        search.find_in_projection(Rule::new(family, CycleClass::G2), found);
+    }
 }
 
 struct Search<'a> {
@@ -149,6 +193,7 @@ impl<'a> Search<'a> {
     /// Makes `states` the part that searches stay inside of.
     fn enclose(&mut self, states: impl Iterator<Item = u32>) {
         self.part += 1;
+        assert!(self.part > 0, "part 0 is no part");
         for state in states {
             self.part_of[state as usize] = self.part;
         }
@@ -187,11 +232,7 @@ impl<'a> Search<'a> {
         let mut starts = Vec::new();
         for &node in part.iter().filter(|&&node| self.is_operation(node)) {
             for (target, reason) in self.component.graph.edges(node) {
-                let fits = match rule.begins_anti() {
-                    true => reason == EdgeReason::ReadWrite,
-                    false => rule.mask.has(reason),
-                };
-                if fits && inside(target) {
+                if rule.begins_with(reason) && inside(target) {
                     starts.push((node, target, reason));
                 }
             }
@@ -199,15 +240,20 @@ impl<'a> Search<'a> {
         starts
     }
 
-    /// G-single and, where there is none and it is wanted, G-nonadjacent.
+    /// A cycle with one anti-dependency, of class `single`, and where there is none and it is
+    /// wanted, one with several of which no two are adjacent.
     fn find_without_adjacent(
         &mut self,
         family: Family,
-        wants_forks: bool,
+        single: CycleClass,
+        wants_fork: bool,
         found: &mut Vec<FoundCycle>,
     ) {
-        let fork = Rule::new(family, CycleClass::GNonadjacent);
-        let single = Rule::new(family, CycleClass::GSingle);
+        let fork = match single.has_predicate() {
+            true => CycleClass::GNonadjacentPredicate,
+            false => CycleClass::GNonadjacent,
+        };
+        let (single, fork) = (Rule::new(family, single), Rule::new(family, fork));
         let any = Mask::of(&[EdgeReason::WriteWrite, EdgeReason::ReadWrite]);
         for part in components(&self.product(&fork), any) {
             let mut nodes: Vec<u32> = part.iter().map(|state| state / 2).collect();
@@ -223,7 +269,7 @@ impl<'a> Search<'a> {
             }
             self.enclose(nodes.iter().map(|node| node * 2));
             let mut cycle = self.shortest(&starts, &single);
-            if cycle.is_none() && wants_forks {
+            if cycle.is_none() && wants_fork {
                 self.enclose(part.iter().copied());
                 cycle = self.shortest(&starts, &fork);
             }
@@ -240,8 +286,8 @@ impl<'a> Search<'a> {
         let mut edges = EdgeList::default();
         for node in 0..graph.node_count() as u32 {
             for (target, reason) in graph.edges(node).filter(|(_, r)| rule.mask.has(*r)) {
-                if reason == EdgeReason::ReadWrite {
-                    edges.push(node * 2, target * 2 + 1, reason);
+                if reason.is_anti() {
+                    edges.push(node * 2, target * 2 + 1, EdgeReason::ReadWrite);
                 } else {
                     edges.push(node * 2, target * 2, EdgeReason::WriteWrite);
                     edges.push(node * 2 + 1, target * 2, EdgeReason::WriteWrite);
@@ -262,11 +308,9 @@ impl<'a> Search<'a> {
             steps: 0,
         };
         let cycle = walk.shortest(starts)?;
-        Some(FoundCycle {
-            family: rule.family,
-            class: rule.class,
-            edges: self.distil(&cycle, rule),
-        })
+        let edges = self.distil(&cycle, rule);
+        assert!(fits(&edges, rule.class), "{edges:?} is no {:?}", rule.class);
+        Some(FoundCycle { family: rule.family, class: rule.class, edges })
     }
 
     /// Finds the shortest cycle among the operations of one, with instants of time left out.
@@ -305,6 +349,22 @@ impl<'a> Search<'a> {
         let shortest = walk.shortest(&starts).expect("the operations of a cycle hold a cycle");
         shortest.into_iter().map(|(node, r)| (operations[node as usize], r)).collect()
     }
+}
+
+/// Whether a cycle has the anti-dependencies of its class.
+fn fits(edges: &[(u32, EdgeReason)], class: CycleClass) -> bool {
+    let is_anti = |(_, reason): &(u32, EdgeReason)| reason.is_anti();
+    let has_predicate = edges.iter().any(|(_, reason)| PREDICATES.has(*reason));
+    let count = edges.iter().filter(|edge| is_anti(edge)).count();
+    let followers = edges.iter().cycle().skip(1);
+    let has_adjacent = edges.iter().zip(followers).any(|(a, b)| is_anti(a) && is_anti(b));
+    has_predicate == class.has_predicate()
+        && match class.rank() {
+            0 | 1 => count == 0,
+            2 => count == 1,
+            3 => count >= 2 && !has_adjacent,
+            _ => has_adjacent,
+        }
 }
 
 /// Breadth-first search back to where a cycle began. A state is a node and, in the lowest bit,
@@ -359,7 +419,7 @@ impl Walk<'_> {
                 let adjacent = self.rule.nonadjacent && state & 1 == 1;
                 for (target, reason) in self.graph.edges(state / 2) {
                     self.steps += 1;
-                    let is_anti = reason == EdgeReason::ReadWrite;
+                    let is_anti = reason.is_anti();
                     if !self.rule.mask.has(reason) || adjacent && is_anti {
                         continue;
                     }
@@ -384,7 +444,7 @@ impl Walk<'_> {
     }
 
     fn state(&self, node: u32, reason: EdgeReason) -> u32 {
-        node * 2 + u32::from(self.rule.nonadjacent && reason == EdgeReason::ReadWrite)
+        node * 2 + u32::from(self.rule.nonadjacent && reason.is_anti())
     }
 
     fn cycle(&self, start: Start, last: u32, closing: EdgeReason) -> Vec<(u32, EdgeReason)> {
@@ -406,7 +466,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use EdgeReason::{Process, ReadWrite, Realtime, WriteRead, WriteWrite};
+    use EdgeReason::{PredicateReadWrite, Process, ReadWrite, Realtime, WriteRead, WriteWrite};
 
     fn names(edges: &[(u32, u32, EdgeReason)], operations: usize) -> Vec<String> {
         let mut list = EdgeList::default();
@@ -426,7 +486,7 @@ mod tests {
 
     #[test]
     fn each_class_is_told_from_its_neighbours() {
-        let cases: [(&[Start], &str); 9] = [
+        let cases: [(&[Start], &str); 14] = [
             (&[(0, 1, WriteWrite), (1, 0, WriteWrite)], "Plain G0 2"),
             (&[(0, 1, WriteWrite), (1, 0, WriteRead)], "Plain G1c 2"),
             (&[(0, 1, ReadWrite), (1, 2, WriteWrite), (2, 0, WriteRead)], "Plain GSingle 3"),
@@ -439,9 +499,31 @@ mod tests {
                 &[(0, 1, ReadWrite), (1, 2, ReadWrite), (2, 3, WriteRead), (3, 0, WriteRead)],
                 "Plain G2Item 4",
             ),
+            (
+                &[
+                    (0, 1, ReadWrite),
+                    (1, 2, WriteRead),
+                    (2, 3, ReadWrite),
+                    (3, 0, WriteRead),
+                    (1, 3, ReadWrite),
+                ],
+                "Plain GNonadjacent 4",
+            ),
             (&[(0, 1, WriteWrite), (1, 0, Process)], "Process G0 2"),
             (&[(0, 1, ReadWrite), (1, 0, Process)], "Process GSingle 2"),
             (&[(0, 1, ReadWrite), (1, 2, ReadWrite), (2, 0, Process)], "Process G2Item 3"),
+            (&[(0, 1, PredicateReadWrite), (1, 0, WriteRead)], "Plain GSinglePredicate 2"),
+            (&[(0, 1, PredicateReadWrite), (1, 0, ReadWrite)], "Plain G2 2"),
+            (
+                &[
+                    (0, 1, ReadWrite),
+                    (1, 2, WriteRead),
+                    (2, 3, PredicateReadWrite),
+                    (3, 0, WriteRead),
+                ],
+                "Plain GNonadjacentPredicate 4",
+            ),
+            (&[(0, 1, PredicateReadWrite), (1, 0, Process)], "Process GSinglePredicate 2"),
         ];
         for (edges, expected) in cases {
             assert_eq!(names(edges, 4), [expected], "{edges:?}");
@@ -462,5 +544,13 @@ mod tests {
         ];
         assert_eq!(names(&edges, 4), ["Plain G1c 2"]);
         assert_eq!(names(&edges[..3], 2), ["Plain G2Item 2", "Process GSingle 2"]);
+        let skews = [(0, 1, ReadWrite), (1, 0, ReadWrite), (0, 1, PredicateReadWrite)];
+        assert_eq!(names(&skews, 2), ["Plain G2Item 2"]);
+        let phantom = [&skews[..], &[(1, 0, WriteRead)]].concat();
+        assert_eq!(names(&phantom, 2), ["Plain GSingle 2"]);
+        let phantom = [&skews[2..], &[(1, 0, WriteRead), (1, 0, ReadWrite)]].concat();
+        assert_eq!(names(&phantom, 2), ["Plain GSinglePredicate 2"]);
+        let both = [&skews[..2], &[(0, 2, PredicateReadWrite), (2, 0, WriteRead)]].concat();
+        assert_eq!(names(&both, 3), ["Plain G2Item 2", "Plain GSinglePredicate 2"]);
     }
 }

@@ -8,9 +8,11 @@
 //! | `-2^62 < n < 2^62` | the integer `n` |
 //! | `i64::MAX - k` | the symbol `k` |
 //! | `i64::MIN` | `nil` |
+//! | `i64::MIN + 1 + k` | while a file is read only: the *head* `k` of a collection |
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 /// An integer, a symbol of one history, or nil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,16 @@ impl Atom {
 
     pub const fn is_nil(self) -> bool {
         self.0 == i64::MIN
+    }
+
+    /// A number below 2^40 in the place of an atom.
+    pub(crate) const fn head(number: u64) -> Atom {
+        Atom(i64::MIN + 1 + number as i64)
+    }
+
+    pub(crate) const fn as_head(self) -> Option<u64> {
+        let is_head = i64::MIN < self.0 && self.0 <= -INTEGER_LIMIT;
+        if is_head { Some((self.0 - i64::MIN - 1) as u64) } else { None }
     }
 
     pub(crate) const fn bits(self) -> i64 {
@@ -99,8 +111,8 @@ pub(crate) type Lookup<K, V> = HashMap<K, V, BuildHasherDefault<AtomHasher>>;
 /// The texts of symbols. A text keeps its EDN sigil: `:name`, `"string"`, `12345678901234567890N`.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
-    texts: Vec<Box<str>>,
-    by_text: Lookup<Box<str>, u32>,
+    texts: Vec<Arc<str>>,
+    by_text: Lookup<Arc<str>, u32>,
     /// Short texts that were asked for lately, by their first letters: a step has the same few
     /// names each time.
     recent: [Recent; RECENT_SLOTS],
@@ -116,17 +128,25 @@ struct Recent {
 
 const RECENT_SLOTS: usize = 32;
 
-/// A short text as a word, and its place among the recent ones.
-fn short_word(text: &str) -> Option<(u64, usize)> {
-    let bytes = text.as_bytes();
-    if bytes.is_empty() || bytes.len() > 8 {
-        return None;
-    }
-    let mut word = [0; 8];
-    for (to, from) in word.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    let word = u64::from_le_bytes(word);
+/// A text of one to eight bytes as a word, and its place among the recent ones.
+#[inline]
+fn short_word(text: &[u8]) -> Option<(u64, usize)> {
+    let length = text.len();
+    // Two loads that overlap, since a copy of unknown length is a call.
+    let word = match length {
+        0 | 9.. => return None,
+        1 => u64::from(text[0]),
+        2 | 3 => {
+            let ends = [[text[0], text[1]], [text[length - 2], text[length - 1]]];
+            let [low, high] = ends.map(|end| u64::from(u16::from_le_bytes(end)));
+            low | high << (8 * (length - 2))
+        }
+        _ => {
+            let low = u64::from(u32::from_le_bytes(*text.first_chunk()?));
+            let high = u64::from(u32::from_le_bytes(*text.last_chunk()?));
+            low | high << (8 * (length - 4))
+        }
+    };
     let slot = (word.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 59) as usize;
     Some((word, slot % RECENT_SLOTS))
 }
@@ -134,25 +154,40 @@ fn short_word(text: &str) -> Option<(u64, usize)> {
 impl Names {
     /// The atom of `text`, the same for equal texts.
     pub fn intern(&mut self, text: &str) -> Atom {
-        let Some((word, slot)) = short_word(text) else { return self.intern_any(text) };
-        let recent = self.recent[slot];
-        if recent.word == word && recent.length as usize == text.len() {
-            return Atom::symbol(recent.index);
+        if let Some(atom) = self.recall(text.as_bytes()) {
+            return atom;
         }
-        let atom = self.intern_any(text);
-        let index = atom.as_symbol().expect("names are symbols");
-        self.recent[slot] = Recent { word, length: text.len() as u32, index };
-        atom
+        let index = match self.by_text.get(text) {
+            Some(&index) => index,
+            None => self.learn(&Arc::from(text)),
+        };
+        if let Some((word, slot)) = short_word(text.as_bytes()) {
+            self.recent[slot] = Recent { word, length: text.len() as u32, index };
+        }
+        Atom::symbol(index)
     }
 
-    fn intern_any(&mut self, text: &str) -> Atom {
-        if let Some(&index) = self.by_text.get(text) {
-            return Atom::symbol(index);
-        }
+    /// The atom of a short text that was asked for lately.
+    #[inline]
+    pub(crate) fn recall(&self, text: &[u8]) -> Option<Atom> {
+        let (word, slot) = short_word(text)?;
+        let recent = self.recent[slot];
+        let is_same = recent.word == word && recent.length as usize == text.len();
+        is_same.then_some(Atom::symbol(recent.index))
+    }
+
+    /// Adds a text that is not known yet.
+    pub(crate) fn learn(&mut self, text: &Arc<str>) -> u32 {
         let index = u32::try_from(self.texts.len()).expect("fewer than 2^32 distinct names");
-        self.texts.push(text.into());
-        self.by_text.insert(text.into(), index);
-        Atom::symbol(index)
+        self.texts.push(text.clone());
+        let known = self.by_text.insert(text.clone(), index);
+        assert!(known.is_none(), "{text} was known as {known:?}");
+        index
+    }
+
+    /// The texts of all symbols from one on.
+    pub(crate) fn texts_from(&self, first: usize) -> impl Iterator<Item = Arc<str>> {
+        self.texts[first..].iter().cloned()
     }
 
     /// The EDN text of an atom.
@@ -234,6 +269,27 @@ mod tests {
         assert_eq!(Atom::integer(i64::MAX), None);
         assert_eq!(names.text(Atom::NIL), "nil");
         assert!(Atom::NIL.as_symbol().is_none() && Atom::NIL.as_integer().is_none());
+        for head in [0, 1, (1 << 40) - 1] {
+            let atom = Atom::head(head);
+            assert_eq!(atom.as_head(), Some(head));
+            assert!(atom.as_symbol().is_none() && atom.as_integer().is_none() && !atom.is_nil());
+        }
+        for atom in [symbol, Atom::NIL, Atom::from(1 - INTEGER_LIMIT), Atom::from(0)] {
+            assert_eq!(atom.as_head(), None);
+        }
+    }
+
+    #[test]
+    fn short_texts_are_recalled_and_told_apart() {
+        let texts = ["a", "aa", "aaa", "aba", ":r", ":append", "abcdefgh", "abcdefg", "abcdefghi"];
+        let mut names = Names::default();
+        let atoms = texts.map(|text| names.intern(text));
+        for (index, text) in texts.iter().enumerate() {
+            assert_eq!(names.intern(text), atoms[index]);
+            assert_eq!(names.text(atoms[index]), *text);
+            let recalled = names.recall(text.as_bytes());
+            assert_eq!(recalled, (text.len() <= 8).then_some(atoms[index]), "{text}");
+        }
     }
 
     #[test]

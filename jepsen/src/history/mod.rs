@@ -17,11 +17,13 @@
 //! are an anomaly each.
 
 mod atom;
+mod predicate;
 pub mod read;
 pub mod write;
 
 pub use atom::{Atom, Names};
 pub(crate) use atom::{AtomHasher, Dense, Lookup};
+pub use predicate::Predicate;
 
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub enum Function {
     Add,
     Transfer,
     Generate,
+    /// Says what is there before everything else.
+    Init,
 }
 
 /// One step of an operation, as callers give and get it.
@@ -84,6 +88,15 @@ pub enum Step<'a> {
     Generate {
         value: Atom,
     },
+    Delete {
+        key: Atom,
+    },
+    /// A read of all keys whose values match; `rows` are they, or `None` where the answer is not
+    /// known.
+    ReadWhere {
+        predicate: Predicate,
+        rows: Option<&'a [[Atom; 2]]>,
+    },
 }
 
 /// The place of an operation in its history, in order of invocation.
@@ -110,6 +123,16 @@ pub(crate) enum StepKind {
     Debit,
     Credit,
     Generate,
+    Delete,
+    /// The value is an index into `History::row_reads`.
+    ReadWhere,
+}
+
+/// What a predicate read asked for and saw.
+#[derive(Clone, Debug)]
+pub(crate) struct RowRead {
+    pub predicate: Predicate,
+    pub rows: Option<Box<[[Atom; 2]]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,6 +188,7 @@ pub struct History {
     /// For each key, the longest list read of which all `ReadPrefix` are a prefix.
     longest: Vec<Vec<Atom>>,
     stray_lists: Vec<Box<[Atom]>>,
+    row_reads: Vec<RowRead>,
     event_count: u32,
 }
 
@@ -186,23 +210,32 @@ impl History {
         function: Function,
         steps: &[Step<'_>],
     ) -> OperationId {
+        self.begin(process, time_ns, function, steps.iter().copied())
+    }
+
+    pub(crate) fn begin<'a>(
+        &mut self,
+        process: Atom,
+        time_ns: i64,
+        function: Function,
+        steps: impl Iterator<Item = Step<'a>>,
+    ) -> OperationId {
         let id = OperationId(self.operations.len() as u32);
         let invoked = self.next_event();
         let process = self.processes.index(process);
         let first_step = self.steps.len() as u32;
+        self.push_steps(steps);
         self.operations.push(Operation {
             process,
             invoked,
             completed: NEVER,
             first_step,
-            step_count: 0,
+            step_count: self.steps.len() as u32 - first_step,
             outcome: Outcome::Info,
             function,
             invoked_ns: time_ns,
             completed_ns: time_ns,
         });
-        self.push_steps(steps);
-        self.operations[id.0 as usize].step_count = self.steps.len() as u32 - first_step;
         id
     }
 
@@ -217,6 +250,16 @@ impl History {
         time_ns: i64,
         outcome: Outcome,
         steps: &[Step<'_>],
+    ) {
+        self.end(id, time_ns, outcome, steps.iter().copied());
+    }
+
+    pub(crate) fn end<'a>(
+        &mut self,
+        id: OperationId,
+        time_ns: i64,
+        outcome: Outcome,
+        steps: impl Iterator<Item = Step<'a>>,
     ) {
         let event = self.next_event();
         let operation = &mut self.operations[id.0 as usize];
@@ -237,7 +280,7 @@ impl History {
     }
 
     /// Steps of a transaction keep their number, so they are written over in place.
-    fn replace_steps(&mut self, id: OperationId, steps: &[Step<'_>]) {
+    fn replace_steps<'a>(&mut self, id: OperationId, steps: impl Iterator<Item = Step<'a>>) {
         let start = self.steps.len() as u32;
         self.push_steps(steps);
         let count = self.steps.len() as u32 - start;
@@ -252,9 +295,9 @@ impl History {
         }
     }
 
-    fn push_steps(&mut self, steps: &[Step<'_>]) {
+    fn push_steps<'a>(&mut self, steps: impl Iterator<Item = Step<'a>>) {
         for step in steps {
-            match *step {
+            match step {
                 Step::Read { key, value: None } => {
                     self.push(key, StepKind::ReadUnknown, Atom::NIL);
                 }
@@ -269,6 +312,8 @@ impl History {
                 Step::Debit { key, amount } => self.push(key, StepKind::Debit, amount),
                 Step::Credit { key, amount } => self.push(key, StepKind::Credit, amount),
                 Step::Generate { value } => self.push(Atom::NIL, StepKind::Generate, value),
+                Step::Delete { key } => self.push(key, StepKind::Delete, Atom::NIL),
+                Step::ReadWhere { predicate, rows } => self.push_row_read(predicate, rows),
             }
         }
         assert!(self.steps.len() < u32::MAX as usize, "a history holds fewer than 2^32 steps");
@@ -293,6 +338,16 @@ impl History {
         self.steps.push(PackedStep { value: value as i64, key, kind });
     }
 
+    fn push_row_read(&mut self, predicate: Predicate, rows: Option<&[[Atom; 2]]>) {
+        for [key, _] in rows.unwrap_or_default() {
+            self.key_id(*key);
+        }
+        self.row_reads.push(RowRead { predicate, rows: rows.map(Into::into) });
+        let key = self.key_id(Atom::NIL);
+        let value = (self.row_reads.len() - 1) as i64;
+        self.steps.push(PackedStep { value, key, kind: StepKind::ReadWhere });
+    }
+
     pub(crate) fn key_id(&mut self, key: Atom) -> KeyId {
         let id = self.keys.index(key);
         if self.longest.len() <= id as usize {
@@ -315,6 +370,10 @@ impl History {
 
     pub(crate) fn key_atom(&self, key: KeyId) -> Atom {
         self.keys.atom(key.0)
+    }
+
+    pub(crate) fn find_key(&self, key: Atom) -> Option<KeyId> {
+        self.keys.find(key).map(KeyId)
     }
 
     pub(crate) fn process_atom(&self, process: u32) -> Atom {
@@ -353,6 +412,11 @@ impl History {
         }
     }
 
+    /// What a predicate read asked for and saw; `None` for other steps.
+    pub(crate) fn row_read(&self, step: &PackedStep) -> Option<&RowRead> {
+        (step.kind == StepKind::ReadWhere).then(|| &self.row_reads[step.value as usize])
+    }
+
     /// The process, invocation, end and outcome of an operation, for callers outside the crate.
     pub fn outcome(&self, id: OperationId) -> Outcome {
         self.operation(id).outcome
@@ -384,6 +448,11 @@ impl History {
                 StepKind::Debit => Step::Debit { key, amount: value },
                 StepKind::Credit => Step::Credit { key, amount: value },
                 StepKind::Generate => Step::Generate { value },
+                StepKind::Delete => Step::Delete { key },
+                StepKind::ReadWhere => {
+                    let RowRead { predicate, rows } = &self.row_reads[step.value as usize];
+                    Step::ReadWhere { predicate: *predicate, rows: rows.as_deref() }
+                }
             });
         }
         steps
@@ -433,6 +502,14 @@ impl History {
             Step::Debit { key, amount } => format!("debit {}{}", named(key), text(amount)),
             Step::Credit { key, amount } => format!("credit {}{}", named(key), text(amount)),
             Step::Generate { value } => format!("generate {}", text(value)),
+            Step::Delete { key } => format!("delete {}", text(key)),
+            Step::ReadWhere { predicate, rows } => {
+                let question = predicate.words(&self.names);
+                let Some(rows) = rows else { return format!("read {question}?") };
+                let rows: Vec<String> =
+                    rows.iter().map(|[key, value]| text(key) + " " + &text(value)).collect();
+                format!("read {question} {{{}}}", rows.join(", "))
+            }
         }
     }
 

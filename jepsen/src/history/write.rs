@@ -3,7 +3,7 @@
 use std::io::{Result, Write};
 
 use super::read::Format;
-use super::{Atom, Function, History, NEVER, Names, OperationId, Outcome, Step};
+use super::{Atom, Function, History, NEVER, Names, OperationId, Outcome, Predicate, Step};
 
 /// Writes all events in their order.
 ///
@@ -40,6 +40,7 @@ fn function_text(function: Function) -> &'static str {
         Function::Add => "add",
         Function::Transfer => "transfer",
         Function::Generate => "generate",
+        Function::Init => "init",
     }
 }
 
@@ -145,6 +146,13 @@ fn value_text(history: &History, id: OperationId, is_invocation: bool, form: &Di
         Function::Read => read_text(history, &steps, form),
         Function::Generate if hide => form.nil.to_string(),
         Function::Transfer => transfer_text(history, &steps, form),
+        Function::Init => {
+            let pairs = steps.iter().filter_map(|step| match step {
+                Step::Write { key, value } => Some([*key, *value]),
+                _ => None,
+            });
+            map_text(history, pairs, form)
+        }
         _ => match steps.first() {
             Some(Step::CompareAndSet { key, old, new }) => {
                 let pair = join(vec![atom(*old), atom(*new)]);
@@ -173,15 +181,20 @@ fn read_text(history: &History, steps: &[Step<'_>], form: &Dialect) -> String {
         [] | [Step::Read { value: None, .. }] => form.nil.to_string(),
         balances => {
             let pairs = balances.iter().filter_map(|step| match step {
-                Step::Read { key, value: Some(value) } => {
-                    let key = (form.map_key)(&history.names, *key);
-                    Some(format!("{key}{}{}", form.colon, atom(*value)))
-                }
+                Step::Read { key, value: Some(value) } => Some([*key, *value]),
                 _ => None,
             });
-            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+            map_text(history, pairs, form)
         }
     }
+}
+
+fn map_text(history: &History, pairs: impl Iterator<Item = [Atom; 2]>, form: &Dialect) -> String {
+    let pairs = pairs.map(|[key, value]| {
+        let key = (form.map_key)(&history.names, key);
+        format!("{key}{}{}", form.colon, (form.atom)(&history.names, value))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
 fn transfer_text(history: &History, steps: &[Step<'_>], form: &Dialect) -> String {
@@ -205,9 +218,33 @@ fn step_text(history: &History, step: &Step<'_>, hide: bool, form: &Dialect) -> 
         Step::Read { key, .. } | Step::ReadList { key, .. } => ("r", key, form.nil.to_string()),
         Step::Append { key, value } => ("append", key, atom(*value)),
         Step::Write { key, value } => ("w", key, atom(*value)),
+        Step::Delete { key } => {
+            return format!("[{}{}{}]", (form.word)("delete"), form.separator, atom(*key));
+        }
+        Step::ReadWhere { predicate, rows } => {
+            let rows = match rows {
+                Some(rows) if !hide => map_text(history, rows.iter().copied(), form),
+                _ => form.nil.to_string(),
+            };
+            let parts = [(form.word)("rp"), predicate_text(history, *predicate, form), rows];
+            return format!("[{}]", parts.join(form.separator));
+        }
         other => unreachable!("{other:?} is no step of a transaction"),
     };
     let parts = [(form.word)(verb), atom(*key), value];
+    format!("[{}]", parts.join(form.separator))
+}
+
+fn predicate_text(history: &History, predicate: Predicate, form: &Dialect) -> String {
+    let parts = match predicate {
+        Predicate::All => return (form.word)("true"),
+        Predicate::Equals(value) => {
+            vec![(form.word)("="), (form.atom)(&history.names, value)]
+        }
+        Predicate::Modulo { modulus, remainder } => {
+            vec![(form.word)("mod"), modulus.to_string(), remainder.to_string()]
+        }
+    };
     format!("[{}]", parts.join(form.separator))
 }
 
@@ -231,6 +268,9 @@ mod tests {
 {:process 0 :type :invoke :f :add :value 3} {:process 0 :type :ok :f :add :value 3}
 {:process 0 :type :invoke :f :read :value nil} {:process 0 :type :ok :f :read :value #{3}}
 {:process 2 :type :invoke :f :txn :value [[:w 1 2]]}
+{:process 3 :type :invoke :f :init :value {:x 1, 2 3}} {:process 3 :type :ok :f :init :value {:x 1, 2 3}}
+{:process 3 :type :invoke :f :txn :value [[:delete 2] [:rp :true nil] [:rp [:= :v] nil] [:rp [:mod 2 1] nil]]}
+{:process 3 :type :ok :f :txn :value [[:delete 2] [:rp :true {:x 1, 3 4}] [:rp [:= :v] {}] [:rp [:mod 2 1] {}]]}
 "#;
         let history = read_history(text.as_bytes(), Format::Edn).unwrap();
         let story = |history: &History| {

@@ -21,13 +21,13 @@ pub fn check_bank(
     options: &CheckOptions,
 ) -> Result<Verdict, CheckError> {
     let mut found = Vec::new();
-    let mut expected = bank.total.map(|total| (total, "the total is".to_string()));
+    let mut expected = bank.total.map(|total| (i128::from(total), "the total is".to_string()));
     for (id, operation) in history.operations() {
         if operation.outcome != Outcome::Ok {
             continue;
         }
         let Some(balances) = balances(history, id)? else { continue };
-        let total = balances.iter().map(|(_, balance)| balance).sum();
+        let total = balances.iter().map(|(_, balance)| i128::from(*balance)).sum();
         let (wanted, source) = expected
             .get_or_insert_with(|| (total, format!("the first read of all, T{}, shows", id.0)));
         if total != *wanted {

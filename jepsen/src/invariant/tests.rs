@@ -3,7 +3,7 @@
 use super::*;
 use crate::history::History;
 use crate::history::read::{Format, read_history};
-use crate::verdict::{CheckOptions, Verdict};
+use crate::verdict::{CheckError, CheckOptions, Verdict};
 
 /// Lines of `process type function value`, ended by what happened.
 fn history(lines: &str) -> History {
@@ -17,7 +17,15 @@ fn history(lines: &str) -> History {
 }
 
 fn set(lines: &str) -> Verdict {
-    check_set(&history(lines), &CheckOptions::default()).unwrap()
+    counted(&history(lines), |history| check_set(history, &CheckOptions::default()))
+}
+
+/// The verdict, whose statistics are those of the history.
+fn counted(history: &History, check: impl Fn(&History) -> Result<Verdict, CheckError>) -> Verdict {
+    let verdict = check(history).unwrap();
+    assert_eq!(verdict.statistics.operations, history.operation_count());
+    assert!(verdict.statistics.keys > 0);
+    verdict
 }
 
 #[test]
@@ -43,7 +51,8 @@ fn a_set_keeps_what_was_added() {
 }
 
 fn bank(lines: &str, options: &BankOptions) -> Vec<&'static str> {
-    check_bank(&history(lines), options, &CheckOptions::default()).unwrap().names()
+    counted(&history(lines), |history| check_bank(history, options, &CheckOptions::default()))
+        .names()
 }
 
 #[test]
@@ -55,6 +64,9 @@ fn a_bank_has_one_total() {
     assert!(bank(&good, &any).is_empty());
     assert_eq!(bank(&good, &BankOptions { total: Some(30), ..any }), ["wrong-total"]);
     assert_eq!(bank(&(good.clone() + &read("0 5, 1 14")), &any), ["wrong-total"]);
+    let account = |n: i64| format!("{n} 999999999999999999, ");
+    let large = read(&(0..10).map(account).collect::<String>());
+    assert!(bank(&(large.clone() + &large), &any).is_empty(), "a total larger than its parts");
     let overdrawn = good + &read("0 -1, 1 21");
     assert_eq!(bank(&overdrawn, &any), ["negative-balance"]);
     assert!(bank(&overdrawn, &BankOptions { allow_negative: true, ..any }).is_empty());
@@ -63,8 +75,10 @@ fn a_bank_has_one_total() {
 #[test]
 fn ids_are_unique() {
     let generate = |id: &str| format!("0 invoke generate nil\n0 ok generate {id}\n");
-    let ids =
-        |text: &str| check_unique_ids(&history(text), &CheckOptions::default()).unwrap().names();
+    let ids = |text: &str| {
+        counted(&history(text), |history| check_unique_ids(history, &CheckOptions::default()))
+            .names()
+    };
     let two = generate("1") + &generate("2") + "0 invoke generate nil\n0 info generate 1\n";
     assert!(ids(&two).is_empty());
     assert_eq!(ids(&(two + &generate("1"))), ["duplicate-id"]);

@@ -22,7 +22,7 @@ pub fn check_unique_ids(history: &History, options: &CheckOptions) -> Result<Ver
     }
     given.sort_unstable();
     let mut found = Vec::new();
-    for pair in given.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
+    for pair in given.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() >= 2) {
         let operations: Vec<OperationId> = pair.iter().map(|(_, id)| *id).collect();
         let story = operations.iter().map(|&id| history.describe(id)).collect();
         found.push(Anomaly {

@@ -9,9 +9,12 @@
 mod search;
 mod zones;
 
+use std::ops::Range;
+
 use crate::history::{
     Atom, Dense, History, KeyId, NEVER, OperationId, Outcome, PackedStep, StepKind,
 };
+use crate::parallel::{map_parts, ranges};
 use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, Model, Statistics, Verdict};
 
 /// One operation on one register. Values are numbered by first sight; nil is 0.
@@ -124,18 +127,11 @@ fn decide_all(
     registers: &[Register],
     threads: usize,
 ) -> Result<Vec<Option<Refutation>>, CheckError> {
-    let share = registers.len().div_ceil(threads.max(1)).max(1);
-    if threads <= 1 || registers.len() <= 1 {
-        return registers.iter().map(decide).collect();
-    }
-    let parts: Vec<Vec<Decision>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = registers
-            .chunks(share)
-            .map(|part| scope.spawn(|| part.iter().map(decide).collect::<Vec<_>>()))
-            .collect();
-        workers.into_iter().map(|w| w.join().expect("a worker does not panic")).collect()
-    });
-    parts.into_iter().flatten().collect()
+    let decide_range = |range: Range<u32>| -> Vec<Decision> {
+        registers[range.start as usize..range.end as usize].iter().map(decide).collect()
+    };
+    let ranges = ranges(registers.len() as u32, threads);
+    map_parts(ranges, decide_range).into_iter().flatten().collect()
 }
 
 fn decide(register: &Register) -> Decision {

@@ -90,6 +90,39 @@ fn the_zones_agree_with_the_search() {
     assert!(decided > 30_000, "{decided}");
 }
 
+/// More than a word of slots, and far too many subsets to try them all.
+#[test]
+fn a_hundred_writes_at_once_are_decided_soon() {
+    let call = |id: u32, action, invoked, deadline| Call {
+        id: OperationId(id),
+        action,
+        invoked,
+        deadline,
+    };
+    let mut calls: Vec<Call> =
+        (0..100).map(|n| call(n, Action::Write(1 + n % 50), n, 200 + n)).collect();
+    calls.push(call(100, Action::Read(7), 400, 401));
+    assert!(zones::decide(&calls, 51).is_none(), "values are written twice");
+    assert!(search::decide(&calls, 51).unwrap().is_none());
+    calls.push(call(101, Action::Read(8), 402, 403));
+    let refutation = search::decide(&calls, 51).unwrap().expect("only one value was last");
+    assert_eq!(refutation.operations[0], OperationId(101));
+}
+
+/// Only what is open at once takes a slot.
+#[test]
+fn any_number_of_operations_one_after_another_is_decided() {
+    let calls: Vec<Call> = (0..5000)
+        .map(|n| {
+            let value = 1 + n / 2 % 2;
+            let action = if n % 2 == 0 { Action::Write(value) } else { Action::Read(value) };
+            Call { id: OperationId(n), action, invoked: 2 * n, deadline: 2 * n + 1 }
+        })
+        .collect();
+    assert!(zones::decide(&calls, 3).is_none(), "values are written twice");
+    assert!(search::decide(&calls, 3).unwrap().is_none());
+}
+
 fn write(history: &mut History, process: i64, value: i64) -> OperationId {
     let step = Step::Write { key: Atom::from(7), value: Atom::from(value) };
     history.invoke(Atom::from(process), 0, Function::Write, &[step])

@@ -14,6 +14,7 @@ const ALL: Mask = Mask::of(&[
     EdgeReason::WriteWrite,
     EdgeReason::WriteRead,
     EdgeReason::ReadWrite,
+    EdgeReason::PredicateReadWrite,
     EdgeReason::Realtime,
 ]);
 

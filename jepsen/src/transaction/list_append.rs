@@ -12,12 +12,15 @@
 //! An element that no read shows, although its operation was acknowledged, comes after all that
 //! any read shows; only the order among such elements is unknown.
 
+use std::ops::Range;
+
 use super::cycles::cyclic_anomalies;
 use super::list_versions::ListVersions;
 use super::writers::Writer;
 use super::{is_repeated, tell};
 use crate::graph::EdgeList;
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
+use crate::parallel::{map_parts, ranges};
 use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Model, Verdict};
 
 /// Checks a history of appends and list reads.
@@ -29,7 +32,7 @@ pub fn check_list_append(history: &History, options: &CheckOptions) -> Result<Ve
     let versions = ListVersions::new(history)?;
     let checker = Checker { history, versions };
     let edges = checker.edges(options.threads);
-    let mut found = checker.direct_anomalies();
+    let mut found = checker.direct_anomalies(options.threads);
     let explain = |from, to, reason| checker.explain(from, to, reason);
     let (cyclic, statistics) = cyclic_anomalies(history, edges, options, &explain);
     found.extend(cyclic);
@@ -70,6 +73,9 @@ enum ExternalRead {
     Stray(Option<Atom>),
 }
 
+/// A list of a key, by its length, that an operation read and appended to.
+type Update = (KeyId, u32, OperationId);
+
 /// Unread appends and readers of the longest list are all related. Where that is more edges than
 /// this for one key, only the appends that ended first take part.
 const UNREAD_EDGES_MAX: usize = 1 << 16;
@@ -104,24 +110,9 @@ impl Checker<'_> {
     }
 
     fn edges(&self, threads: usize) -> Vec<EdgeList> {
-        let mut lists = vec![self.write_edges()];
-        let count = self.history.operation_count() as u32;
-        let share = count.div_ceil(threads.max(1) as u32).max(1);
-        let parts: Vec<std::ops::Range<u32>> = (0..threads.max(1) as u32)
-            .map(|part| (part * share).min(count)..((part + 1) * share).min(count))
-            .collect();
-        if threads <= 1 {
-            lists.push(self.read_edges(0..count));
-        } else {
-            let found: Vec<EdgeList> = std::thread::scope(|scope| {
-                let workers: Vec<_> = parts
-                    .into_iter()
-                    .map(|part| scope.spawn(move || self.read_edges(part)))
-                    .collect();
-                workers.into_iter().map(|w| w.join().expect("a worker does not panic")).collect()
-            });
-            lists.extend(found);
-        }
+        let reads = ranges(self.history.operation_count() as u32, threads);
+        let mut lists = map_parts(reads, |range| self.read_edges(range));
+        lists.push(self.write_edges());
         lists.push(self.unread_edges());
         lists
     }
@@ -149,7 +140,7 @@ impl Checker<'_> {
         edges
     }
 
-    fn read_edges(&self, range: std::ops::Range<u32>) -> EdgeList {
+    fn read_edges(&self, range: Range<u32>) -> EdgeList {
         let mut edges = EdgeList::default();
         for id in range.map(OperationId) {
             let operation = self.history.operation(id);
@@ -234,10 +225,31 @@ impl Checker<'_> {
         edges
     }
 
-    fn direct_anomalies(&self) -> Vec<Anomaly> {
+    fn direct_anomalies(&self, threads: usize) -> Vec<Anomaly> {
         let mut found = Vec::new();
-        let mut updates: Vec<(KeyId, u32, OperationId)> = Vec::new();
-        for (id, steps) in self.committed() {
+        let mut updates = Vec::new();
+        let parts = ranges(self.history.operation_count() as u32, threads);
+        for (found_there, updates_there) in map_parts(parts, |range| self.find_in_reads(range)) {
+            found.extend(found_there);
+            updates.extend(updates_there);
+        }
+        self.find_disordered(&mut found);
+        self.find_incompatible(&mut found);
+        self.find_dirty_updates(&mut found);
+        self.find_lost_updates(updates, &mut found);
+        found
+    }
+
+    /// What single operations of a range show, and the versions that they read and changed.
+    fn find_in_reads(&self, range: Range<u32>) -> (Vec<Anomaly>, Vec<Update>) {
+        let mut found = Vec::new();
+        let mut updates: Vec<Update> = Vec::new();
+        for id in range.map(OperationId) {
+            let operation = self.history.operation(id);
+            if operation.outcome != Outcome::Ok {
+                continue;
+            }
+            let steps = self.history.steps_of(operation);
             for (index, step) in steps.iter().enumerate() {
                 if self.history.elements(step).is_none() {
                     continue;
@@ -249,17 +261,13 @@ impl Checker<'_> {
                 let is_update =
                     |later: &PackedStep| later.kind == StepKind::Append && later.key == step.key;
                 if let ExternalRead::Prefix(length) = read
-                    && steps[index + 1..].iter().any(is_update)
+                    && steps[index..].iter().any(is_update)
                 {
                     updates.push((step.key, length as u32, id));
                 }
             }
         }
-        self.find_disordered(&mut found);
-        self.find_incompatible(&mut found);
-        self.find_dirty_updates(&mut found);
-        self.find_lost_updates(updates, &mut found);
-        found
+        (found, updates)
     }
 
     /// Duplicates, elements nobody wrote, and elements of failed operations.
@@ -278,6 +286,9 @@ impl Checker<'_> {
                 ]
             }
         };
+        if odd == [None; 3] {
+            return;
+        }
         let name = self.key_name(key);
         let text = |atom: Atom| self.history.names.text(atom);
         if let Some(element) = odd[0] {
@@ -318,7 +329,7 @@ impl Checker<'_> {
         let step = &steps[index];
         let elements = self.history.elements(step).unwrap_or_default();
         let of_key = |step: &&PackedStep, key: KeyId| step.key == key;
-        let future = steps[index + 1..].iter().find(|later| {
+        let future = steps[index..].iter().find(|later| {
             of_key(later, step.key)
                 && later.kind == StepKind::Append
                 && elements.contains(&later.atom())
@@ -471,14 +482,10 @@ impl Checker<'_> {
         }
     }
 
-    fn find_lost_updates(
-        &self,
-        mut updates: Vec<(KeyId, u32, OperationId)>,
-        found: &mut Vec<Anomaly>,
-    ) {
+    fn find_lost_updates(&self, mut updates: Vec<Update>, found: &mut Vec<Anomaly>) {
         updates.sort_unstable();
         updates.dedup();
-        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() > 1) {
+        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() >= 2) {
             let operations: Vec<OperationId> = same.iter().map(|update| update.2).collect();
             let list = &self.history.longest(same[0].0)[..same[0].1 as usize];
             let words = format!(

@@ -5,11 +5,13 @@
 //!         └▶ instants of real time ────────────────────┴▶ components ─▶ cycles ─▶ verdict
 //! ```
 //!
-//! Two workloads give versions: [`list_append`], where every read shows the order of all writes
-//! before it, and [`rw_register`], where only some of the order can be known. Follows Kingsbury and
+//! Three workloads give versions: [`list_append`], where every read shows the order of all writes
+//! before it, [`rw_register`], where only some of the order can be known, and
+//! [`closed_predicate`], where each key changes once and reads may ask for all that match. Follows Kingsbury and
 //! Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Observations* (2020), and Adya,
 //! *Weak Consistency* (1999).
 
+mod closed_predicate;
 mod cycles;
 mod instants;
 mod list_append;
@@ -18,6 +20,7 @@ mod long_fork;
 mod rw_register;
 mod writers;
 
+pub use closed_predicate::check_closed_predicate;
 pub use list_append::check_list_append;
 pub use long_fork::check_long_fork;
 pub use rw_register::check_rw_register;

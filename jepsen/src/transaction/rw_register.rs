@@ -113,7 +113,7 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 reads.push(ExternalRead { key, value, reader });
-                let mut later = steps[index + 1..].iter().rev();
+                let mut later = steps[index..].iter().rev();
                 let last = later.find(|later| later.key == key && later.kind == StepKind::Write);
                 if let Some(last) = last {
                     let next_value = last.atom();
@@ -242,7 +242,7 @@ impl<'a> Checker<'a> {
             found.push(tell(self.history, kind, operations, words));
         };
         let is_write = |other: &&PackedStep| other.key == key && other.kind == StepKind::Write;
-        let mut later = steps[index + 1..].iter().filter(is_write);
+        let mut later = steps[index..].iter().filter(is_write);
         if !value.is_nil() && later.any(|later| later.atom() == value) {
             let words = format!("T{} read {text} of {name} before it wrote it", id.0);
             push(AnomalyKind::FutureRead, vec![id], words);
@@ -271,7 +271,7 @@ impl<'a> Checker<'a> {
             let operations: Vec<OperationId> = by.into_iter().chain([id]).collect();
             let words = format!("{text} was written to {name} by a failed operation");
             push(AnomalyKind::G1a, operations.clone(), words);
-            if steps[index + 1..].iter().any(|later| is_write(&later)) {
+            if steps[index..].iter().any(|later| is_write(&later)) {
                 let words = format!("T{} wrote {name} on top of {text}, which failed", id.0);
                 push(AnomalyKind::DirtyUpdate, operations, words);
             }
@@ -294,7 +294,7 @@ impl<'a> Checker<'a> {
             .map(|s| (s.key, s.value, s.next))
             .collect();
         updates.dedup();
-        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() > 1) {
+        for same in updates.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)).filter(|s| s.len() >= 2) {
             let operations = same.iter().map(|update| update.2).collect();
             let words = format!(
                 "all of them read {} as {} and wrote it",

@@ -8,13 +8,16 @@ use crate::verdict::CheckError;
 pub(super) struct Writer(u32);
 
 impl Writer {
-    /// Nobody wrote it.
-    pub const NOBODY: Writer = Writer(u32::MAX);
+    /// Nobody wrote it. Neither this nor the next has a bit for a repetition.
+    pub const NOBODY: Writer = Writer(u32::MAX << 2);
     /// Only an operation that failed.
-    pub const ABORTED: Writer = Writer(u32::MAX - 1);
+    pub const ABORTED: Writer = Writer((u32::MAX - 1) << 2);
 
     fn new(id: OperationId, is_repeat: bool, is_intermediate: bool) -> Writer {
-        assert!(id.0 < (1 << 30) - 1, "a history of transactions holds fewer than 2^30 of them");
+        assert!(
+            id.0 < Writer::ABORTED.0 >> 2,
+            "a history of transactions holds fewer than 2^30 of them"
+        );
         Writer(id.0 << 2 | u32::from(is_repeat) << 1 | u32::from(is_intermediate))
     }
 
@@ -25,12 +28,12 @@ impl Writer {
 
     /// Whether the operation wrote to the key before.
     pub fn is_repeat(self) -> bool {
-        self.operation().is_some() && self.0 >> 1 & 1 == 1
+        self.0 >> 1 & 1 == 1
     }
 
     /// Whether the operation wrote to the key again.
     pub fn is_intermediate(self) -> bool {
-        self.operation().is_some() && self.0 & 1 == 1
+        self.0 & 1 == 1
     }
 }
 
@@ -128,7 +131,7 @@ fn writes_by_key(history: &History, kind: StepKind) -> (Vec<u32>, Vec<Write>) {
 /// Where an element was written again after a failure, makes all of its entries the one that did
 /// not fail.
 fn settle_repeats(history: &History, key: KeyId, of_key: &mut [Write]) -> Result<(), CheckError> {
-    for same in of_key.chunk_by_mut(|a, b| a.value == b.value).filter(|same| same.len() > 1) {
+    for same in of_key.chunk_by_mut(|a, b| a.value == b.value).filter(|same| same.len() >= 2) {
         let done: Vec<OperationId> = same.iter().filter_map(|a| a.writer.operation()).collect();
         if let [first, second, ..] = done[..] {
             return Err(CheckError(format!(

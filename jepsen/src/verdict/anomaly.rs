@@ -13,12 +13,35 @@ pub enum CycleClass {
     G1c,
     /// Exactly one anti-dependency: a read skew.
     GSingle,
+    /// As `GSingle`, the anti-dependency being of a predicate.
+    GSinglePredicate,
     /// Several anti-dependencies, no two in a row: a long fork.
     GNonadjacent,
+    /// As `GNonadjacent`, with an anti-dependency of a predicate.
+    GNonadjacentPredicate,
     /// Anti-dependencies in a row, all on single items: a write skew.
     G2Item,
     /// As `G2Item`, with an anti-dependency of a predicate.
     G2,
+}
+
+impl CycleClass {
+    /// Whether an anti-dependency of a predicate is in the cycle.
+    pub(crate) fn has_predicate(self) -> bool {
+        use CycleClass::{G2, GNonadjacentPredicate, GSinglePredicate};
+        matches!(self, GSinglePredicate | GNonadjacentPredicate | G2)
+    }
+
+    /// How bad it is, 0 the worst, whether of items or of predicates.
+    pub(crate) fn rank(self) -> u32 {
+        match self {
+            CycleClass::G0 => 0,
+            CycleClass::G1c => 1,
+            CycleClass::GSingle | CycleClass::GSinglePredicate => 2,
+            CycleClass::GNonadjacent | CycleClass::GNonadjacentPredicate => 3,
+            CycleClass::G2Item | CycleClass::G2 => 4,
+        }
+    }
 }
 
 /// What orders operations besides their data.
@@ -57,6 +80,8 @@ pub enum AnomalyKind {
     LostUpdate,
     /// Two reads saw two writes in opposite orders.
     LongFork,
+    /// A predicate read missed a key all of whose versions match.
+    PredicateReadMiss,
     Cycle(Family, CycleClass),
     /// No order of a register's operations explains what they returned.
     Nonlinearizable,
@@ -89,22 +114,31 @@ impl AnomalyKind {
             Kind::Internal => "internal",
             Kind::LostUpdate => "lost-update",
             Kind::LongFork => "long-fork",
+            Kind::PredicateReadMiss => "predicate-read-miss",
             Kind::Cycle(Plain, Class::G0) => "G0",
             Kind::Cycle(Plain, Class::G1c) => "G1c",
             Kind::Cycle(Plain, Class::GSingle) => "G-single",
+            Kind::Cycle(Plain, Class::GSinglePredicate) => "G-single-predicate",
             Kind::Cycle(Plain, Class::GNonadjacent) => "G-nonadjacent",
+            Kind::Cycle(Plain, Class::GNonadjacentPredicate) => "G-nonadjacent-predicate",
             Kind::Cycle(Plain, Class::G2Item) => "G2-item",
             Kind::Cycle(Plain, Class::G2) => "G2",
             Kind::Cycle(Process, Class::G0) => "G0-process",
             Kind::Cycle(Process, Class::G1c) => "G1c-process",
             Kind::Cycle(Process, Class::GSingle) => "G-single-process",
+            Kind::Cycle(Process, Class::GSinglePredicate) => "G-single-predicate-process",
             Kind::Cycle(Process, Class::GNonadjacent) => "G-nonadjacent-process",
+            Kind::Cycle(Process, Class::GNonadjacentPredicate) => "G-nonadjacent-predicate-process",
             Kind::Cycle(Process, Class::G2Item) => "G2-item-process",
             Kind::Cycle(Process, Class::G2) => "G2-process",
             Kind::Cycle(Realtime, Class::G0) => "G0-realtime",
             Kind::Cycle(Realtime, Class::G1c) => "G1c-realtime",
             Kind::Cycle(Realtime, Class::GSingle) => "G-single-realtime",
+            Kind::Cycle(Realtime, Class::GSinglePredicate) => "G-single-predicate-realtime",
             Kind::Cycle(Realtime, Class::GNonadjacent) => "G-nonadjacent-realtime",
+            Kind::Cycle(Realtime, Class::GNonadjacentPredicate) => {
+                "G-nonadjacent-predicate-realtime"
+            }
             Kind::Cycle(Realtime, Class::G2Item) => "G2-item-realtime",
             Kind::Cycle(Realtime, Class::G2) => "G2-realtime",
             Kind::Nonlinearizable => "nonlinearizable",
@@ -131,10 +165,17 @@ impl AnomalyKind {
             Kind::FutureRead => "a transaction read what it wrote only later",
             Kind::Internal => "a transaction contradicts what it read or wrote itself",
             Kind::LostUpdate => "several transactions changed the same version of a key",
+            Kind::PredicateReadMiss => "a predicate read missed a key all versions of which match",
             Kind::LongFork => "two reads saw two independent writes in opposite orders",
             Kind::Cycle(_, Class::G0) => "writes depend on each other in a circle",
             Kind::Cycle(_, Class::G1c) => "writes and reads of them form a circle",
             Kind::Cycle(_, Class::GSingle) => "a circle with one read of an overwritten version",
+            Kind::Cycle(_, Class::GSinglePredicate) => {
+                "a circle with one predicate that was changed after it was read"
+            }
+            Kind::Cycle(_, Class::GNonadjacentPredicate) => {
+                "a circle with predicates that were changed after, no two of them in a row"
+            }
             Kind::Cycle(_, Class::GNonadjacent) => {
                 "a circle with reads of overwritten versions, no two of them in a row"
             }
@@ -159,6 +200,8 @@ pub enum EdgeReason {
     WriteRead,
     /// The second wrote over what the first read.
     ReadWrite,
+    /// The second changed which keys match what the first asked for.
+    PredicateReadWrite,
     /// The same process ran both in this order.
     Process,
     /// The first ended before the second began.
@@ -166,11 +209,17 @@ pub enum EdgeReason {
 }
 
 impl EdgeReason {
+    /// Whether the second changed what the first read.
+    pub fn is_anti(self) -> bool {
+        matches!(self, EdgeReason::ReadWrite | EdgeReason::PredicateReadWrite)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             EdgeReason::WriteWrite => "ww",
             EdgeReason::WriteRead => "wr",
             EdgeReason::ReadWrite => "rw",
+            EdgeReason::PredicateReadWrite => "rwp",
             EdgeReason::Process => "process",
             EdgeReason::Realtime => "realtime",
         }

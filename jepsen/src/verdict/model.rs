@@ -151,6 +151,7 @@ fn first_forbidding(kind: AnomalyKind) -> &'static [Model] {
         Kind::Internal => &[M::ReadAtomic, M::RepeatableRead],
         Kind::LostUpdate => &[M::CursorStability],
         Kind::LongFork => &[M::SnapshotIsolation, M::RepeatableRead],
+        Kind::PredicateReadMiss => &[M::Serializable],
         Kind::Cycle(family, class) => first_forbidding_cycle(family, class),
         Kind::Nonlinearizable => &[M::Linearizable],
         Kind::LostElement
@@ -167,19 +168,19 @@ fn first_forbidding_cycle(family: Family, class: CycleClass) -> &'static [Model]
         (Family::Plain, Class::G0) => &[M::ReadUncommitted],
         (Family::Plain, Class::G1c) => &[M::ReadCommitted],
         (Family::Plain, Class::GSingle) => &[M::ConsistentView, M::RepeatableRead],
+        (Family::Plain, Class::GSinglePredicate) => &[M::ConsistentView],
+        (Family::Plain, Class::GNonadjacentPredicate) => &[M::SnapshotIsolation],
         (Family::Plain, Class::GNonadjacent) => &[M::SnapshotIsolation, M::RepeatableRead],
         (Family::Plain, Class::G2Item) => &[M::RepeatableRead],
         (Family::Plain, Class::G2) => &[M::Serializable],
         (Family::Process, Class::G0) => &[M::StrongSessionReadUncommitted],
         (Family::Process, Class::G1c) => &[M::StrongSessionReadCommitted],
-        (Family::Process, Class::GSingle | Class::GNonadjacent) => {
-            &[M::StrongSessionSnapshotIsolation]
-        }
         (Family::Process, Class::G2Item | Class::G2) => &[M::StrongSessionSerializable],
         (Family::Realtime, Class::G0) => &[M::StrongReadUncommitted],
         (Family::Realtime, Class::G1c) => &[M::StrongReadCommitted],
-        (Family::Realtime, Class::GSingle | Class::GNonadjacent) => &[M::StrongSnapshotIsolation],
         (Family::Realtime, Class::G2Item | Class::G2) => &[M::StrictSerializable],
+        (Family::Process, _) => &[M::StrongSessionSnapshotIsolation],
+        (Family::Realtime, _) => &[M::StrongSnapshotIsolation],
     }
 }
 
@@ -218,6 +219,9 @@ mod tests {
 
     #[test]
     fn strict_serializable_is_above_all_and_forbids_all_that_is_about_transactions() {
+        assert_eq!(Model::named("strong-serializable"), Some(M::StrictSerializable));
+        assert_eq!(Model::named("linearizable"), Some(M::Linearizable));
+        assert_eq!(Model::named("perfect"), None);
         for model in Model::TRANSACTIONAL {
             assert!(M::StrictSerializable.implies(model), "{}", model.name());
             assert!(model.implies(M::ReadUncommitted), "{}", model.name());

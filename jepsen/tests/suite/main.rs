@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
+mod bounds;
 mod brute_force;
 mod command_line;
 mod engines;

@@ -1,5 +1,7 @@
 //! Changes to a history that must not change its verdict.
 
+use std::collections::BTreeMap;
+
 use basalt_jepsen::generator::{Engine, GeneratorOptions, Workload, generate};
 use basalt_jepsen::history::read::{Format, read_history};
 use basalt_jepsen::history::write::write_history;
@@ -85,55 +87,141 @@ fn joining_two_histories_adds_up() {
                 GeneratorOptions { seed, operations: 300, ..GeneratorOptions::new(engine) };
             (generate(&options), keys_from)
         };
-        let parts = [part(1, 0), part(2, 100_000)];
+        let parts = [part(1, 0), part(2, FAR)];
         let mut joined = History::new();
         for (history, keys_from) in &parts {
             copy(history, *keys_from, &mut joined);
         }
-        let mut sum = std::collections::BTreeMap::new();
+        let mut sum = BTreeMap::new();
         for (history, _) in &parts {
             for (name, count) in counts(history, Workload::ListAppend, 1) {
                 *sum.entry(name).or_insert(0) += count;
             }
         }
-        let joined: std::collections::BTreeMap<String, usize> =
+        let joined: BTreeMap<String, usize> =
             counts(&joined, Workload::ListAppend, 1).into_iter().collect();
         assert_eq!(joined, sum, "{}", engine.name());
     }
 }
 
-/// Appends the events of a history to another, its keys moved.
-fn copy(history: &History, keys_from: i64, to: &mut History) {
+/// A history on two sets of keys that no transaction mixes shows what its two parts show. Only
+/// cycles that need the order of time may be there in addition, for they may lead through both.
+#[test]
+fn splitting_by_keys_adds_up() {
+    for engine in Engine::ALL {
+        for seed in 0..3 {
+            let part = |seed| {
+                let operations = 300;
+                generate(&GeneratorOptions { seed, operations, ..GeneratorOptions::new(engine) })
+            };
+            let whole = interleaved([&part(seed), &part(seed + 100)]);
+            let parts = [false, true].map(|moved| part_of(&whole, moved));
+            let mut sum = BTreeMap::new();
+            for part in &parts {
+                for (name, count) in counts(part, Workload::ListAppend, 1) {
+                    *sum.entry(name).or_insert(0) += count;
+                }
+            }
+            let whole = counts(&whole, Workload::ListAppend, 1);
+            let is_timed = |name: &String| name.ends_with("-realtime");
+            let untimed = |counts: &mut dyn Iterator<Item = (String, usize)>| {
+                counts.filter(|(name, _)| !is_timed(name)).collect::<BTreeMap<_, _>>()
+            };
+            let is_clean = whole.is_empty();
+            assert!(sum.is_empty() || !is_clean, "{} {seed}", engine.name());
+            let whole = untimed(&mut whole.into_iter());
+            assert_eq!(whole, untimed(&mut sum.into_iter()), "{} {seed}", engine.name());
+        }
+    }
+}
+
+const FAR: i64 = 100_000;
+
+/// Two histories at the same time, the keys and processes of the second moved.
+fn interleaved(parts: [&History; 2]) -> History {
+    let events = parts.map(|history| {
+        let mut events = Vec::new();
+        for_each_event(history, |id, process, begins| events.push((id, process, begins)));
+        events
+    });
+    let mut whole = History::new();
+    let mut copied = BTreeMap::new();
+    for at in 0..events[0].len().max(events[1].len()) {
+        for (part, history) in parts.iter().enumerate() {
+            let Some(&(id, process, begins)) = events[part].get(at) else { continue };
+            let steps = moved(history, id, FAR * part as i64);
+            if begins {
+                let name = Atom::from(process.as_integer().unwrap() + FAR * part as i64);
+                let steps: Vec<Step<'_>> = steps.iter().map(hidden).collect();
+                let copy = whole.invoke(name, 0, Function::Transaction, &steps);
+                copied.insert((part, id), copy);
+            } else {
+                whole.complete(copied[&(part, id)], 0, history.outcome(id), &steps);
+            }
+        }
+    }
+    whole
+}
+
+/// The operations on moved keys, or those on the others.
+fn part_of(whole: &History, is_moved: bool) -> History {
+    let mut part = History::new();
+    let mut copied = BTreeMap::new();
+    for_each_event(whole, |id, process, begins| {
+        if (process.as_integer().unwrap() >= FAR) != is_moved {
+            return;
+        }
+        let steps = moved(whole, id, 0);
+        if begins {
+            let steps: Vec<Step<'_>> = steps.iter().map(hidden).collect();
+            copied.insert(id, part.invoke(process, 0, Function::Transaction, &steps));
+        } else {
+            part.complete(copied[&id], 0, whole.outcome(id), &steps);
+        }
+    });
+    part
+}
+
+/// Calls with the operation, its process, and whether it begins, in the order of events.
+fn for_each_event(history: &History, mut call: impl FnMut(OperationId, Atom, bool)) {
     let mut bytes = Vec::new();
     write_history(history, Format::Edn, &mut bytes).unwrap();
     let text = String::from_utf8(bytes).unwrap();
-    let mut open: Vec<(String, OperationId)> = Vec::new();
+    let mut open = BTreeMap::new();
     let mut next = 0;
     for line in text.lines() {
         let process = line.split_once(":process ").unwrap().1.split(',').next().unwrap();
-        let time = 0;
+        let process = Atom::from(process.parse::<i64>().unwrap());
         if line.contains(":type :invoke") {
-            let id = OperationId(next);
+            open.insert(process, OperationId(next));
+            call(OperationId(next), process, true);
             next += 1;
-            let steps = moved(history, id, keys_from);
-            let steps: Vec<Step<'_>> = steps
-                .iter()
-                .map(|step| match *step {
-                    Step::ReadList { key, .. } => Step::Read { key, value: None },
-                    other => other,
-                })
-                .collect();
-            let name = Atom::from(process.parse::<i64>().unwrap());
-            let copied = to.invoke(name, time, Function::Transaction, &steps);
-            open.push((process.to_string(), copied));
-            open.last_mut().unwrap().0 = format!("{process}/{}", id.0);
         } else {
-            let place = open.iter().position(|(name, _)| name.split('/').next() == Some(process));
-            let (name, copied) = open.remove(place.unwrap());
-            let id = OperationId(name.split('/').nth(1).unwrap().parse().unwrap());
-            to.complete(copied, time, history.outcome(id), &moved(history, id, keys_from));
+            call(open.remove(&process).unwrap(), process, false);
         }
     }
+}
+
+/// The step as its invocation shows it.
+fn hidden<'a>(step: &Step<'a>) -> Step<'a> {
+    match *step {
+        Step::ReadList { key, .. } => Step::Read { key, value: None },
+        other => other,
+    }
+}
+
+/// Appends the events of a history to another, its keys moved.
+fn copy(history: &History, keys_from: i64, to: &mut History) {
+    let mut copied = BTreeMap::new();
+    for_each_event(history, |id, process, is_invocation| {
+        let steps = moved(history, id, keys_from);
+        if is_invocation {
+            let steps: Vec<Step<'_>> = steps.iter().map(hidden).collect();
+            copied.insert(id, to.invoke(process, 0, Function::Transaction, &steps));
+        } else {
+            to.complete(copied[&id], 0, history.outcome(id), &steps);
+        }
+    });
 }
 
 fn moved(history: &History, id: OperationId, keys_from: i64) -> Vec<Step<'_>> {

@@ -1,6 +1,6 @@
 //! Histories written by hand, a line an operation: `process begin-end outcome steps`.
 
-use basalt_jepsen::history::{Atom, Function, History, OperationId, Outcome, Step};
+use basalt_jepsen::history::{Atom, Function, History, OperationId, Outcome, Predicate, Step};
 
 /// A step that owns its list.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,13 +10,23 @@ pub enum OwnedStep {
     Swap(Atom, Atom, Atom),
     Read(Atom, Option<Atom>),
     ReadList(Atom, Vec<Atom>),
+    /// A write of an operation that says what is there before everything else.
+    Init(Atom, Atom),
+    Delete(Atom),
+    ReadWhere(Predicate, Vec<[Atom; 2]>),
 }
 
 impl OwnedStep {
     pub fn borrowed(&self) -> Step<'_> {
         match self {
             OwnedStep::Append(key, value) => Step::Append { key: *key, value: *value },
-            OwnedStep::Write(key, value) => Step::Write { key: *key, value: *value },
+            OwnedStep::Write(key, value) | OwnedStep::Init(key, value) => {
+                Step::Write { key: *key, value: *value }
+            }
+            OwnedStep::Delete(key) => Step::Delete { key: *key },
+            OwnedStep::ReadWhere(predicate, rows) => {
+                Step::ReadWhere { predicate: *predicate, rows: Some(rows) }
+            }
             OwnedStep::Swap(key, old, new) => {
                 Step::CompareAndSet { key: *key, old: *old, new: *new }
             }
@@ -30,6 +40,9 @@ impl OwnedStep {
         match self {
             OwnedStep::Read(key, _) | OwnedStep::ReadList(key, _) => {
                 Step::Read { key: *key, value: None }
+            }
+            OwnedStep::ReadWhere(predicate, _) => {
+                Step::ReadWhere { predicate: *predicate, rows: None }
             }
             _ => self.borrowed(),
         }
@@ -65,7 +78,11 @@ pub fn record(told: &[Told]) -> History {
         } else {
             let steps: Vec<Step<'_>> = operation.steps.iter().map(OwnedStep::invoked).collect();
             let process = Atom::from(operation.process);
-            ids[index] = Some(history.invoke(process, time, Function::Transaction, &steps));
+            let function = match operation.steps[0] {
+                OwnedStep::Init(..) => Function::Init,
+                _ => Function::Transaction,
+            };
+            ids[index] = Some(history.invoke(process, time, function, &steps));
         }
     }
     history
@@ -89,14 +106,26 @@ pub fn parse(line: &str) -> Told {
 
 fn parse_step(text: &str) -> OwnedStep {
     let (verb, rest) = text.split_once(' ').expect("a step");
+    let key = |text: &str| Atom::from(i64::from(text.as_bytes()[0]));
+    match verb {
+        "delete" => return OwnedStep::Delete(key(rest)),
+        "rp" => {
+            let (predicate, rows) = rest.split_once(' ').expect("a predicate and rows");
+            let rows = rows.trim_matches(['{', '}']).split_whitespace().collect::<Vec<_>>();
+            let rows = rows.chunks(2).map(|row| [key(row[0]), Atom::from(number(row[1]))]);
+            return OwnedStep::ReadWhere(parse_predicate(predicate), rows.collect());
+        }
+        _ => {}
+    }
     let (key, value) = rest.split_once(' ').expect("a key and a value");
     let key = Atom::from(i64::from(key.as_bytes()[0]));
     let number = |text: &str| match text {
         "nil" => Atom::NIL,
-        _ => Atom::from(text.parse::<i64>().unwrap_or_else(|_| panic!("{text} is no number"))),
+        _ => Atom::from(number(text)),
     };
     match (verb, value.strip_prefix('[')) {
         ("append", _) => OwnedStep::Append(key, number(value)),
+        ("init", _) => OwnedStep::Init(key, number(value)),
         ("w", _) => OwnedStep::Write(key, number(value)),
         ("cas", _) => {
             let (old, new) = value.split_once(' ').expect("old and new");
@@ -109,5 +138,22 @@ fn parse_step(text: &str) -> OwnedStep {
         ("r", None) if value == "?" => OwnedStep::Read(key, None),
         ("r", None) => OwnedStep::Read(key, Some(number(value))),
         _ => panic!("{verb} is no step"),
+    }
+}
+
+fn number(text: &str) -> i64 {
+    text.parse().unwrap_or_else(|_| panic!("{text} is no number"))
+}
+
+/// `all`, `=1` or `mod2=1`.
+fn parse_predicate(text: &str) -> Predicate {
+    match text.split_once('=') {
+        None if text == "all" => Predicate::All,
+        Some(("", value)) => Predicate::Equals(Atom::from(number(value))),
+        Some((modulus, remainder)) => {
+            let modulus = number(modulus.trim_start_matches("mod"));
+            Predicate::Modulo { modulus, remainder: number(remainder) }
+        }
+        None => panic!("{text} is no predicate"),
     }
 }

@@ -1,7 +1,8 @@
 //! One event in EDN: a map with keyword keys. Only what a history needs of EDN is understood;
 //! tags are dropped, and scalars that are no integer keep their text.
 
-use super::{Atom, Event, FunctionName, Names, Node, NodeKind, Stop, bad, event_type};
+use super::scan::{Delimiters, digits};
+use super::{Atom, Collection, Event, FunctionName, Names, Node, Stop, bad, event_type};
 use super::{function_name, lossy};
 
 const DEPTH_MAX: u32 = 32;
@@ -41,25 +42,23 @@ fn skip_rare_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
     }
 }
 
-/// Parses the event that starts at `at` and returns where it ends.
+/// Parses the event that starts at `at`, adds the nodes of its value, and returns where it ends.
 pub(super) fn event(
     text: &[u8],
     at: usize,
     event: &mut Event,
+    nodes: &mut Vec<Atom>,
     names: &mut Names,
 ) -> Result<usize, Stop> {
-    let mut nodes = std::mem::take(&mut event.value);
-    let mut parser = Parser { text, at, nodes: &mut nodes, names };
-    let result = parser.event(event);
-    let end = parser.at;
-    event.value = nodes;
-    result.map(|()| end)
+    let mut parser = Parser { text, at, nodes, names };
+    parser.event(event)?;
+    Ok(parser.at)
 }
 
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
-    nodes: &'a mut Vec<Node>,
+    nodes: &'a mut Vec<Atom>,
     names: &'a mut Names,
 }
 
@@ -113,8 +112,9 @@ impl Parser<'_> {
             }
             b"f" => event.function = Some(FunctionName::Other(self.scalar_field("f")?)),
             b"value" => {
-                self.nodes.clear();
+                let first = self.nodes.len() as u32;
                 self.value(0)?;
+                event.value = first..self.nodes.len() as u32;
             }
             _ => self.skip_value()?,
         }
@@ -124,12 +124,12 @@ impl Parser<'_> {
     fn scalar_field(&mut self, field: &str) -> Result<Atom, Stop> {
         let start = self.nodes.len();
         self.value(0)?;
-        let node = self.nodes[start];
+        let atom = self.nodes[start];
         self.nodes.truncate(start);
-        if node.kind != NodeKind::Scalar {
-            return bad(format!("the {field} must be a scalar"));
+        match Node::of(atom) {
+            Node::Scalar => Ok(atom),
+            Node::Head(..) => bad(format!("the {field} must be a scalar")),
         }
-        Ok(node.atom)
     }
 
     fn skip_value(&mut self) -> Result<(), Stop> {
@@ -151,8 +151,7 @@ impl Parser<'_> {
     }
 
     fn word_end(&self, start: usize) -> Result<usize, Stop> {
-        let rest = &self.text[start..];
-        rest.iter().position(|&b| is_delimiter(b)).map(|length| start + length).ok_or(Stop::More)
+        DELIMITERS.word_end(self.text, start).ok_or(Stop::More)
     }
 
     /// Appends the nodes of the value at the cursor.
@@ -161,14 +160,20 @@ impl Parser<'_> {
         if self.peek()? == b'#' {
             self.skip_tag()?;
         }
+        self.untagged(depth)
+    }
+
+    #[inline(always)]
+    fn untagged(&mut self, depth: u32) -> Result<(), Stop> {
         match self.peek()? {
+            b'[' => self.collection(Collection::Vector, b']', depth),
+            b':' => self.word(),
             b'-' | b'0'..=b'9' => self.number(),
-            b'[' => self.collection(NodeKind::Vector, b']', depth),
-            b'(' => self.collection(NodeKind::Vector, b')', depth),
-            b'{' => self.collection(NodeKind::Map, b'}', depth),
+            b'(' => self.collection(Collection::Vector, b')', depth),
+            b'{' => self.collection(Collection::Map, b'}', depth),
             b'#' => {
                 self.at += 1;
-                self.collection(NodeKind::Set, b'}', depth)
+                self.collection(Collection::Set, b'}', depth)
             }
             b'"' => self.string(),
             _ => self.word(),
@@ -191,45 +196,51 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn collection(&mut self, kind: NodeKind, close: u8, depth: u32) -> Result<(), Stop> {
+    fn collection(&mut self, kind: Collection, close: u8, depth: u32) -> Result<(), Stop> {
         if depth == DEPTH_MAX {
             return bad(format!("values nested deeper than {DEPTH_MAX}"));
         }
         self.at += 1;
         let head = self.nodes.len();
-        self.nodes.push(Node { kind, span: 0, atom: Atom::NIL });
+        self.nodes.push(Node::head(kind, 0));
         loop {
+            self.numbers();
             self.blank()?;
             match self.peek()? {
-                b'0'..=b'9' => self.number()?,
                 byte if byte == close => break,
                 b']' | b')' | b'}' => return bad("brackets do not match"),
-                _ => self.value(depth + 1)?,
+                b'#' => self.value(depth + 1)?,
+                _ => self.untagged(depth + 1)?,
             }
         }
         self.at += 1;
-        self.nodes[head].span = (self.nodes.len() - head - 1) as u32;
+        self.nodes[head] = Node::head(kind, self.nodes.len() - head - 1);
         Ok(())
     }
 
-    #[inline]
+    /// Takes integers without a sign, one blank between each two, as far as they go: a list.
+    fn numbers(&mut self) {
+        let text = self.text;
+        let mut at = self.at;
+        while let Some((n, end)) = digits(text, at)
+            && DELIMITERS.has(text[end])
+        {
+            self.scalar(Atom::from(n));
+            self.at = end;
+            at = end + usize::from(text[end] == b' ');
+        }
+    }
+
     fn number(&mut self) -> Result<(), Stop> {
-        let start = self.at;
-        let mut at = start + usize::from(self.text[start] == b'-');
-        let mut magnitude: i64 = 0;
-        while let Some(digit @ b'0'..=b'9') = self.text.get(at) {
-            magnitude = magnitude.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            at += 1;
+        let is_negative = self.text[self.at] == b'-';
+        match digits(self.text, self.at + usize::from(is_negative)) {
+            Some((n, end)) if DELIMITERS.has(self.text[end]) => {
+                self.at = end;
+                self.scalar(Atom::from(if is_negative { -n } else { n }));
+                Ok(())
+            }
+            _ => self.word(),
         }
-        let Some(&next) = self.text.get(at) else { return Err(Stop::More) };
-        const DIGITS_SAFE: usize = 18;
-        if !is_delimiter(next) || at - start > DIGITS_SAFE || at == start {
-            return self.word();
-        }
-        self.at = at;
-        let n = if self.text[start] == b'-' { -magnitude } else { magnitude };
-        self.scalar(Atom::from(n));
-        Ok(())
     }
 
     fn word(&mut self) -> Result<(), Stop> {
@@ -243,7 +254,13 @@ impl Parser<'_> {
             return bad(format!("unexpected {:?}", lossy(&self.text[start..start + 1])));
         }
         let text = &self.text[start..end];
-        let atom = if text == b"nil" { Atom::NIL } else { self.intern(text)? };
+        let atom = match text {
+            b"nil" => Atom::NIL,
+            _ => match self.names.recall(text) {
+                Some(atom) => atom,
+                None => self.intern(text)?,
+            },
+        };
         self.at = end;
         self.scalar(atom);
         Ok(())
@@ -274,22 +291,9 @@ impl Parser<'_> {
     }
 
     fn scalar(&mut self, atom: Atom) {
-        self.nodes.push(Node { kind: NodeKind::Scalar, span: 0, atom });
+        self.nodes.push(atom);
     }
 }
 
 /// Which bytes end a word.
-static DELIMITERS: [bool; 256] = {
-    let mut table = [false; 256];
-    let bytes = b" \n,\t\r[](){}\";";
-    let mut index = 0;
-    while index < bytes.len() {
-        table[bytes[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
-
-fn is_delimiter(byte: u8) -> bool {
-    DELIMITERS[byte as usize]
-}
+static DELIMITERS: Delimiters = Delimiters::new(b" \n,\t\r[](){}\";");

@@ -3,7 +3,8 @@
 //! Strings stand for keywords and strings alike: one that begins with `:` is a keyword, and the
 //! names of functions, types and steps may be written either way.
 
-use super::{Atom, Event, FunctionName, Names, Node, NodeKind, Stop, bad, event_type};
+use super::scan::{Delimiters, digits};
+use super::{Atom, Collection, Event, FunctionName, Names, Node, Stop, bad, event_type};
 use super::{function_name, lossy};
 
 const DEPTH_MAX: u32 = 32;
@@ -15,25 +16,23 @@ pub(super) fn skip_blank(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Parses the event that starts at `at` and returns where it ends.
+/// Parses the event that starts at `at`, adds the nodes of its value, and returns where it ends.
 pub(super) fn event(
     text: &[u8],
     at: usize,
     event: &mut Event,
+    nodes: &mut Vec<Atom>,
     names: &mut Names,
 ) -> Result<usize, Stop> {
-    let mut nodes = std::mem::take(&mut event.value);
-    let mut parser = Parser { text, at, nodes: &mut nodes, names };
-    let result = parser.event(event);
-    let end = parser.at;
-    event.value = nodes;
-    result.map(|()| end)
+    let mut parser = Parser { text, at, nodes, names };
+    parser.event(event)?;
+    Ok(parser.at)
 }
 
 struct Parser<'a> {
     text: &'a [u8],
     at: usize,
-    nodes: &'a mut Vec<Node>,
+    nodes: &'a mut Vec<Atom>,
     names: &'a mut Names,
 }
 
@@ -94,8 +93,9 @@ impl Parser<'_> {
             }
             b"f" => event.function = Some(FunctionName::Other(self.scalar_field("f")?)),
             b"value" => {
-                self.nodes.clear();
+                let first = self.nodes.len() as u32;
                 self.value(0)?;
+                event.value = first..self.nodes.len() as u32;
             }
             _ => {
                 let start = self.nodes.len();
@@ -109,12 +109,12 @@ impl Parser<'_> {
     fn scalar_field(&mut self, field: &str) -> Result<Atom, Stop> {
         let start = self.nodes.len();
         self.value(0)?;
-        let node = self.nodes[start];
+        let atom = self.nodes[start];
         self.nodes.truncate(start);
-        if node.kind != NodeKind::Scalar {
-            return bad(format!("the {field} must be a scalar"));
+        match Node::of(atom) {
+            Node::Scalar => Ok(atom),
+            Node::Head(..) => bad(format!("the {field} must be a scalar")),
         }
-        Ok(node.atom)
     }
 
     /// The bytes between the quotes, escapes as they stand.
@@ -139,8 +139,8 @@ impl Parser<'_> {
 
     fn value(&mut self, depth: u32) -> Result<(), Stop> {
         match self.peek()? {
-            b'[' => self.collection(NodeKind::Vector, b']', depth),
-            b'{' => self.collection(NodeKind::Map, b'}', depth),
+            b'[' => self.collection(Collection::Vector, b']', depth),
+            b'{' => self.collection(Collection::Map, b'}', depth),
             b'"' => {
                 let (start, end) = self.string_range()?;
                 let atom = self.string_atom(start, end)?;
@@ -155,19 +155,23 @@ impl Parser<'_> {
     fn string_atom(&mut self, start: usize, end: usize) -> Result<Atom, Stop> {
         let keyword = self.text.get(start) == Some(&b':') && end > start + 1;
         let range = if keyword { start..end } else { start - 1..end + 1 };
-        match std::str::from_utf8(&self.text[range]) {
+        let text = &self.text[range];
+        if let Some(atom) = self.names.recall(text) {
+            return Ok(atom);
+        }
+        match std::str::from_utf8(text) {
             Ok(text) => Ok(self.names.intern(text)),
             Err(_) => bad("the text is not UTF-8"),
         }
     }
 
-    fn collection(&mut self, kind: NodeKind, close: u8, depth: u32) -> Result<(), Stop> {
+    fn collection(&mut self, kind: Collection, close: u8, depth: u32) -> Result<(), Stop> {
         if depth == DEPTH_MAX {
             return bad(format!("values nested deeper than {DEPTH_MAX}"));
         }
         self.at += 1;
         let head = self.nodes.len();
-        self.nodes.push(Node { kind, span: 0, atom: Atom::NIL });
+        self.nodes.push(Node::head(kind, 0));
         self.blank();
         if self.peek()? == close {
             self.at += 1;
@@ -175,9 +179,11 @@ impl Parser<'_> {
         }
         loop {
             self.blank();
-            if kind == NodeKind::Map {
-                self.object_key()?;
+            match kind {
+                Collection::Map => self.object_key()?,
+                _ => self.numbers(),
             }
+            self.blank();
             self.value(depth + 1)?;
             self.blank();
             if self.peek()? == close {
@@ -186,7 +192,7 @@ impl Parser<'_> {
             self.expect(b',')?;
         }
         self.at += 1;
-        self.nodes[head].span = (self.nodes.len() - head - 1) as u32;
+        self.nodes[head] = Node::head(kind, self.nodes.len() - head - 1);
         Ok(())
     }
 
@@ -207,32 +213,33 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<(), Stop> {
-        let start = self.at;
-        let mut at = start + usize::from(self.text[start] == b'-');
-        let mut magnitude: i64 = 0;
-        while let Some(digit @ b'0'..=b'9') = self.text.get(at) {
-            magnitude = magnitude.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            at += 1;
+        let is_negative = self.text[self.at] == b'-';
+        match digits(self.text, self.at + usize::from(is_negative)) {
+            Some((n, end)) if DELIMITERS.has(self.text[end]) => {
+                self.at = end;
+                self.scalar(Atom::from(if is_negative { -n } else { n }));
+                Ok(())
+            }
+            _ => self.word(),
         }
-        let Some(&next) = self.text.get(at) else { return Err(Stop::More) };
-        const DIGITS_SAFE: usize = 18;
-        if !is_delimiter(next) || at - start > DIGITS_SAFE {
-            return self.word();
+    }
+
+    /// Takes integers without a sign, each with a comma after it, as far as they go: a list.
+    fn numbers(&mut self) {
+        let text = self.text;
+        while let Some((n, end)) = digits(text, self.at)
+            && text[end] == b','
+        {
+            self.scalar(Atom::from(n));
+            self.at = end + 1;
         }
-        self.at = at;
-        let n = if self.text[start] == b'-' { -magnitude } else { magnitude };
-        self.scalar(Atom::from(n));
-        Ok(())
     }
 
     /// `null`, `true`, `false`, and numbers that are no small integers.
     fn word(&mut self) -> Result<(), Stop> {
         let start = self.at;
-        let rest = &self.text[start..];
-        let Some(length) = rest.iter().position(|&b| is_delimiter(b)) else {
-            return Err(Stop::More);
-        };
-        let word = &rest[..length];
+        let Some(end) = DELIMITERS.word_end(self.text, start) else { return Err(Stop::More) };
+        let word = &self.text[start..end];
         let numeric = word.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
         let atom = match word {
             b"null" => Atom::NIL,
@@ -240,31 +247,18 @@ impl Parser<'_> {
             _ if numeric && word.is_ascii() => self.names.intern(&lossy(word)),
             _ => return bad(format!("expected a value, found {:?}", lossy(word))),
         };
-        self.at = start + length;
+        self.at = end;
         self.scalar(atom);
         Ok(())
     }
 
     fn scalar(&mut self, atom: Atom) {
-        self.nodes.push(Node { kind: NodeKind::Scalar, span: 0, atom });
+        self.nodes.push(atom);
     }
 }
 
 /// Which bytes end a word.
-static DELIMITERS: [bool; 256] = {
-    let mut table = [false; 256];
-    let bytes = b" \n,\t\r[]{}\":";
-    let mut index = 0;
-    while index < bytes.len() {
-        table[bytes[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
-
-fn is_delimiter(byte: u8) -> bool {
-    DELIMITERS[byte as usize]
-}
+static DELIMITERS: Delimiters = Delimiters::new(b" \n,\t\r[]{}\":");
 
 fn without_colon(text: &[u8]) -> &[u8] {
     text.strip_prefix(b":").unwrap_or(text)

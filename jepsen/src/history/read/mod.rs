@@ -1,24 +1,33 @@
 //! Reads a history from EDN (as Jepsen and Elle write it) or JSON lines, as a stream.
 //!
-//! One operation event at a time is parsed from a buffer that is refilled when an event does not
-//! end within it, so memory holds the history and one buffer, never the text. Events may be one a
-//! line, spread over lines, or inside one top-level vector.
+//! A chunk of the text at a time is parsed into a [`Batch`] of events, so memory holds the history
+//! and a few chunks, never the text. Events may be one a line, spread over lines, or inside one
+//! top-level vector. With two threads one parses while the other assembles:
 //!
 //! ```text
-//! bytes ──▶ edn | json: fields of one event, its value as Nodes ──▶ shape: Steps ──▶ History
+//! bytes ─▶ parse (edn | json) ─▶ Batch: events, flat values ─▶ assemble (shape) ─▶ History
+//!              ▲                                                            │
+//!              └─────────────────── empty batches, at most three ───────────┘
 //! ```
 //!
 //! Events of processes that are no clients (`:nemesis`) are skipped. Every other event must make
 //! sense; what does not is an error with its line.
 
+mod assemble;
 mod edn;
 mod json;
+mod parse;
+mod scan;
 mod shape;
 
 use std::io::Read;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use super::{Atom, Dense, Function, History, Names, OperationId, Outcome};
-use shape::Shaper;
+use assemble::Assembler;
+use parse::Parser;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -36,65 +45,105 @@ pub enum ReadError {
 
 /// Why a parser stopped.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Stop {
-    /// The buffer ends inside the event.
+enum Stop {
+    /// The text ends inside the event.
     More,
-    Bad(String),
+    Bad(Box<str>),
 }
 
-pub(crate) fn bad<T>(message: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Bad(message.into()))
+fn bad<T>(message: impl Into<String>) -> Result<T, Stop> {
+    Err(Stop::Bad(message.into().into_boxed_str()))
 }
 
-/// A value flattened in pre-order: a collection is followed by its `span` nodes.
+/// A value flattened in pre-order: scalars, and heads of collections. A list of scalars is a slice
+/// of atoms as it stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub kind: NodeKind,
-    pub span: u32,
-    pub atom: Atom,
+enum Node {
+    Scalar,
+    /// A collection of a kind; its so many nodes follow.
+    Head(Collection, usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NodeKind {
-    Scalar,
+enum Collection {
     Vector,
     Map,
     Set,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventType {
-    Invoke,
-    End(Outcome),
-}
+impl Node {
+    fn of(atom: Atom) -> Node {
+        let Some(head) = atom.as_head() else { return Node::Scalar };
+        let kind = match head & 3 {
+            0 => Collection::Vector,
+            1 => Collection::Map,
+            _ => Collection::Set,
+        };
+        Node::Head(kind, (head >> 2) as usize)
+    }
 
-/// The fields of one event. `value` is reused from event to event.
-#[derive(Debug, Default)]
-pub(crate) struct Event {
-    pub process: Option<Atom>,
-    pub kind: Option<EventType>,
-    pub function: Option<FunctionName>,
-    pub time_ns: i64,
-    pub value: Vec<Node>,
-}
-
-impl Event {
-    fn clear(&mut self) {
-        self.process = None;
-        self.kind = None;
-        self.function = None;
-        self.time_ns = 0;
-        self.value.clear();
+    fn head(kind: Collection, span: usize) -> Atom {
+        Atom::head((span as u64) << 2 | kind as u64)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FunctionName {
+enum EventType {
+    Invoke,
+    End(Outcome),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FunctionName {
     Known(Function),
     Other(Atom),
 }
 
-pub(crate) fn function_name(text: &[u8], names: &mut Names) -> FunctionName {
+/// The fields of one event.
+#[derive(Clone, Debug, Default)]
+struct Event {
+    process: Option<Atom>,
+    kind: Option<EventType>,
+    function: Option<FunctionName>,
+    time_ns: i64,
+    /// Its value in the nodes of the batch.
+    value: Range<u32>,
+    /// Where it starts in the text of the batch.
+    start: u32,
+}
+
+/// The events of one chunk of text.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    /// The line of the file with which the text begins, counted from one.
+    first_line: u64,
+    events: Vec<Event>,
+    /// The values of all events. See [`Node`].
+    nodes: Vec<Atom>,
+    /// Texts that were never seen before, in the order of their symbols.
+    names: Vec<Arc<str>>,
+    /// Where and why the parser gave up after these events.
+    failure: Option<ReadError>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.events.clear();
+        self.nodes.clear();
+        self.names.clear();
+        self.failure = None;
+    }
+
+    /// An error at a place of the text; its end counts as its last line.
+    fn malformed(&self, at: usize, message: String) -> ReadError {
+        let last = self.text.len().saturating_sub(1);
+        let line = self.first_line + count_lines(&self.text[..at.min(last)]);
+        ReadError::Malformed { line, message }
+    }
+}
+
+fn function_name(text: &[u8], names: &mut Names) -> FunctionName {
     let known = match text {
         b"txn" => Function::Transaction,
         b"read" | b"r" => Function::Read,
@@ -103,12 +152,13 @@ pub(crate) fn function_name(text: &[u8], names: &mut Names) -> FunctionName {
         b"add" => Function::Add,
         b"transfer" => Function::Transfer,
         b"generate" => Function::Generate,
+        b"init" => Function::Init,
         _ => return FunctionName::Other(names.intern(&format!(":{}", lossy(text)))),
     };
     FunctionName::Known(known)
 }
 
-pub(crate) fn event_type(text: &[u8]) -> Result<EventType, Stop> {
+fn event_type(text: &[u8]) -> Result<EventType, Stop> {
     Ok(match text {
         b"invoke" => EventType::Invoke,
         b"ok" => EventType::End(Outcome::Ok),
@@ -118,24 +168,67 @@ pub(crate) fn event_type(text: &[u8]) -> Result<EventType, Stop> {
     })
 }
 
-pub(crate) fn lossy(text: &[u8]) -> String {
+fn lossy(text: &[u8]) -> String {
     const LONGEST: usize = 40;
     let shown = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]).into_owned();
     shown.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Bytes of the text that are in memory at once; an event that is longer is an error.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of text that are parsed at once; the nodes of so many fit into a core's cache.
+const CHUNK_BYTES: usize = 64 << 10;
 const EVENT_BYTES_MAX: usize = 256 << 20;
+/// Batches on their way between two threads.
+const BATCHES_MAX: usize = 3;
 
 /// Reads a whole history.
 ///
 /// # Errors
 /// Where the source fails, or its text is no history: then with the line at which it is not.
 pub fn read_history(source: impl Read, format: Format) -> Result<History, ReadError> {
-    let mut reader = Reader::new(source, format);
-    while reader.read_chunk()? {}
-    reader.finish()
+    let mut parser = Parser::new(source, format, CHUNK_BYTES);
+    let mut assembler = Assembler::default();
+    let mut batch = Batch::default();
+    loop {
+        let may_be_more = parser.parse(&mut batch);
+        assembler.take(&mut batch)?;
+        if !may_be_more {
+            return Ok(assembler.finish());
+        }
+    }
+}
+
+/// Reads a whole history, one thread parsing while another assembles. The result is the same as
+/// that of [`read_history`].
+///
+/// # Errors
+/// As [`read_history`].
+pub fn read_history_on_two_threads(
+    source: impl Read + Send,
+    format: Format,
+) -> Result<History, ReadError> {
+    let (full, filled) = sync_channel::<Batch>(BATCHES_MAX);
+    let (empty, emptied) = sync_channel::<Batch>(BATCHES_MAX);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let mut parser = Parser::new(source, format, CHUNK_BYTES);
+            let mut unused: Vec<Batch> = (0..BATCHES_MAX).map(|_| Batch::default()).collect();
+            loop {
+                let Some(mut batch) = unused.pop().or_else(|| emptied.recv().ok()) else { return };
+                let may_be_more = parser.parse(&mut batch);
+                // An assembler that met an error listens no longer.
+                if full.send(batch).is_err() || !may_be_more {
+                    return;
+                }
+            }
+        });
+        let mut assembler = Assembler::default();
+        for mut batch in filled {
+            assembler.take(&mut batch)?;
+            // A parser at the end of its text needs no more batches.
+            let _ = empty.send(batch);
+        }
+        Ok(assembler.finish())
+    })
 }
 
 /// Tells the formats apart by name and, where that does not help, by the first bytes.
@@ -154,208 +247,6 @@ pub fn guess_format(file_name: &str, head: &[u8]) -> Format {
     }
 }
 
-struct Reader<R> {
-    source: R,
-    format: Format,
-    buffer: Vec<u8>,
-    filled: usize,
-    at_end: bool,
-    /// Lines that were consumed and left the buffer.
-    lines: u64,
-    depth: u32,
-    event: Event,
-    shaper: Shaper,
-    history: History,
-    processes: Dense,
-    /// The open operation of each process.
-    open: Vec<Option<OperationId>>,
-}
-
-impl<R: Read> Reader<R> {
-    fn new(source: R, format: Format) -> Reader<R> {
-        Reader {
-            source,
-            format,
-            buffer: vec![0; CHUNK_BYTES],
-            filled: 0,
-            at_end: false,
-            lines: 1,
-            depth: 0,
-            event: Event::default(),
-            shaper: Shaper::default(),
-            history: History::new(),
-            processes: Dense::default(),
-            open: Vec::new(),
-        }
-    }
-
-    /// Fills the buffer, takes every whole event out of it, and says whether there may be more.
-    fn read_chunk(&mut self) -> Result<bool, ReadError> {
-        self.fill()?;
-        let buffer = std::mem::take(&mut self.buffer);
-        let result = self.take_events(&buffer[..self.filled]);
-        self.buffer = buffer;
-        let consumed = result?;
-        self.lines += count_lines(&self.buffer[..consumed]);
-        self.buffer.copy_within(consumed..self.filled, 0);
-        self.filled -= consumed;
-        if consumed == 0 && !self.at_end && self.filled == self.buffer.len() {
-            if self.buffer.len() >= EVENT_BYTES_MAX {
-                return Err(self.malformed(&[], 0, "an operation longer than 256 MiB".into()));
-            }
-            self.buffer.resize(self.buffer.len() * 4, 0);
-        }
-        Ok(!self.at_end)
-    }
-
-    fn fill(&mut self) -> Result<(), ReadError> {
-        while self.filled < self.buffer.len() {
-            match self.source.read(&mut self.buffer[self.filled..]) {
-                Ok(0) => {
-                    // Ends a last word or comment.
-                    self.buffer[self.filled] = b'\n';
-                    self.filled += 1;
-                    self.at_end = true;
-                    return Ok(());
-                }
-                Ok(count) => self.filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns how many bytes were used up.
-    fn take_events(&mut self, text: &[u8]) -> Result<usize, ReadError> {
-        let mut at = 0;
-        loop {
-            let (start, parsed) = match self.format {
-                Format::Edn => self.next_edn(text, at),
-                Format::JsonLines => self.next_json(text, at),
-            };
-            match parsed {
-                Ok(Some(end)) => {
-                    if let Err(message) = self.accept() {
-                        return Err(self.malformed(text, start, message));
-                    }
-                    at = end;
-                }
-                Ok(None) => return Ok(start),
-                Err(Stop::More) if !self.at_end => return Ok(start),
-                Err(Stop::More) => {
-                    let message = "the file ends inside an operation".to_string();
-                    return Err(self.malformed(text, start, message));
-                }
-                Err(Stop::Bad(message)) => return Err(self.malformed(text, start, message)),
-            }
-        }
-    }
-
-    /// Where the next event starts, and where it ends; `None` where there is none.
-    fn next_edn(&mut self, text: &[u8], from: usize) -> (usize, Result<Option<usize>, Stop>) {
-        let mut at = from;
-        loop {
-            at = match edn::skip_blank(text, at) {
-                Ok(at) => at,
-                Err(stop) => return (at, Err(stop)),
-            };
-            match text.get(at) {
-                None => return (at, self.check_depth().map(|()| None)),
-                Some(b'[' | b'(') if self.depth == 0 => self.depth += 1,
-                Some(b']' | b')') if self.depth == 1 => self.depth -= 1,
-                Some(_) => break,
-            }
-            at += 1;
-        }
-        self.event.clear();
-        let parsed = edn::event(text, at, &mut self.event, &mut self.history.names);
-        (at, parsed.map(Some))
-    }
-
-    fn next_json(&mut self, text: &[u8], from: usize) -> (usize, Result<Option<usize>, Stop>) {
-        let mut at = json::skip_blank(text, from);
-        while self.depth == 0 && text.get(at) == Some(&b'[') || self.depth == 1 {
-            match text.get(at) {
-                Some(b'[') => self.depth += 1,
-                Some(b']') => self.depth -= 1,
-                Some(b',') => {}
-                _ => break,
-            }
-            at = json::skip_blank(text, at + 1);
-        }
-        if at == text.len() {
-            return (at, self.check_depth().map(|()| None));
-        }
-        self.event.clear();
-        let parsed = json::event(text, at, &mut self.event, &mut self.history.names);
-        (at, parsed.map(Some))
-    }
-
-    fn check_depth(&self) -> Result<(), Stop> {
-        if self.depth > 0 { Err(Stop::More) } else { Ok(()) }
-    }
-
-    fn malformed(&self, text: &[u8], at: usize, message: String) -> ReadError {
-        let last = text.len().saturating_sub(1);
-        let line = self.lines + count_lines(&text[..at.min(last)]);
-        ReadError::Malformed { line, message }
-    }
-
-    /// Adds the parsed event to the history.
-    fn accept(&mut self) -> Result<(), String> {
-        let event = &self.event;
-        let Some(process) = event.process else { return Err("the event has no process".into()) };
-        let Some(kind) = event.kind else { return Err("the event has no type".into()) };
-        if process.as_integer().is_none() {
-            return Ok(());
-        }
-        let slot = self.processes.index(process) as usize;
-        if self.open.len() <= slot {
-            self.open.push(None);
-        }
-        match kind {
-            EventType::Invoke => self.accept_invocation(process, slot),
-            EventType::End(outcome) => self.accept_end(process, slot, outcome),
-        }
-    }
-
-    fn accept_invocation(&mut self, process: Atom, slot: usize) -> Result<(), String> {
-        if let Some(open) = self.open[slot] {
-            return Err(format!(
-                "process {} invokes an operation while its T{} is still open",
-                self.history.names.text(process),
-                open.0
-            ));
-        }
-        let function = self.shaper.shape(&self.event, None, &mut self.history.names)?;
-        let steps = self.shaper.steps();
-        let id = self.history.invoke(process, self.event.time_ns, function, &steps);
-        self.open[slot] = Some(id);
-        Ok(())
-    }
-
-    fn accept_end(&mut self, process: Atom, slot: usize, outcome: Outcome) -> Result<(), String> {
-        let Some(id) = self.open[slot].take() else {
-            let process = self.history.names.text(process);
-            return Err(format!("process {process} ends an operation it did not invoke"));
-        };
-        if outcome != Outcome::Ok {
-            self.history.complete(id, self.event.time_ns, outcome, &[]);
-            return Ok(());
-        }
-        let invoked = self.history.operation(id).function;
-        self.shaper.shape(&self.event, Some(invoked), &mut self.history.names)?;
-        let steps = self.shaper.steps();
-        self.history.complete(id, self.event.time_ns, outcome, &steps);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<History, ReadError> {
-        Ok(self.history)
-    }
-}
-
 fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
@@ -364,12 +255,24 @@ fn count_lines(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    /// Reads with one thread and with two, which must agree.
+    fn read(text: &str, format: Format) -> Result<History, String> {
+        let alone = read_history(text.as_bytes(), format).map_err(|error| error.to_string());
+        let both = read_history_on_two_threads(text.as_bytes(), format);
+        match (&alone, both.map_err(|error| error.to_string())) {
+            (Ok(one), Ok(two)) => assert_eq!(story(one), story(&two)),
+            (Err(one), Err(two)) => assert_eq!(*one, two),
+            (one, two) => panic!("{:?} but {:?}", one.is_ok(), two.is_ok()),
+        }
+        alone
+    }
+
     fn edn(text: &str) -> Result<History, String> {
-        read_history(text.as_bytes(), Format::Edn).map_err(|error| error.to_string())
+        read(text, Format::Edn)
     }
 
     fn json(text: &str) -> Result<History, String> {
-        read_history(text.as_bytes(), Format::JsonLines).map_err(|error| error.to_string())
+        read(text, Format::JsonLines)
     }
 
     fn story(history: &History) -> Vec<String> {
@@ -417,13 +320,17 @@ mod tests {
     }
 
     #[test]
-    fn events_may_be_cut_by_the_buffer() {
+    fn events_may_be_cut_by_chunks() {
         let expected = story(&edn(EDN).unwrap());
         for capacity in 1..400 {
-            let mut reader = Reader::new(Drip(EDN.as_bytes()), Format::Edn);
-            reader.buffer = vec![0; capacity];
-            while reader.read_chunk().unwrap() {}
-            assert_eq!(story(&reader.finish().unwrap()), expected, "buffer of {capacity}");
+            let mut parser = Parser::new(Drip(EDN.as_bytes()), Format::Edn, capacity);
+            let mut assembler = Assembler::default();
+            let mut batch = Batch::default();
+            while parser.parse(&mut batch) {
+                assembler.take(&mut batch).unwrap();
+            }
+            assembler.take(&mut batch).unwrap();
+            assert_eq!(story(&assembler.finish()), expected, "chunks of {capacity} bytes");
         }
     }
 
@@ -444,6 +351,10 @@ mod tests {
 {:process 0 :type :invoke :f :generate :value nil} {:process 0 :type :ok :f :generate :value 77}
 {:process 0 :type :invoke :f :txn :value [[:w :x 1] [:r :x nil]]}
 {:process 0 :type :ok :f :txn :value [[:w :x 1] [:r :x 1]]}
+{:process 0 :type :invoke :f :init :value {:x 1, :y 2}} {:process 0 :type :ok :f :init :value {:x 1, :y 2}}
+{:process 0 :type :invoke :f :txn :value [[:insert :z 3] [:delete :x] [:rp :true nil] [:rp [:= 2] nil]]}
+{:process 0 :type :ok :f :txn :value [[:insert :z 3] [:delete :x] [:rp :true {:y 2, :z 3}] [:rp [:mod 2 1] {}]]}
+{:process 0 :type :invoke :f :txn :value [[:rp :true nil] [:rp [:= 2]]]}
 "#;
         let history = edn(text).unwrap();
         let steps: Vec<String> =
@@ -461,6 +372,9 @@ mod tests {
             "debit 0 5, credit 1 5",
             "generate 77",
             "write :x 1, read :x 1",
+            "write :x 1, write :y 2",
+            "write :z 3, delete :x, read all {:y 2, :z 3}, read where mod 2 = 1 {}",
+            "read all?, read where = 2?",
         ];
         assert_eq!(steps, expected);
     }
@@ -481,6 +395,16 @@ mod tests {
             ("{:process 1 :type :invoke :f :txn :value [[:append 5 nil]]}", "nil"),
             ("\u{0}\u{1}\u{ff}", "expected an operation"),
             ("{:process 1 :type :invoke :f :txn :value [[:append [1] 1]]}", "scalar"),
+            ("{:process 1 :type :invoke :f :txn :value [[:delete 5 1]]}", ":delete"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :some nil]]}", "a predicate is"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:mod 0 0] nil]]}", "positive"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:mod :x 0] nil]]}", "two integers"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp [:= nil] nil]]}", "nil"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true 5]]}", "a map"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true {1}]]}", "a map"),
+            ("{:process 1 :type :invoke :f :txn :value [[:rp :true {1 []}]]}", "scalar"),
+            ("{:process 1 :type :invoke :f :init :value 5}", "a map"),
+            ("{:process 1 :type :invoke :f :init :value {:x nil}}", "nil"),
             ("]", "expected an operation"),
             ("[", "ends inside"),
         ];

@@ -10,25 +10,32 @@
 //! | add | `v` | an append |
 //! | transfer | `{:from a :to b :amount n}` | a debit and a credit |
 //! | generate | `v` | the value that was handed out |
+//! | init | `{k v …}` | a write each: what is there before everything else |
+//!
+//! Steps of transactions on what may not be there are those of Elle's closed-predicate workload:
+//! `[:insert k v]`, which is a write, `[:delete k]`, and `[:rp predicate {k v …}]`, a read of all
+//! keys that match `:true`, `[:= v]` or `[:mod modulus remainder]`.
 
-use crate::history::{Function, Lookup, Names, Step};
+use std::ops::Range;
 
-use super::{Atom, Event, EventType, FunctionName, Node, NodeKind};
+use crate::history::{Function, Names, Predicate, Step};
 
-/// A step whose list, if it has one, is a range of the shaper's elements.
+use super::{Atom, Collection, Event, EventType, FunctionName, Node};
+
+/// A step whose list, if it has one, is a range of the nodes of the value.
 #[derive(Clone, Copy, Debug)]
 enum Shaped {
     Whole(Step<'static>),
     List { key: Atom, first: usize, end: usize },
+    Rows { predicate: Predicate, first: usize, end: usize },
 }
 
 /// Reuses its buffers from event to event.
 #[derive(Default)]
 pub(super) struct Shaper {
     shaped: Vec<Shaped>,
-    elements: Vec<Atom>,
-    /// What symbols mean as names of steps, learnt once a symbol.
-    verbs: Lookup<Atom, Verb>,
+    /// What symbols mean as names of steps, learnt once a symbol; a history has few.
+    verbs: Vec<(Atom, Verb)>,
     /// Whether an `:add` was seen, which makes a vector that was read a set and not `[key value]`.
     has_sets: bool,
 }
@@ -38,20 +45,25 @@ enum Verb {
     Append,
     Read,
     Write,
+    Delete,
+    ReadWhere,
     Unknown,
 }
 
 impl Shaper {
+    pub fn clear(&mut self) {
+        self.shaped.clear();
+    }
+
     /// Finds the steps of an event. `invoked` is the function of the invocation that it ends.
     pub fn shape(
         &mut self,
         event: &Event,
+        value: &[Atom],
         invoked: Option<Function>,
-        names: &mut Names,
+        names: &Names,
     ) -> Result<Function, String> {
-        self.shaped.clear();
-        self.elements.clear();
-        let value = event.value.as_slice();
+        self.clear();
         let is_ok = event.kind != Some(EventType::Invoke);
         let function = match (event.function, invoked) {
             (Some(FunctionName::Known(function)), _) | (None, Some(function)) => function,
@@ -73,131 +85,193 @@ impl Shaper {
             Function::Add => self.add(value)?,
             Function::Transfer => self.transfer(value, names)?,
             Function::Generate => self.generate(value, is_ok)?,
+            Function::Init => self.init(value)?,
         }
         Ok(function)
     }
 
-    pub fn steps(&self) -> Vec<Step<'_>> {
-        self.shaped
-            .iter()
-            .map(|shaped| match *shaped {
-                Shaped::Whole(step) => step,
-                Shaped::List { key, first, end } => {
-                    Step::ReadList { key, elements: &self.elements[first..end] }
-                }
-            })
-            .collect()
+    /// The steps of the event that was shaped last; `value` is its value.
+    pub fn steps<'a>(&'a self, value: &'a [Atom]) -> impl Iterator<Item = Step<'a>> {
+        self.shaped.iter().map(|shaped| match *shaped {
+            Shaped::Whole(step) => step,
+            Shaped::List { key, first, end } => {
+                Step::ReadList { key, elements: &value[first..end] }
+            }
+            Shaped::Rows { predicate, first, end } => {
+                Step::ReadWhere { predicate, rows: Some(value[first..end].as_chunks().0) }
+            }
+        })
     }
 
     fn push(&mut self, step: Step<'static>) {
         self.shaped.push(Shaped::Whole(step));
     }
 
-    fn push_list(&mut self, key: Atom, nodes: &[Node]) -> Result<(), String> {
-        let first = self.elements.len();
-        for node in nodes {
-            self.elements.push(scalar(node)?);
+    /// A read of the list that is that range of the value.
+    fn push_list(&mut self, key: Atom, value: &[Atom], list: Range<usize>) -> Result<(), String> {
+        if value[list.clone()].iter().any(|atom| atom.as_head().is_some()) {
+            return Err(NO_SCALAR.into());
         }
-        self.shaped.push(Shaped::List { key, first, end: self.elements.len() });
+        self.shaped.push(Shaped::List { key, first: list.start, end: list.end });
         Ok(())
     }
 
-    fn transaction(&mut self, value: &[Node], is_ok: bool, names: &Names) -> Result<(), String> {
-        let Some((head, steps)) = value.split_first() else {
+    fn transaction(&mut self, value: &[Atom], is_ok: bool, names: &Names) -> Result<(), String> {
+        let Some(&head) = value.first() else {
             return Err("the transaction has no value".into());
         };
-        if head.kind == NodeKind::Scalar && head.atom.is_nil() && !is_ok {
+        if head.is_nil() && !is_ok {
             return Ok(());
         }
-        if head.kind != NodeKind::Vector {
+        let Node::Head(Collection::Vector, _) = Node::of(head) else {
             return Err("the value of a transaction must be a vector of steps".into());
-        }
-        for (step, inner) in children(steps) {
-            if step.kind != NodeKind::Vector {
+        };
+        let mut at = 1;
+        while let Some(&step) = value.get(at) {
+            let Node::Head(Collection::Vector, span) = Node::of(step) else {
                 return Err("a step of a transaction must be a vector".into());
-            }
-            self.transaction_step(inner, is_ok, names)?;
+            };
+            self.transaction_step(value, at + 1..at + 1 + span, is_ok, names)?;
+            at += 1 + span;
         }
         Ok(())
     }
 
+    /// Takes the step whose nodes are that range of the value.
     fn transaction_step(
         &mut self,
-        nodes: &[Node],
+        value: &[Atom],
+        step: Range<usize>,
         is_ok: bool,
         names: &Names,
     ) -> Result<(), String> {
-        let [verb, key, rest @ ..] = nodes else {
+        let [verb, key, rest @ ..] = &value[step.clone()] else {
             return Err("a step needs a name and a key".into());
         };
-        let key = scalar(key)?;
-        match (self.verb(scalar(verb)?, names), rest) {
+        let kind = self.verb(scalar(*verb)?, names);
+        if kind == Verb::ReadWhere {
+            return self.predicate_read(value, step, names);
+        }
+        let key = scalar(*key)?;
+        match (kind, rest) {
             (Verb::Append, [value]) => {
-                self.push(Step::Append { key, value: written(value)? });
+                self.push(Step::Append { key, value: written(*value)? });
             }
             (Verb::Write, [value]) => {
-                self.push(Step::Write { key, value: written(value)? });
+                self.push(Step::Write { key, value: written(*value)? });
             }
+            (Verb::Delete, []) => self.push(Step::Delete { key }),
             (Verb::Read, []) => self.push(Step::Read { key, value: None }),
-            (Verb::Read, [list, elements @ ..]) if list.kind != NodeKind::Scalar => {
-                self.push_list(key, elements)?;
+            (Verb::Read, [list, ..]) if list.as_head().is_some() => {
+                const NAME_KEY_AND_HEAD: usize = 3;
+                self.push_list(key, value, step.start + NAME_KEY_AND_HEAD..step.end)?;
             }
             (Verb::Read, [value]) => {
-                let known = is_ok || !value.atom.is_nil();
-                self.push(Step::Read { key, value: known.then_some(value.atom) });
+                let known = is_ok || !value.is_nil();
+                self.push(Step::Read { key, value: known.then_some(*value) });
             }
             (Verb::Unknown, _) => {
-                return Err(format!("step {} is none of :append, :r, :w", names.text(verb.atom)));
+                let verb = names.text(*verb);
+                return Err(format!(
+                    "step {verb} is none of :append, :r, :w, :insert, :delete, :rp"
+                ));
             }
-            (verb, _) => return Err(format!("a step of kind {verb:?} needs one scalar value")),
+            (Verb::Delete, _) => return Err("a :delete has a key and nothing else".into()),
+            (kind, _) => return Err(format!("a step of kind {kind:?} needs one scalar value")),
+        }
+        Ok(())
+    }
+
+    /// Takes a read by predicate whose nodes are that range of the value.
+    fn predicate_read(
+        &mut self,
+        value: &[Atom],
+        step: Range<usize>,
+        names: &Names,
+    ) -> Result<(), String> {
+        let (predicate, length) = predicate(&value[step.start + 1..step.end], names)?;
+        let answer = step.start + 1 + length;
+        let rows = value.get(answer..step.end).unwrap_or_default();
+        match rows.first().map(|&head| (head, Node::of(head))) {
+            None => self.push(Step::ReadWhere { predicate, rows: None }),
+            Some((head, Node::Scalar)) if head.is_nil() && rows.len() == 1 => {
+                self.push(Step::ReadWhere { predicate, rows: None });
+            }
+            Some((_, Node::Head(Collection::Map, span))) if span % 2 == 0 => {
+                let (first, end) = (answer + 1, step.end);
+                if value[first..end].iter().any(|atom| atom.as_head().is_some()) {
+                    return Err(NO_SCALAR.into());
+                }
+                self.shaped.push(Shaped::Rows { predicate, first, end });
+            }
+            Some(_) => return Err("a read by predicate sees a map of keys and values".into()),
+        }
+        Ok(())
+    }
+
+    fn init(&mut self, value: &[Atom]) -> Result<(), String> {
+        let Some((&head, pairs)) = value.split_first() else { return Ok(()) };
+        if head.is_nil() {
+            return Ok(());
+        }
+        let Node::Head(Collection::Map, _) = Node::of(head) else {
+            return Err("an init needs a map of keys and values".into());
+        };
+        for &[key, value] in pairs.as_chunks().0 {
+            self.push(Step::Write { key: scalar(key)?, value: written(value)? });
         }
         Ok(())
     }
 
     fn verb(&mut self, atom: Atom, names: &Names) -> Verb {
-        if let Some(&verb) = self.verbs.get(&atom) {
+        if let Some(&(_, verb)) = self.verbs.iter().find(|(known, _)| *known == atom) {
             return verb;
         }
         let text = names.text(atom);
-        let verb = match text.trim_matches(|c| c == ':' || c == '"') {
+        let verb = match bare(&text) {
             "append" => Verb::Append,
             "r" | "read" => Verb::Read,
-            "w" | "write" => Verb::Write,
+            "w" | "write" | "insert" => Verb::Write,
+            "delete" => Verb::Delete,
+            "rp" => Verb::ReadWhere,
             _ => Verb::Unknown,
         };
-        self.verbs.insert(atom, verb);
+        self.verbs.push((atom, verb));
         verb
     }
 
-    fn read(&mut self, value: &[Node], is_ok: bool) -> Result<(), String> {
+    fn read(&mut self, value: &[Atom], is_ok: bool) -> Result<(), String> {
         let key = Atom::NIL;
-        match value {
-            [] => self.push(Step::Read { key, value: None }),
-            [one] if one.kind == NodeKind::Scalar => {
-                let known = is_ok || !one.atom.is_nil();
-                self.push(Step::Read { key, value: known.then_some(one.atom) });
+        let Some((&head, inner)) = value.split_first() else {
+            self.push(Step::Read { key, value: None });
+            return Ok(());
+        };
+        match (Node::of(head), inner) {
+            (Node::Scalar, _) => {
+                let known = is_ok || !head.is_nil();
+                self.push(Step::Read { key, value: known.then_some(head) });
             }
-            [map, balances @ ..] if map.kind == NodeKind::Map => {
+            (Node::Head(Collection::Map, _), balances) => {
                 for pair in balances.chunks(2) {
                     let [account, balance] = pair else { return Err("a map has a value".into()) };
-                    let (key, value) = (scalar(account)?, scalar(balance)?);
+                    let (key, value) = (scalar(*account)?, scalar(*balance)?);
                     self.push(Step::Read { key, value: Some(value) });
                 }
             }
-            [vector, key, value]
-                if vector.kind == NodeKind::Vector && !self.has_sets && value.span == 0 =>
+            (Node::Head(Collection::Vector, _), &[key, value])
+                if !self.has_sets && value.as_head().is_none() =>
             {
-                let (key, value) = (scalar(key)?, scalar(value)?);
+                let key = scalar(key)?;
                 let known = is_ok || !value.is_nil();
                 self.push(Step::Read { key, value: known.then_some(value) });
             }
-            [_, elements @ ..] => self.push_list(key, elements)?,
+            _ => self.push_list(key, value, 1..value.len())?,
         }
         Ok(())
     }
 
-    fn write(&mut self, value: &[Node]) -> Result<(), String> {
-        let (key, value) = match value {
+    fn write(&mut self, value: &[Atom]) -> Result<(), String> {
+        let (key, value) = match *value {
             [value] => (Atom::NIL, written(value)?),
             [_, key, value] => (scalar(key)?, written(value)?),
             _ => return Err("a write needs a value or [key value]".into()),
@@ -206,8 +280,8 @@ impl Shaper {
         Ok(())
     }
 
-    fn compare_and_set(&mut self, value: &[Node]) -> Result<(), String> {
-        let (key, old, new) = match value {
+    fn compare_and_set(&mut self, value: &[Atom]) -> Result<(), String> {
+        let (key, old, new) = match *value {
             [_, old, new] => (Atom::NIL, scalar(old)?, written(new)?),
             [_, key, _, old, new] => (scalar(key)?, scalar(old)?, written(new)?),
             _ => return Err("a cas needs [old new] or [key [old new]]".into()),
@@ -216,29 +290,27 @@ impl Shaper {
         Ok(())
     }
 
-    fn add(&mut self, value: &[Node]) -> Result<(), String> {
-        let [value] = value else { return Err("an add needs one scalar".into()) };
+    fn add(&mut self, value: &[Atom]) -> Result<(), String> {
+        let &[value] = value else { return Err("an add needs one scalar".into()) };
         self.has_sets = true;
         self.push(Step::Append { key: Atom::NIL, value: written(value)? });
         Ok(())
     }
 
-    fn transfer(&mut self, value: &[Node], names: &mut Names) -> Result<(), String> {
-        let field = |names: &mut Names, name: &str| {
-            let keys = [names.intern(&format!(":{name}")), names.intern(&format!("\"{name}\""))];
+    fn transfer(&mut self, value: &[Atom], names: &Names) -> Result<(), String> {
+        let field = |name: &str| {
             let mut pairs = value.get(1..).unwrap_or(&[]).chunks_exact(2);
-            let pair = pairs.find(|pair| keys.contains(&pair[0].atom));
-            pair.map(|pair| pair[1].atom).ok_or_else(|| format!("the transfer has no {name}"))
+            let pair = pairs.find(|pair| bare(&names.text(pair[0])) == name);
+            pair.map_or_else(|| Err(format!("the transfer has no {name}")), |pair| scalar(pair[1]))
         };
-        let (from, to) = (field(names, "from")?, field(names, "to")?);
-        let amount = field(names, "amount")?;
+        let (from, to, amount) = (field("from")?, field("to")?, field("amount")?);
         self.push(Step::Debit { key: from, amount });
         self.push(Step::Credit { key: to, amount });
         Ok(())
     }
 
-    fn generate(&mut self, value: &[Node], is_ok: bool) -> Result<(), String> {
-        match value {
+    fn generate(&mut self, value: &[Atom], is_ok: bool) -> Result<(), String> {
+        match *value {
             [value] if is_ok => self.push(Step::Generate { value: written(value)? }),
             _ if is_ok => return Err("a generate needs one scalar".into()),
             _ => {}
@@ -247,29 +319,49 @@ impl Shaper {
     }
 }
 
-fn is_transaction(value: &[Node]) -> bool {
-    let vector = |node: Option<&Node>| node.is_some_and(|node| node.kind == NodeKind::Vector);
-    vector(value.first()) && vector(value.get(1))
+/// The predicate with which the nodes begin, and how many of them it is.
+fn predicate(nodes: &[Atom], names: &Names) -> Result<(Predicate, usize), String> {
+    let named = |atom: Atom, name: &str| bare(&names.text(atom)) == name;
+    let inner = match nodes.first().map(|&head| (head, Node::of(head))) {
+        Some((head, Node::Scalar)) if named(head, "true") => return Ok((Predicate::All, 1)),
+        Some((_, Node::Head(Collection::Vector, span))) => &nodes[1..1 + span],
+        _ => &[],
+    };
+    let predicate = match *inner {
+        [name, value] if named(name, "=") => Predicate::Equals(written(value)?),
+        [name, modulus, remainder] if named(name, "mod") => {
+            let (Some(modulus), Some(remainder)) = (modulus.as_integer(), remainder.as_integer())
+            else {
+                return Err("a :mod needs two integers".into());
+            };
+            if modulus < 1 {
+                return Err("the modulus of a :mod must be positive".into());
+            }
+            Predicate::Modulo { modulus, remainder }
+        }
+        _ => return Err("a predicate is :true, [:= value] or [:mod modulus remainder]".into()),
+    };
+    Ok((predicate, 1 + inner.len()))
 }
 
-fn scalar(node: &Node) -> Result<Atom, String> {
-    match node.kind {
-        NodeKind::Scalar => Ok(node.atom),
-        _ => Err("a key or a value must be a scalar".into()),
-    }
+/// The name of a keyword or a string.
+fn bare(text: &str) -> &str {
+    text.trim_matches(|c| c == ':' || c == '"')
 }
 
-fn written(node: &Node) -> Result<Atom, String> {
-    let value = scalar(node)?;
+/// Whether the value is a vector that begins with a vector.
+fn is_transaction(value: &[Atom]) -> bool {
+    let is_vector = |atom: &Atom| matches!(Node::of(*atom), Node::Head(Collection::Vector, _));
+    value.len() > 1 && value[..2].iter().all(is_vector)
+}
+
+const NO_SCALAR: &str = "a key or a value must be a scalar";
+
+fn scalar(atom: Atom) -> Result<Atom, String> {
+    if atom.as_head().is_some() { Err(NO_SCALAR.into()) } else { Ok(atom) }
+}
+
+fn written(atom: Atom) -> Result<Atom, String> {
+    let value = scalar(atom)?;
     if value.is_nil() { Err("nil cannot be written".into()) } else { Ok(value) }
-}
-
-/// The direct children of a collection: each with the nodes inside it.
-fn children(mut nodes: &[Node]) -> impl Iterator<Item = (&Node, &[Node])> {
-    std::iter::from_fn(move || {
-        let (head, rest) = nodes.split_first()?;
-        let (inner, next) = rest.split_at(head.span as usize);
-        nodes = next;
-        Some((head, inner))
-    })
 }
