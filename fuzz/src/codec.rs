@@ -2,31 +2,28 @@
 //!
 //! ```text
 //! kind u8   0 message · 1 ring entry · 2 shard entry · 3 chunks of a snapshot · 4 recording
-//!           5 ring snapshot · 6 expression; the bit 0x80 repairs the checksums of 3 and 4
+//!           5 ring snapshot · 6 expression · 7 schema change
+//!           the bit 0x80 repairs the checksums of 3 and 4
 //! bytes
 //! ```
 //!
 //! Where a value can be compared, the promise is about values. Bytes of the second encoding must
 //! equal those of the first in any case: what is written has one form.
 
+mod seeds;
+
 use basalt_core::base::codec::{CodecResult, Reader, Writer};
-use basalt_core::base::{
-    BucketId, CatalogVersion, GroupId, InstanceId, LogIndex, RowWrite, SqlError, SqlState, SqlType,
-    TableId, Term, Timestamp, UserId,
-};
 use basalt_core::expr::Expr;
-use basalt_core::instance::message::{
-    Body, GroupReport, Join, JoinReply, Msg, Report, Request, RequestKind, Response, ResponseKind,
-    SnapshotPull,
-};
-use basalt_core::raft::{Change, Membership};
+use basalt_core::instance::message::Msg;
+use basalt_core::seam::Recording;
 use basalt_core::seam::record::write_item;
-use basalt_core::seam::{ConnKind, Event, Item, Mono, Now, Recording, RecordingHeader, Wall};
 use basalt_core::storage::Store;
 use basalt_core::storage::snapshot::{SnapshotLoad, SnapshotMeta};
+use basalt_core::topology::ddl::SchemaChange;
 use basalt_core::topology::{RingEntry, RingState};
 use basalt_core::txn::entry::ShardEntry;
 use bytes::Bytes;
+pub use seeds::seeds;
 
 use crate::schema::Schema;
 
@@ -59,6 +56,7 @@ pub fn run(data: &[u8]) {
         }
         5 => same(bytes.into(), RingState::decode_snapshot, RingState::encode_snapshot),
         6 => same_bytes(bytes.into(), decode_expr, encode_expr),
+        7 => same(bytes.into(), SchemaChange::decode, |change| change.encode().into()),
         _ => {}
     }
 }
@@ -179,138 +177,4 @@ fn rewritten(bytes: Bytes) -> Option<Bytes> {
         write_item(&item, &mut out);
     }
     Some(out.into())
-}
-
-/// One of each kind, as this build writes them.
-pub fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = bodies().into_iter().map(message).collect();
-    let prefixed = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
-    let write = RowWrite {
-        table: TableId(16_400),
-        bucket: BucketId(7),
-        key: Bytes::from_static(b"k"),
-        row: Some(Bytes::from_static(b"row")),
-    };
-    let entry = ShardEntry::Write { timestamp: Timestamp(9), writes: vec![write] };
-    seeds.push(prefixed(2, &entry.encode()));
-    for entry in ring_entries() {
-        seeds.push(prefixed(1, &entry.encode()));
-    }
-    seeds.push(prefixed(3 | REPAIR, &snapshot()));
-    seeds.push(prefixed(4 | REPAIR, &sample_recording()));
-    seeds.push(prefixed(5, &RingState::new().encode_snapshot()));
-    let operands = [Expr::column(1, SqlType::Bool), Expr::bool(true), Expr::literal("t")];
-    seeds.push(prefixed(6, &encode_expr(&Expr::and(operands))));
-    seeds
-}
-
-fn message(body: Body) -> Vec<u8> {
-    let mut bytes = vec![0];
-    Msg { cluster: 3, body }.encode(&mut bytes);
-    bytes
-}
-
-fn bodies() -> Vec<Body> {
-    let (group, id, index) = (GroupId(1), InstanceId(2), LogIndex(300));
-    let error = SqlError::new(SqlState::UniqueViolation, "no").with_detail("because");
-    let membership = Membership { voters: vec![id], ..Membership::default() };
-    let request = |what| Body::Request(Request { id: 7, what });
-    let response = |what| Body::Response(Response { id: 7, what });
-    let report = GroupReport {
-        group,
-        term: Term(2),
-        leads: true,
-        committed: index,
-        applied: index,
-        schema: CatalogVersion(1),
-        membership: Some(membership),
-        progress: vec![(id, index, true)],
-        changing: false,
-        refused: Some((CatalogVersion(1), error.clone())),
-    };
-    vec![
-        Body::Join(Join {
-            uuid: Default::default(),
-            address: "h:1".into(),
-            pg_address: "h:2".into(),
-            http_address: "h:3".into(),
-            name: Some("n".into()),
-            replicaset: None,
-            tier: "default".into(),
-            failure_domain: vec![("DC".into(), "A".into())],
-            version: "1".into(),
-            cluster_name: None,
-            replaces: None,
-        }),
-        Body::JoinReply(JoinReply::Elsewhere(Some("h:1".into()))),
-        request(RequestKind::Statement {
-            group,
-            user: UserId(1),
-            sql: "SELECT $1".into(),
-            parameters: vec![(SqlType::Int4 as u8, Some(Bytes::from_static(&[0, 0, 0, 1])))],
-            settings: vec![("a".into(), "b".into())],
-        }),
-        request(RequestKind::Membership { group, changes: vec![Change::AddVoter(id)] }),
-        request(RequestKind::RingIndex),
-        response(ResponseKind::Failed(error)),
-        response(ResponseKind::Rows { tag: 1, count: 1, types: vec![3], rows: vec![vec![None]] }),
-        Body::SnapshotPull(SnapshotPull { group, index, chunk: 1 }),
-        Body::Report(Report { from: id, leaving: false, groups: vec![report] }),
-        Body::StatusReply { request: 1, text: "ok".into() },
-    ]
-}
-
-fn ring_entries() -> Vec<RingEntry> {
-    vec![
-        RingEntry::DdlCommit { version: CatalogVersion(129) },
-        RingEntry::Expel { id: InstanceId(3), force: true, at: Wall(300) },
-        RingEntry::SetConfig { key: "k".into(), tier: String::new(), value: Some("v".into()) },
-    ]
-}
-
-/// A snapshot of one row, sealed by the target's own repair.
-fn snapshot() -> Vec<u8> {
-    let meta = SnapshotMeta {
-        group: GroupId(1),
-        index: LogIndex(5),
-        term: Term(2),
-        ts: Timestamp(9),
-        state: Bytes::from_static(b"state"),
-    };
-    let mut w = Writer::new();
-    for field in [16_400, 7] {
-        w.varint(field);
-    }
-    w.bytes(b"key");
-    w.varint(8);
-    w.varint(4);
-    w.bytes(b"row");
-    let payload = w.into_vec();
-    let mut bytes = meta.to_chunk().to_vec();
-    bytes.extend_from_slice(b"BSNP\x01\x00\x02\x00\x01\0\0\0\0\0\0\0");
-    bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&payload);
-    bytes
-}
-
-fn sample_recording() -> Vec<u8> {
-    let now = Now { mono: Mono(1), wall: Wall(2) };
-    let conn = basalt_core::base::ConnId(4);
-    let mut bytes = RecordingHeader { seed: [7; 32], config: "{}".into() }.encode();
-    let peer = Event::Peer {
-        from: basalt_core::seam::PeerAddr::new("h:1"),
-        msg: Msg { cluster: 3, body: Body::Status { request: 1 } },
-    };
-    let events = [
-        Event::Boot,
-        Event::Accepted { conn, kind: ConnKind::Postgres, remote: "h".into() },
-        Event::Bytes { conn, bytes: Bytes::from_static(b"Q") },
-        peer,
-    ];
-    for event in events {
-        write_item(&Item::Event(now, event), &mut bytes);
-        write_item(&Item::<Msg>::EndOfTurn(now, 99), &mut bytes);
-    }
-    bytes
 }

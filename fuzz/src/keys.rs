@@ -13,6 +13,8 @@ use basalt_core::base::{
     text_format,
 };
 
+use crate::Seeds;
+
 /// See the module.
 pub fn run(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
@@ -152,15 +154,17 @@ fn check_row(layout: &RowLayout, values: &[Datum]) {
 }
 
 /// Values that meet edges, and a row.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub fn seeds() -> Seeds {
     let mut seeds = Vec::new();
     for (number, ty) in (0u8..).zip(SqlType::ALL) {
         let pattern = (0..48u8).map(|k| k.wrapping_mul(number * 2 + 1));
-        seeds.push([number % 4, number].into_iter().chain(pattern).collect());
+        let mode = number % 4;
+        let name = format!("{}-{ty:?}", ["order", "key", "row", "values"][usize::from(mode)]);
+        seeds.push((name.to_lowercase(), [mode, number].into_iter().chain(pattern).collect()));
         if let SqlType::Int4 = ty {
             let mut row = vec![2, 1, number, 1, 0, 1, 0, 0];
             row.extend_from_slice(&7i32.to_be_bytes());
-            seeds.push(row);
+            seeds.push(("row-of-one-integer".into(), row));
         }
     }
     seeds

@@ -1,7 +1,8 @@
 //! A client's bytes, in one piece and cut.
 //!
 //! ```text
-//! flags u8     bit 0: the login asks for a password; bit 1: a login without one goes before
+//! flags u8     bit 0: the login asks for a password; bit 1: a login without one goes before;
+//!              bit 2: the bytes are messages, `tag u8, length u8, body`, whose lengths are right
 //! step u8      where to cut: after step, 2·step, … bytes, modulo a prime
 //! bytes        what the client sends
 //! ```
@@ -10,16 +11,47 @@ use basalt_core::pgwire::{Connection, Item, Message, client, scram};
 use basalt_core::seam::Rng;
 use bytes::{Bytes, BytesMut};
 
+use crate::Seeds;
+
 const ASKS: u8 = 1;
 const LOGGED_IN: u8 = 2;
+const FRAMED: u8 = 4;
 const MESSAGE_LIMIT: usize = 1 << 16;
 
 /// See the module.
 pub fn run(data: &[u8]) {
     let [flags, step, bytes @ ..] = data else { return };
+    let framed = if flags & FRAMED != 0 { frames(bytes) } else { bytes.to_vec() };
+    let bytes = framed.as_slice();
     let whole = converse(*flags, std::iter::once(bytes));
     let cut = converse(*flags, pieces(bytes, usize::from(*step)));
     assert_eq!(whole, cut, "the same bytes, cut differently");
+}
+
+/// Messages with the lengths that the protocol asks for.
+fn frames(mut rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let [tag, len, after @ ..] = rest {
+        let (body, after) = after.split_at(after.len().min(usize::from(*len)));
+        out.push(*tag);
+        out.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+        out.extend_from_slice(body);
+        rest = after;
+    }
+    out
+}
+
+/// The messages of a conversation after login, for [`frames`].
+fn unframed(mut rest: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    while let [tag, a, b, c, d, after @ ..] = rest {
+        let len = u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4;
+        let (body, after) = after.split_at(len);
+        out.extend_from_slice(&[*tag, u8::try_from(len).expect("a seed's messages are short")]);
+        out.extend_from_slice(body);
+        rest = after;
+    }
+    out
 }
 
 /// The bytes in pieces of uneven length.
@@ -96,12 +128,26 @@ fn read_all(message: &Message<'_>) -> String {
     }
 }
 
+fn extended(out: &mut BytesMut) {
+    client::parse(out, "s", "SELECT $1, $2", &[23, 0]);
+    client::describe_statement(out, "s");
+    client::extended_query(out, "SELECT $1, $2", &[Some("7"), None]);
+    client::describe_portal(out, "");
+    client::execute(out, "", -1);
+    client::close_portal(out, "");
+    client::close_statement(out, "s");
+    client::flush(out);
+    client::sync(out);
+    client::terminate(out);
+}
+
 /// Conversations of a client.
-pub fn seeds() -> Vec<Vec<u8>> {
-    let start = |flags: u8, fill: &dyn Fn(&mut BytesMut)| {
-        let mut bytes = BytesMut::from(&[flags, 7][..]);
+pub fn seeds() -> Seeds {
+    let start = |name: &str, flags: u8, fill: &dyn Fn(&mut BytesMut)| {
+        let mut bytes = BytesMut::new();
         fill(&mut bytes);
-        bytes.to_vec()
+        let sent = if flags & FRAMED != 0 { unframed(&bytes) } else { bytes.to_vec() };
+        (name.to_owned(), [&[flags, 7][..], &sent].concat())
     };
     let login: &[(&str, &str)] = &[
         ("user", "admin"),
@@ -111,13 +157,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
         ("application_name", "psql"),
     ];
     vec![
-        start(0, &|out| {
+        start("login-query", 0, &|out| {
             client::ssl_request(out);
             client::startup_packet(out, 2, login);
             client::query(out, "SELECT 1; SELECT 2");
             client::terminate(out);
         }),
-        start(ASKS, &|out| {
+        start("password", ASKS, &|out| {
             client::startup_packet(out, 0, login);
             let first = b"n,,n=,r=rOprNGfwEbeRWgbNEkqO";
             let mut body = b"SCRAM-SHA-256\0".to_vec();
@@ -132,19 +178,31 @@ pub fn seeds() -> Vec<Vec<u8>> {
             out.extend_from_slice(&(last.len() as u32 + 4).to_be_bytes());
             out.extend_from_slice(last);
         }),
-        start(LOGGED_IN, &|out| {
-            client::parse(out, "s", "SELECT $1, $2", &[23, 0]);
-            client::describe_statement(out, "s");
-            client::extended_query(out, "SELECT $1, $2", &[Some("7"), None]);
-            client::describe_portal(out, "");
-            client::execute(out, "", -1);
-            client::close_portal(out, "");
-            client::close_statement(out, "s");
+        start("extended-bytes", LOGGED_IN, &extended),
+        start("extended", LOGGED_IN | FRAMED, &extended),
+        start("error-in-the-middle", LOGGED_IN | FRAMED, &|out| {
+            client::query(out, "");
+            out.extend_from_slice(b"B\0\0\0\x06\0\0?\0\0\0\x04");
             client::flush(out);
             client::sync(out);
+            client::query(out, "SELECT 1");
+        }),
+        start("binary-parameters", LOGGED_IN | FRAMED, &|out| {
+            let body =
+                b"p\0s\0\0\x02\0\x01\0\0\0\x02\0\0\0\x04\0\0\0\x07\xff\xff\xff\xff\0\x01\0\x01";
+            out.extend_from_slice(b"B");
+            out.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+            out.extend_from_slice(body);
+            client::execute(out, "p", 2);
+            client::sync(out);
+        }),
+        start("copy-and-function-call", LOGGED_IN | FRAMED, &|out| {
+            out.extend_from_slice(
+                b"d\0\0\0\x061\nc\0\0\0\x04f\0\0\0\x06x\0F\0\0\0\x04p\0\0\0\x05\0",
+            );
             client::terminate(out);
         }),
-        start(0, &|out| {
+        start("cancel", 0, &|out| {
             let key =
                 basalt_core::pgwire::CancelKey { pid: 7, secret: Bytes::from_static(b"abcd") };
             client::cancel_request(out, &key);

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 
-use crate::sql_text;
+use crate::{Seeds, sql_text};
 
 /// See the module.
 pub fn run(data: &[u8]) {
@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-const DEPTH_MAX: usize = 6;
+const DEPTH_MAX: usize = 4;
 
 const COLUMNS: [&str; 16] = [
     "id",
@@ -344,7 +344,8 @@ fn expression(u: &mut Unstructured<'_>, depth: usize) -> Result<String> {
 }
 
 /// Choices that lead far.
-pub fn seeds() -> Vec<Vec<u8>> {
-    let pattern = |step: u8| (0..200u8).map(|k| k.wrapping_mul(step)).collect();
+pub fn seeds() -> Seeds {
+    let pattern =
+        |step: u8| (format!("steps-of-{step}"), (0..200u8).map(|k| k.wrapping_mul(step)).collect());
     [1, 7, 31, 83, 131, 197].map(pattern).to_vec()
 }

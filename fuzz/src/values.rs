@@ -6,19 +6,35 @@
 
 use basalt_core::base::{Datum, SqlType, binary_format, compare, text_format};
 
+use crate::Seeds;
+
 /// See the module.
 pub fn run(data: &[u8]) {
     let [tag, typmod @ ..] = data else { return };
     let Some((typmod, text)) = typmod.split_first_chunk() else { return };
     let ty = SqlType::ALL[usize::from(*tag) % SqlType::ALL.len()];
-    let typmod = i32::from_le_bytes(*typmod);
-    if let Ok(value) = binary_format::decode(ty, text) {
+    let typmod = valid_typmod(ty, i32::from_le_bytes(*typmod));
+    if let Ok(value) = binary_format::receive(ty, text) {
         check(ty, &value);
     }
     for typmod in [-1, typmod] {
         if let Ok(value) = text_format::parse(ty, typmod, &String::from_utf8_lossy(text)) {
             check(ty, &value);
         }
+    }
+}
+
+/// A modifier that a column of the type may have; strings short, for the sake of speed.
+fn valid_typmod(ty: SqlType, raw: i32) -> i32 {
+    let within = |low: i32, high: i32| low + raw.rem_euclid(high - low + 1);
+    match ty {
+        SqlType::Varchar | SqlType::Bpchar => within(1, 40) + 4,
+        SqlType::Numeric => {
+            let scale = raw.wrapping_shr(16).rem_euclid(2001) - 1000;
+            (within(1, 1000) << 16 | (scale & 0x7ff)) + 4
+        }
+        SqlType::Timestamp | SqlType::TimestampTz => within(0, 6),
+        _ => -1,
     }
 }
 
@@ -41,7 +57,7 @@ fn same(ty: SqlType, a: &Datum, b: &Datum) -> bool {
 }
 
 /// One text a type.
-pub fn seeds() -> Vec<Vec<u8>> {
+pub fn seeds() -> Seeds {
     let text = |ty: SqlType| match ty {
         SqlType::Bool => "true",
         SqlType::Int2 | SqlType::Int4 | SqlType::Int8 | SqlType::Oid => "  12_000 ",
@@ -61,7 +77,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         let mut seed = vec![ty as u8];
         seed.extend_from_slice(&12i32.to_le_bytes());
         seed.extend_from_slice(text(ty).as_bytes());
-        seed
+        (format!("{ty:?}").to_lowercase(), seed)
     };
     SqlType::ALL.map(seed).to_vec()
 }

@@ -22,7 +22,9 @@ use bigdecimal::BigDecimal;
 use bigdecimal::num_bigint::BigInt;
 use bigdecimal::num_traits::Signed;
 
-use super::{Datum, Numeric, SqlError, SqlResult, SqlState, SqlType, datetime, limits};
+use super::{
+    Datum, Numeric, SqlError, SqlResult, SqlState, SqlType, datetime, limits, text_format,
+};
 
 const NUMERIC_NEGATIVE: u16 = 0x4000;
 const NUMERIC_NAN: u16 = 0xC000;
@@ -45,7 +47,33 @@ fn fixed<const N: usize>(bytes: &[u8]) -> SqlResult<[u8; N]> {
     bytes.try_into().map_err(|_| wrong_length())
 }
 
-/// The value in `bytes`, without a type modifier. NULL has no binary form.
+/// The value in `bytes` of a client, which nobody has looked at yet.
+///
+/// Errors: as [`decode`], 22P02 for text that is no JSON, 42622 for a name that is too long.
+pub fn receive(ty: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
+    let value = decode(ty, bytes)?;
+    check(ty, &value)?;
+    Ok(value)
+}
+
+/// What [`decode`] takes on trust.
+fn check(ty: SqlType, value: &Datum) -> SqlResult<()> {
+    match (ty, value) {
+        (SqlType::Json, Datum::Text(text)) => text_format::check_json(text),
+        (SqlType::Name, Datum::Text(name)) if name.len() > limits::NAME_BYTES_MAX => {
+            Err(SqlError::new(SqlState::NameTooLong, "identifier too long").with_detail(format!(
+                "Identifier must be less than {} characters.",
+                limits::NAME_BYTES_MAX + 1
+            )))
+        }
+        (SqlType::NameArray, Datum::Array(names)) => {
+            names.iter().try_for_each(|name| check(SqlType::Name, name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The value in `bytes` that [`encode`] made, without a type modifier. NULL has no binary form.
 ///
 /// Errors: 22P03 for bytes that are no value of the type, 22021 for text that is not UTF-8.
 pub fn decode(ty: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
@@ -339,6 +367,19 @@ mod tests {
         let back = decode(ty, &out).unwrap();
         assert_eq!(text_format::to_string(ty, &back), text_format::to_string(ty, &value));
         out.iter().map(|b| format!("{b:02x}")).collect()
+    }
+
+    #[test]
+    fn what_a_client_sends_is_checked_as_its_text_would_be() {
+        let long = "n".repeat(64);
+        assert_eq!(receive(SqlType::Json, b"[1]"), Ok(Datum::text("[1]")));
+        let state = |ty, bytes: &[u8]| receive(ty, bytes).unwrap_err().state;
+        assert_eq!(state(SqlType::Json, b""), SqlState::InvalidTextRepresentation);
+        assert_eq!(state(SqlType::Name, long.as_bytes()), SqlState::NameTooLong);
+        let mut names = Vec::new();
+        let value = Datum::Array([Datum::Null, Datum::text(long)].into());
+        encode(SqlType::NameArray, &value, &mut names).unwrap();
+        assert_eq!(state(SqlType::NameArray, &names), SqlState::NameTooLong);
     }
 
     /// What PostgreSQL 15's send functions give.

@@ -121,12 +121,14 @@ impl<'a> Scanner<'a> {
         found.is_some()
     }
 
+    /// At most `i32::MAX`, as in PostgreSQL, so that sums and products of fields stay in range.
     fn number(&mut self) -> Result<(i64, usize), Problem> {
         let digits = self.take(|c| c.is_ascii_digit());
         if digits.is_empty() {
             return Err(Problem::BadFormat);
         }
-        Ok((digits.parse().map_err(|_| Problem::FieldOverflow)?, digits.len()))
+        let number: i32 = digits.parse().map_err(|_| Problem::FieldOverflow)?;
+        Ok((i64::from(number), digits.len()))
     }
 }
 
@@ -530,6 +532,28 @@ mod tests {
             ("294276-12-31 23:59:59.999999", false, "294276-12-31 23:59:59.999999"),
         ] {
             assert_eq!(shown(parse_timestamp(input, with_zone).unwrap(), with_zone), expected);
+        }
+    }
+
+    #[test]
+    fn large_fields_are_out_of_range() {
+        for field in ["2147483647", "2147483648", "9223372036854775807", "9223372036854775808"] {
+            for text in [
+                format!("2020-01-01 {field}:00:00"),
+                format!("2020-01-01 00:{field}"),
+                format!("2020-01-01 00:00:{field}"),
+                format!("{field}-01-01"),
+                format!("2020-{field}-01"),
+                format!("{field}.123"),
+                format!("2020-01-01 00:00 +{field}"),
+                format!("{field}-01-01 bc"),
+            ] {
+                let state = parse_timestamp(&text, true).unwrap_err().state;
+                let expected =
+                    [SqlState::DatetimeFieldOverflow, SqlState::InvalidTimeZoneDisplacement];
+                assert!(expected.contains(&state), "{text}: {state:?}");
+                assert!(parse_date(&text).is_err(), "{text}");
+            }
         }
     }
 

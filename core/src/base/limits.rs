@@ -16,6 +16,8 @@ pub const VALUE_BYTES_MAX: usize = 64 << 20;
 pub const ARRAY_ELEMENTS_MAX: usize = 1 << 20;
 /// Bytes of an encoded key (54000): keys are copied into log entries, locks and range ends.
 pub const KEY_BYTES_MAX: usize = 8 << 10;
+/// Items of all FROM clauses of a statement (54001): each makes the tree of joins one level deeper.
+pub const RELATIONS_MAX: usize = 500;
 /// Depth of a parsed or built expression (54001): evaluation recurses once a level.
 pub const EXPR_DEPTH_MAX: usize = 256;
 

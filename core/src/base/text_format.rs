@@ -33,7 +33,10 @@ fn parse_plain(ty: SqlType, text: &str) -> SqlResult<Datum> {
         }
         SqlType::Name => Datum::text(cut_name(&checked_text(text)?)),
         SqlType::Char => Datum::Text(parse_char(text)?),
-        SqlType::Json => Datum::Text(parse_json(text)?),
+        SqlType::Json => {
+            check_json(text)?;
+            Datum::text(text)
+        }
         SqlType::Bytea => Datum::Bytea(parse_bytea(text)?.into()),
         SqlType::Date => Datum::Date(datetime::parse_date(text)?),
         SqlType::Timestamp => Datum::Timestamp(datetime::parse_timestamp(text, false)?),
@@ -175,16 +178,17 @@ pub fn cut_name(name: &str) -> &str {
 
 /// The first byte, which must be ASCII: the others are not text by themselves.
 fn parse_char(text: &str) -> SqlResult<Arc<str>> {
-    match text.chars().next() {
+    match checked_text(text)?.chars().next() {
         None => Ok("".into()),
         Some(c) if c.is_ascii() => Ok(c.to_string().into()),
         Some(_) => Err(SqlError::unsupported("a \"char\" that is not ASCII")),
     }
 }
 
-fn parse_json(text: &str) -> SqlResult<Arc<str>> {
+/// Errors: 22P02 for text that is no JSON.
+pub fn check_json(text: &str) -> SqlResult<()> {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => Ok(text.into()),
+        Ok(_) => Ok(()),
         Err(error) => Err(SqlError::new(
             SqlState::InvalidTextRepresentation,
             "invalid input syntax for type json",

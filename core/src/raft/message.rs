@@ -129,6 +129,9 @@ impl Message {
         if flags & !(REJECT | SNAPSHOT | CONTEXT) != 0 {
             return r.unknown_tag(flags);
         }
+        if (flags & SNAPSHOT != 0) != (m.get_msg_type() == MessageType::MsgSnapshot) {
+            return r.invalid("a snapshot in a message that offers none, or none in one that does");
+        }
         m.reject = flags & REJECT != 0;
         for field in [
             &mut m.to,
@@ -215,6 +218,41 @@ mod tests {
         let mut r = Reader::new(w.into_bytes(), "raft message");
         assert_eq!(Message::decode(&mut r).unwrap(), sample());
         r.finish().unwrap();
+    }
+
+    #[test]
+    fn members_in_any_order_mean_the_same_snapshot() {
+        let decode = |voters: [u64; 2]| {
+            let mut w = Writer::new();
+            w.raw(&[VERSION, MessageType::MsgSnapshot.value() as u8, SNAPSHOT]);
+            (0..12).for_each(|_| w.varint(0));
+            let voters = voters.map(InstanceId).to_vec();
+            Membership { voters, ..Membership::default() }.encode(&mut w);
+            w.varint(0);
+            Message::decode(&mut Reader::new(w.into_bytes(), "raft message")).unwrap()
+        };
+        assert_eq!(decode([5, 2]), decode([2, 5]));
+    }
+
+    #[test]
+    fn a_snapshot_is_in_the_messages_that_offer_one_and_in_no_other() {
+        let decode = |kind: MessageType, flags: u8| {
+            let mut w = Writer::new();
+            let kind = kind.value() as u8;
+            w.raw(&[VERSION, kind, flags]);
+            (0..10).for_each(|_| w.varint(0));
+            if flags & SNAPSHOT != 0 {
+                w.varint(9);
+                w.varint(2);
+                Membership::default().encode(&mut w);
+            }
+            w.varint(0);
+            Message::decode(&mut Reader::new(w.into_bytes(), "raft message"))
+        };
+        assert!(decode(MessageType::MsgSnapshot, SNAPSHOT).is_ok());
+        assert!(decode(MessageType::MsgSnapshot, 0).is_err());
+        assert!(decode(MessageType::MsgHeartbeat, 0).is_ok());
+        assert!(decode(MessageType::MsgHeartbeat, SNAPSHOT).is_err());
     }
 
     proptest! {

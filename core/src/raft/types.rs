@@ -107,7 +107,12 @@ impl Membership {
     }
 
     pub(super) fn to_raft(&self) -> eraftpb::ConfState {
-        let ids = |list: &[InstanceId]| list.iter().map(|id| id.0).collect::<Vec<u64>>();
+        // One order on both ways, see `from_raft`.
+        let ids = |list: &[InstanceId]| {
+            let mut ids: Vec<u64> = list.iter().map(|id| id.0).collect();
+            ids.sort_unstable();
+            ids
+        };
         let mut state = eraftpb::ConfState::default();
         state.set_voters(ids(&self.voters));
         state.set_learners(ids(&self.learners));

@@ -522,7 +522,7 @@ fn fill_parameters(
             None => Datum::Null,
             Some(bytes) => match formats.of(k) {
                 Format::Text => text_format::parse(*ty, -1, utf8(bytes)?)?,
-                Format::Binary => binary_format::decode(*ty, bytes)?,
+                Format::Binary => binary_format::receive(*ty, bytes)?,
             },
         });
     }

@@ -8,6 +8,7 @@ use sqlparser::ast::{
 use super::query::{rename, table_scope};
 use super::scope::{Found, Scope, ScopeColumn, ScopeTable, ambiguous};
 use super::{At, Binder, BoundQuery};
+use crate::base::limits::RELATIONS_MAX;
 use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::{CastContext, Expr};
 use crate::sql::catalog::Relation;
@@ -39,6 +40,11 @@ impl Binder<'_> {
     }
 
     fn factor(&mut self, factor: &TableFactor) -> SqlResult<(Logical, Scope)> {
+        self.relations += 1;
+        if self.relations > RELATIONS_MAX {
+            return Err(SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded")
+                .with_hint(format!("A statement joins at most {RELATIONS_MAX} relations.")));
+        }
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
                 refuse_table_extras(factor)?;

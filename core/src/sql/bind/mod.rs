@@ -89,6 +89,8 @@ pub struct Binder<'a> {
     /// How often such a column was named.
     outer_uses: usize,
     depth: usize,
+    /// Items of FROM clauses met so far, in the whole statement.
+    relations: usize,
 }
 
 /// A subquery that depends on nothing around it.
@@ -143,6 +145,7 @@ impl<'a> Binder<'a> {
             outer_params: 0,
             outer_uses: 0,
             depth: 0,
+            relations: 0,
         }
     }
 

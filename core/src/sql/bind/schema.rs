@@ -44,6 +44,10 @@ impl Binder<'_> {
         if self.context.catalog.relation(&schema, &name.name).is_some() {
             return already_exists(&name.name, create.if_not_exists, "CREATE TABLE");
         }
+        if create.columns.len() > TABLE_COLUMNS_MAX {
+            let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
+            return Err(SqlError::new(SqlState::TooManyColumns, message));
+        }
         let mut table = CreateTable {
             schema,
             name: name.name,
@@ -61,10 +65,6 @@ impl Binder<'_> {
         }
         for constraint in &create.constraints {
             self.constraint(constraint, &mut table)?;
-        }
-        if table.columns.len() > TABLE_COLUMNS_MAX {
-            let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
-            return Err(SqlError::new(SqlState::TooManyColumns, message));
         }
         for key in &table.primary_key {
             table.columns[usize::from(*key)].nullable = false;

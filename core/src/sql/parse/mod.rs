@@ -38,8 +38,12 @@ use cursor::Cursor;
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
 /// Operators that may be pending at one place: bounds the depth of the tree, which is left-deep.
 pub const OPERATORS_MAX: usize = 2_000;
-/// Nesting of expressions and queries that the parser goes into.
-const RECURSION_MAX: usize = 128;
+/// Nesting of statements, expressions and queries that the parser goes into. sqlparser moves to a
+/// larger stack for expressions and queries, but not for `EXPLAIN EXPLAIN …`, which takes 17 KiB a
+/// level of a thread's 2 MiB.
+const RECURSION_MAX: usize = 104;
+/// Parentheses open at one place: more than the parser goes into, so none need be tried.
+const NESTING_MAX: usize = 2 * RECURSION_MAX;
 
 static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -103,35 +107,65 @@ fn parse_one(cursor: &mut Cursor<'_>) -> SqlResult<Stmt> {
 ///
 /// sqlparser reads `1 + 1 + 1 …` in a loop, so its recursion limit does not see the depth of the
 /// left-deep tree it builds. Each operator token may add one level to the tree at its level of
-/// parentheses; a comma starts over.
+/// parentheses, on top of the deepest of what stands there in parentheses; a comma starts over:
+///
+/// ```text
+/// f((a + b + c) + d, x)       2 + 1 operators are on one path: a, b, c, d
+/// ```
 fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
-    let mut levels: Vec<usize> = vec![0];
+    let mut levels = vec![Level::default()];
     let mut pending = 0;
     for token in tokens {
+        let nested = levels.len() > 1;
+        let level = levels.last_mut().expect("one level is always open");
         match &token.token {
-            Token::LParen | Token::LBracket => levels.push(0),
-            Token::RParen | Token::RBracket => {
-                pending -= levels.pop().unwrap_or(0);
-                if levels.is_empty() {
-                    levels.push(0);
-                }
+            Token::LParen | Token::LBracket => {
+                // `a[1][1] …` goes deeper, too.
+                let operators = usize::from(token.token == Token::LBracket);
+                level.operators += operators;
+                pending += operators;
+                levels.push(Level::default());
+            }
+            Token::RParen | Token::RBracket if nested => {
+                let closed = levels.pop().expect("more than one is open");
+                pending -= closed.operators;
+                let outer = levels.last_mut().expect("one level is always open");
+                outer.deepest = outer.deepest.max(closed.depth() + 1);
             }
             Token::Comma | Token::SemiColon => {
-                let level = levels.last_mut().expect("one level is always open");
-                pending -= *level;
-                *level = 0;
+                pending -= level.operators;
+                *level = Level { before: level.depth(), ..Level::default() };
             }
             other if is_operator(other) => {
-                *levels.last_mut().expect("one level is always open") += 1;
+                level.operators += 1;
                 pending += 1;
             }
             _ => {}
         }
-        if pending > OPERATORS_MAX {
+        if levels.len() > NESTING_MAX {
+            return Err(error::too_complex("The text is nested too deeply."));
+        }
+        if pending + levels.last().map_or(0, |level| level.deepest) > OPERATORS_MAX {
             return Err(error::too_complex("An expression has too many operators."));
         }
     }
     Ok(())
+}
+
+/// What was read of one level of parentheses, since its last comma.
+#[derive(Default)]
+struct Level {
+    operators: usize,
+    /// The depth of the deepest parentheses in it.
+    deepest: usize,
+    /// The depth of what comes before the comma.
+    before: usize,
+}
+
+impl Level {
+    fn depth(&self) -> usize {
+        self.before.max(self.operators + self.deepest)
+    }
 }
 
 fn is_operator(token: &Token) -> bool {

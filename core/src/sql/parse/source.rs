@@ -13,19 +13,27 @@ pub struct Source<'a> {
     text: &'a str,
     /// Byte offset and character offset of each line, first line first.
     lines: Vec<(usize, u32)>,
+    /// Byte offset of every [`STEP`]th character: a text may be one long line.
+    marks: Vec<usize>,
 }
+
+const STEP: usize = 256;
 
 impl<'a> Source<'a> {
     pub fn new(text: &'a str) -> Source<'a> {
         let mut lines = vec![(0, 0)];
+        let mut marks = Vec::with_capacity(text.len() / STEP + 1);
         let mut characters = 0;
         for (at, character) in text.char_indices() {
+            if (characters as usize).is_multiple_of(STEP) {
+                marks.push(at);
+            }
             characters += 1;
             if character == '\n' {
                 lines.push((at + 1, characters));
             }
         }
-        Source { text, lines }
+        Source { text, lines, marks }
     }
 
     pub fn text(&self) -> &'a str {
@@ -41,10 +49,12 @@ impl<'a> Source<'a> {
 
     /// The byte offset of a place, at most the text's length.
     pub fn byte(&self, place: Location) -> usize {
-        let Some((start, _)) = self.line(place) else { return 0 };
-        let skip = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
-        let rest = self.text.get(start..).unwrap_or("");
-        start + rest.char_indices().nth(skip).map_or(rest.len(), |(at, _)| at)
+        let Some((_, first)) = self.line(place) else { return 0 };
+        let column = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
+        let index = column.saturating_add(first as usize);
+        let Some(mark) = self.marks.get(index / STEP) else { return self.text.len() };
+        let rest = self.text.get(*mark..).unwrap_or("");
+        mark + rest.char_indices().nth(index % STEP).map_or(rest.len(), |(at, _)| at)
     }
 
     /// The bytes between two places.
@@ -83,5 +93,15 @@ mod tests {
         assert_eq!(source.slice(Span { start: x, end }), "xy");
         assert_eq!(source.position(Location { line: 0, column: 0 }), None);
         assert_eq!(source.end_position(), 5);
+    }
+
+    #[test]
+    fn places_in_a_long_line_are_found() {
+        let text = format!("\n{}", "é".repeat(1000));
+        let source = Source::new(&text);
+        for column in [1, 255, 256, 257, 999, 1000, 1001, 5000] {
+            let expected = 1 + 2 * (column as usize - 1).min(1000);
+            assert_eq!(source.byte(Location { line: 2, column }), expected, "column {column}");
+        }
     }
 }

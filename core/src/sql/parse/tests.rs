@@ -56,12 +56,19 @@ fn parse_script() {
 
 #[test]
 fn long_chains_are_refused_before_the_tree_is_built() {
-    for part in ["+1", " or 1", "::int", " is null", " union select 1"] {
+    for part in ["+1", " or 1", "::int", " is null", " union select 1", "[1]"] {
         let text = format!("select 1{}", part.repeat(100_000));
         assert_eq!(parse(&text).unwrap_err().state, SqlState::StatementTooComplex, "{part}");
     }
     let nested = format!("select {}1{}", "(".repeat(50_000), ")".repeat(50_000));
     assert_eq!(parse(&nested).unwrap_err().state, SqlState::StatementTooComplex);
+    let types = format!("select null::int{}", "[]".repeat(100_000));
+    assert_eq!(parse(&types).unwrap_err().state, SqlState::StatementTooComplex);
+    let chain = "+1".repeat(1_500);
+    let one = format!("select (1{chain})");
+    assert_eq!(parse(&one).unwrap().len(), 1);
+    let chains = format!("select {}1{}", "(".repeat(20), format!("{chain})").repeat(20));
+    assert_eq!(parse(&chains).unwrap_err().state, SqlState::StatementTooComplex);
     let rows = vec!["(1+1, 'x')"; 20_000].join(",");
     assert_eq!(parse(&format!("insert into t values {rows}")).unwrap().len(), 1);
     let long = " ".repeat(TEXT_BYTES_MAX + 1);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::codec::Writer;
 use crate::base::{InstanceId, LogIndex, Term};
 use crate::seam::{DiskErrorKind, Executor, Rng};
 use crate::storage::DiskHandle;
@@ -433,6 +434,80 @@ fn a_bad_last_batch_is_cut_for_good() {
     // Repairing the bit later must not bring the batch back.
     disk.file("wal/0000000000000001")[1100] ^= 1;
     assert_eq!(recover_on(&mut disk, OWNER).unwrap().1.durable, Lsn(1));
+}
+
+/// Recovers a log of one segment with these records in one batch, its checksum in order.
+fn recover_crafted(lsn: u64, write: impl Fn(&mut Writer)) -> Result<(Wal, Recovered), WalDamage> {
+    let mut w = Writer::new();
+    w.raw(&[0; batch::HEADER]);
+    write(&mut w);
+    let mut bytes = w.into_vec();
+    batch::seal(&mut bytes, 1, Lsn(lsn), 2);
+    let mut disk = written_log(1);
+    *disk.file("wal/0000000000000001") = bytes;
+    recover_on(&mut disk, OWNER)
+}
+
+fn crafted(record: &Record) -> Result<(Wal, Recovered), WalDamage> {
+    recover_crafted(1, |w| {
+        record::write_segment(w, &OWNER, 0);
+        record.write(w);
+    })
+}
+
+#[test]
+fn numbers_to_which_no_log_counts_are_corruption() {
+    let id = GroupId(1);
+    let state = |term, commit| {
+        let state = HardState { term: Term(term), vote: InstanceId(0), commit: LogIndex(commit) };
+        Record::HardState(id, state)
+    };
+    assert!(crafted(&entry(1, 1, b"")).is_ok());
+    let from_zero = recover_crafted(0, |w| {
+        record::write_segment(w, &OWNER, 0);
+        entry(1, 1, b"").write(w);
+    });
+    assert!(matches!(from_zero, Err(WalDamage::Corrupt { .. })), "lsn 0: {from_zero:?}");
+    assert!(crafted(&mark(id, u64::MAX >> 1, 1)).is_ok());
+    for number in [1 << 63, u64::MAX] {
+        let records = [
+            entry(1, number, b""),
+            mark(id, number, 1),
+            mark(id, 1, number),
+            state(number, 0),
+            state(1, number),
+        ];
+        for record in records {
+            let found = crafted(&record);
+            assert!(matches!(found, Err(WalDamage::Corrupt { .. })), "{record:?}: {found:?}");
+        }
+        let found = recover_crafted(number, |w| {
+            record::write_segment(w, &OWNER, 0);
+            entry(1, 1, b"").write(w);
+        });
+        assert!(matches!(found, Err(WalDamage::Corrupt { .. })), "lsn {number}: {found:?}");
+        let found = recover_crafted(1, |w| {
+            record::write_segment(w, &OWNER, number);
+            entry(1, 1, b"").write(w);
+        });
+        assert!(matches!(found, Err(WalDamage::Corrupt { .. })), "carries {number}: {found:?}");
+    }
+}
+
+#[test]
+fn a_log_cut_in_padding_goes_on_in_a_new_segment() {
+    let mut disk = written_log(1);
+    let segment = disk.file("wal/0000000000000001");
+    let used = segment.iter().rposition(|byte| *byte != 0).expect("a batch") + 1;
+    assert!(!used.is_multiple_of(512), "a batch of {used} bytes needs no padding");
+    segment.truncate(used);
+    let (mut wal, recovered) = recover_on(&mut disk, OWNER).unwrap();
+    let handle = DiskHandle::new(Executor::new().spawner());
+    let lsn = wal.append(&[entry(1, 2, b"more")]);
+    settle(&mut wal, &mut disk, &handle);
+    assert_eq!((wal.durable(), lsn), (lsn, Lsn(recovered.durable.0 + 1)));
+    let (_, recovered) = recover_on(&mut disk, OWNER).unwrap();
+    assert_eq!(recovered.durable, lsn);
 }
 
 #[test]

@@ -276,7 +276,8 @@ impl Wal {
         }
         let Some(batch) = self.gathering.front() else { return };
         let payload = batch.bytes.len() - HEADER;
-        let room = self.tracker.current.as_ref().map_or(0, |s| s.len - s.end);
+        // A file that was cut in the padding of its last batch is shorter than what it holds.
+        let room = self.tracker.current.as_ref().map_or(0, |s| s.len.saturating_sub(s.end));
         let head = if room >= size_on_disk(payload) as u64 {
             Head::default()
         } else {

@@ -22,6 +22,9 @@ use crate::seam::{DiskError, DiskOp, FileId, OpenMode, Sync};
 use crate::storage::DiskHandle;
 use crate::storage::disk::ROOT_DIR;
 
+/// No log counts this far: a larger number is damage, and there may be none after it.
+const NUMBER_MAX: u64 = u64::MAX >> 1;
+
 /// Reads the log of `owner`, makes what was read durable and gives the log to continue.
 ///
 /// The operations it submits must be carried out for it to finish, and those of the returned
@@ -111,6 +114,7 @@ impl Replay {
     /// Takes the next segment, whose file has `len` bytes.
     fn segment(&mut self, seq: u64, len: u64, bytes: &Bytes) -> Result<(), WalDamage> {
         let start = WalPosition { segment_seq: seq, offset: 0 };
+        check_number(start, seq)?;
         if let Some(at) = self.empty_segment {
             return corrupt(at, "no batch in a segment that is not the last");
         }
@@ -171,6 +175,10 @@ impl Replay {
 
     fn batch(&mut self, at: WalPosition, batch: &Batch) -> Result<(), WalDamage> {
         let lsn = batch.header.lsn;
+        check_number(at, lsn.0)?;
+        if lsn.0 == 0 {
+            return corrupt(at, "lsn 0, though the first is 1");
+        }
         if self.expected.is_some_and(|expected| expected != lsn) {
             let expected = self.expected.map_or(0, |e| e.0);
             return corrupt(at, format!("lsn {} where {expected} should be", lsn.0));
@@ -183,7 +191,8 @@ impl Replay {
                     return Err(WalDamage::Foreign { at, found: owner });
                 }
                 Item::Segment { carried: count, .. } if at.offset == 0 && number == 0 => {
-                    carried = count + 1;
+                    // The record that says so repeats nothing either.
+                    carried = count.saturating_add(1);
                 }
                 Item::Fact(record) if at.offset > 0 || number > 0 => self.record(at, record)?,
                 _ => return corrupt(at, "a segment's owner is not where it should be"),
@@ -193,11 +202,12 @@ impl Replay {
         let Some(new) = u64::from(batch.header.records).checked_sub(carried) else {
             return corrupt(at, "fewer records than it says it carries");
         };
-        self.expected = Some(Lsn(lsn.0.saturating_add(new)));
+        self.expected = Some(Lsn(lsn.0 + new));
         Ok(())
     }
 
     fn record(&mut self, at: WalPosition, record: Record) -> Result<(), WalDamage> {
+        check_number(at, largest_number(&record))?;
         self.tracker.apply(change_of(&record));
         let group = self.groups.entry(record.group()).or_default();
         match record {
@@ -259,6 +269,23 @@ impl Replay {
         let leftover = self.empty_segment.is_some();
         let recovered = Recovered { groups: self.groups, durable, cut: self.cut, fresh };
         (Wal::new(config, self.owner, self.tracker, durable, leftover), recovered)
+    }
+}
+
+fn check_number(at: WalPosition, number: u64) -> Result<(), WalDamage> {
+    if number > NUMBER_MAX {
+        return corrupt(at, format!("the number {number}, to which no log counts"));
+    }
+    Ok(())
+}
+
+/// The largest number in a record that others are counted from.
+fn largest_number(record: &Record) -> u64 {
+    match record {
+        Record::Entry(_, entry) => entry.index.0.max(entry.term.0),
+        Record::HardState(_, state) => state.commit.0.max(state.term.0),
+        Record::SnapshotMark(_, mark) => mark.index.0.max(mark.term.0),
+        Record::Truncate { .. } | Record::Remove(_) => 0,
     }
 }
 

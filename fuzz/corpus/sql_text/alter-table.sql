@@ -1,0 +1,1 @@
+ALTER TABLE accounts ADD COLUMN note text DEFAULT 'n'; ALTER TABLE accounts RENAME COLUMN owner TO o; TRUNCATE accounts

@@ -1,0 +1,1 @@
+SELECT CASE WHEN id IS NULL THEN 1.0e10 ELSE -id END, NOT (owner IN ('a', NULL)), (SELECT max(balance) FROM accounts b WHERE b.id = a.id) FROM accounts a

@@ -1,0 +1,1 @@
+CREATE UNIQUE INDEX i ON accounts (owner DESC NULLS LAST, since); DROP TABLE IF EXISTS x, settings

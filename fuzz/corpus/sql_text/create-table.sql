@@ -1,0 +1,1 @@
+CREATE TABLE t (a int PRIMARY KEY, b varchar(10) DEFAULT 'x', UNIQUE (a, b)) USING memtx DISTRIBUTED BY (a) IN TIER "default" OPTION (TIMEOUT = 3.0)

@@ -1,0 +1,1 @@
+DELETE FROM accounts USING settings WHERE accounts.owner = settings.key

@@ -1,0 +1,1 @@
+SELECT DISTINCT count(DISTINCT owner) FILTER (WHERE balance > 0), string_agg(owner, ',') FROM accounts

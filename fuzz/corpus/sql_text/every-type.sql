@@ -1,0 +1,1 @@
+SELECT c_int2 + c_int8, c_numeric / 0, c_float4 * 'NaN', c_bytea || '\x00', c_uuid = c_text, c_json, c__text[1] FROM everything

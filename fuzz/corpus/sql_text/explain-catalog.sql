@@ -1,0 +1,1 @@
+EXPLAIN (buckets, format json) SELECT * FROM pg_catalog.pg_class c, accounts WHERE c.oid = 1

@@ -1,0 +1,1 @@
+SELECT substring('abc' from 2 for 1), position('b' in 'abc'), extract(year from now()), trim(both 'x' from 'xax'), 'a' ~ '(a|b)*c', E'\x41'::bytea, $$q$$, U&'\0061'

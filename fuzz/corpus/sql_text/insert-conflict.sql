@@ -1,0 +1,1 @@
+INSERT INTO accounts (id, balance) VALUES ($1, 1.5), (2, '7'::numeric) ON CONFLICT (id) DO UPDATE SET balance = excluded.balance RETURNING *

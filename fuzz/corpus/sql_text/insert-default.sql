@@ -1,0 +1,1 @@
+INSERT INTO accounts (id, owner, balance) VALUES (1, DEFAULT, 0)

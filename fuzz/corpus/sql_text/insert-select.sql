@@ -1,0 +1,1 @@
+INSERT INTO settings SELECT owner, 'x' FROM accounts ORDER BY id LIMIT 3

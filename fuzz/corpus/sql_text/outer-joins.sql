@@ -1,0 +1,1 @@
+SELECT * FROM accounts a FULL JOIN everything e USING (id) LEFT JOIN LATERAL (SELECT 1) l ON TRUE

@@ -1,0 +1,1 @@
+SELECT $1::int4 + $2, $65535, $0 FROM accounts WHERE owner = $3 OR $4 IS NULL

@@ -1,0 +1,1 @@
+SELECT a.owner, count(*), sum(a.balance) FROM accounts a JOIN settings s ON a.owner = s.key WHERE a.id BETWEEN 1 AND $1 GROUP BY a.owner HAVING count(*) > 2 ORDER BY 2 DESC LIMIT 10 OFFSET 1

@@ -1,0 +1,1 @@
+WITH w AS (SELECT * FROM accounts WHERE owner LIKE 'a%') SELECT * FROM w UNION ALL SELECT * FROM w

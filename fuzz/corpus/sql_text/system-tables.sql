@@ -1,0 +1,1 @@
+SELECT * FROM _pico_instance i JOIN _pico_replicaset r ON i.replicaset_uuid = r.uuid WHERE 'a' = ALL (SELECT name FROM _pico_tier)

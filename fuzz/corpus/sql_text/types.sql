@@ -1,0 +1,1 @@
+SELECT date '2024-02-30', interval '1 day', timestamp '2024-01-01 00:00:00' + 1, ARRAY[1,2][1]

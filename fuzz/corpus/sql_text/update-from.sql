@@ -1,0 +1,1 @@
+UPDATE accounts a SET owner = s.value FROM settings s WHERE a.owner = s.key

@@ -1,0 +1,1 @@
+UPDATE accounts SET balance = balance + $1, owner = upper(owner) WHERE id = 7 RETURNING id

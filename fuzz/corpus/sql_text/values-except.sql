@@ -1,0 +1,1 @@
+(VALUES (1, 'a'), (2, NULL)) EXCEPT ALL SELECT id::int, owner FROM accounts ORDER BY 1 NULLS FIRST

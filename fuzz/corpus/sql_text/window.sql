@@ -1,0 +1,1 @@
+SELECT id, owner, sum(balance) OVER () FROM accounts
