@@ -16,7 +16,7 @@ use crate::admin::Client;
 use crate::arguments::DemoArguments;
 use crate::instances::InstanceOptions;
 use crate::logging;
-use crate::process::{Process, interrupted, judge, runtime};
+use crate::process::{Process, Signals, judge, runtime};
 use crate::say;
 use crate::settings::{HostPort, LogFormat};
 
@@ -38,16 +38,17 @@ pub fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     }
     logging::start(&arguments.log_level, LogFormat::Plain)?;
     let directory = Directory::new(arguments.data_dir.as_deref())?;
-    let process = Process::start(nodes(arguments.nodes, replication_factor, &directory.path)?)?;
     let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(process, &directory));
+    let signals = Signals::listen(&runtime)?;
+    let process = Process::start(nodes(arguments.nodes, replication_factor, &directory.path)?)?;
+    let outcome = runtime.block_on(serve(process, signals, &directory));
     // The greeting may still wait for a cluster that is gone.
     runtime.shutdown_background();
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(mut process: Process, directory: &Directory) -> Result<()> {
+async fn serve(mut process: Process, mut signals: Signals, directory: &Directory) -> Result<()> {
     let http: Vec<_> = process.bound.iter().filter_map(|bound| bound.http.clone()).collect();
     let admin = process.bound[0].admin.clone().unwrap_or_default();
     let pg: Vec<_> = process.bound.iter().filter_map(|bound| bound.pg.clone()).collect();
@@ -60,18 +61,17 @@ async fn serve(mut process: Process, directory: &Directory) -> Result<()> {
     let outcome = tokio::select! {
         biased;
         outcome = process.ended() => outcome,
-        signal = interrupted() => { signal?; None }
+        () = signals.next() => None,
         done = async { match greeting.await? { Ok(text) => {
             say(&text);
-            interrupted().await?;
-            anyhow::Ok(())
+            std::future::pending::<Result<()>>().await
         }, Err(error) => Err(error) } } => { done?; None }
     };
     say("\nStopping.\n");
     let stopped = tokio::select! {
         biased;
         stopped = process.stop() => stopped,
-        _ = interrupted() => Ok(()),
+        () = signals.next() => Ok(()),
     };
     outcome.map_or(Ok(()), judge)?;
     stopped

@@ -8,6 +8,8 @@ use basalt_core::instance::{Config, Instance};
 use basalt_core::seam::{PeerAddr, StopReason};
 use basalt_net::disk::DataDir;
 use basalt_net::{Bound, InstanceThread, Neighbours, StartError, ThreadConfig};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc as channel;
 
 use crate::instances::InstanceOptions;
@@ -150,20 +152,32 @@ fn raise_open_files_limit() {
     }
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub async fn interrupted() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        biased;
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// SIGINT and SIGTERM, remembered from when this is made.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    pub fn listen(runtime: &Runtime) -> std::io::Result<Signals> {
+        let _inside = runtime.enter();
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// The runtime in which the main thread waits.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }

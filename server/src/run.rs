@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use basalt_core::seam::StopReason;
 
-use crate::process::{Process, interrupted, judge, runtime};
+use crate::process::{Process, Signals, judge, runtime};
 use crate::settings::ServerOptions;
 use crate::{instances, logging};
 
@@ -15,6 +15,8 @@ const INTERRUPTED: i32 = 130;
 /// Runs the instances of a server until a signal, or until one of them ends.
 pub fn run(options: &ServerOptions) -> Result<ExitCode> {
     logging::start(&options.log_level, options.log_format)?;
+    let runtime = runtime()?;
+    let signals = Signals::listen(&runtime)?;
     let process = Process::start(instances::of_server(options)?)?;
     for bound in &process.bound {
         tracing::info!(
@@ -26,16 +28,15 @@ pub fn run(options: &ServerOptions) -> Result<ExitCode> {
             "listening"
         );
     }
-    runtime()?.block_on(serve(process))?;
+    runtime.block_on(serve(process, signals))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(mut process: Process) -> Result<()> {
+async fn serve(mut process: Process, mut signals: Signals) -> Result<()> {
     let first = tokio::select! {
         biased;
         outcome = process.ended() => outcome,
-        signal = interrupted() => {
-            signal?;
+        () = signals.next() => {
             tracing::info!("stopping; a second signal stops at once");
             None
         }
@@ -43,7 +44,7 @@ async fn serve(mut process: Process) -> Result<()> {
     let stopped = tokio::select! {
         biased;
         stopped = process.stop() => stopped,
-        _ = interrupted() => std::process::exit(INTERRUPTED),
+        () = signals.next() => std::process::exit(INTERRUPTED),
     };
     match first {
         Some(Ok(StopReason::Expelled)) => tracing::info!("expelled from the cluster"),

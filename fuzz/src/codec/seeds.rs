@@ -8,12 +8,12 @@ use basalt_core::base::{
 };
 use basalt_core::expr::Expr;
 use basalt_core::instance::message::{
-    Body, GroupReport, Join, JoinReply, Msg, Report, Request, RequestKind, Response, ResponseKind,
-    SnapshotChunk, SnapshotPull,
+    Body, Envelope, GroupReport, Hello, HelloRow, Join, JoinReply, Msg, Report, Request,
+    RequestKind, Response, ResponseKind, SnapshotChunk, SnapshotPull,
 };
 use basalt_core::raft::{Change, Membership};
 use basalt_core::seam::record::write_item;
-use basalt_core::seam::{ConnKind, Event, Item, Mono, Now, RecordingHeader, Wall};
+use basalt_core::seam::{ConnKind, Event, Item, Lane, Mono, Now, RecordingHeader, Wall};
 use basalt_core::storage::snapshot::SnapshotMeta;
 use basalt_core::topology::ddl::{DdlRequest, DropRequest, SchemaChange, SchemaOp};
 use basalt_core::topology::entry::{Bootstrap, CreateUser};
@@ -66,6 +66,14 @@ pub fn seeds() -> Seeds {
 fn bodies() -> Vec<(&'static str, Body)> {
     let (group, id, index) = (GroupId(1), InstanceId(2), LogIndex(300));
     let error = SqlError::new(SqlState::UniqueViolation, "no").with_detail("because");
+    let refusal = error.clone();
+    let row = HelloRow { of: id, age_ns: 5, hears: vec![id] };
+    let envelope = Envelope {
+        from: "h:1".into(),
+        to: "h:2".into(),
+        lane: Lane::Fast,
+        message: Bytes::from_static(b"a message"),
+    };
     let request = |what| Body::Request(Request { id: 7, what });
     let response = |what| Body::Response(Response { id: 7, what });
     let statement = RequestKind::Statement {
@@ -121,6 +129,12 @@ fn bodies() -> Vec<(&'static str, Body)> {
             Body::Report(Report { from: id, leaving: false, groups: vec![group_report(error)] }),
         ),
         ("status", Body::StatusReply { request: 1, text: "ok".into() }),
+        ("hello", Body::Hello(Hello { from: id, rows: vec![row] })),
+        ("envelope", Body::Envelope(envelope)),
+        ("expel", Body::Expel { request: 1, uuid: Default::default(), force: true }),
+        ("expelled", Body::ExpelReply { request: 1, outcome: Ok("i2".into()) }),
+        ("not-expelled", Body::ExpelReply { request: 1, outcome: Err(refusal) }),
+        ("join-later", Body::JoinReply(JoinReply::Later("not yet".into()))),
     ]
 }
 
