@@ -45,7 +45,8 @@
 //!
 //! On a follower, step 4 finds that another instance leads; the statement is forwarded and its rows
 //! come back as a message. A reader at step 4 needs no log entry: the lease is enough. If it could
-//! have seen step 6's row before step 9, its reply waits behind the same gate.
+//! have seen step 6's row before step 9, its reply waits behind the same gate. Where the way to the
+//! leader is broken for this instance alone, messages travel by way of a third ([`instance`]).
 
 pub mod admin;
 pub mod base;

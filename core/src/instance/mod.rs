@@ -10,7 +10,8 @@
 //!
 //! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
 //!   answers other instances; [`engine`] runs statements for sessions; [`governing`] is the loop of
-//!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date.
+//!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date; [`reach`] knows who
+//!   hears whom and finds detours.
 
 mod boot;
 mod catalog_view;
