@@ -149,7 +149,7 @@ impl Group {
         self.node.last_index()
     }
 
-    pub fn membership(&self) -> Membership {
+    pub fn membership(&self) -> &Membership {
         self.node.membership()
     }
 
@@ -204,7 +204,9 @@ impl Group {
             }
         }
         if self.is_leader() && now >= self.next_question {
-            self.next_question = now + self.times.heartbeat();
+            // On multiples of the period: the questions of all groups of an instance leave together.
+            let period = self.times.heartbeat().as_nanos() as u64;
+            self.next_question = Mono((now.0 / period + 1) * period);
             self.node.confirm(now.0.to_le_bytes().to_vec());
         }
     }

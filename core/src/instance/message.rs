@@ -28,7 +28,8 @@ pub struct Msg {
 /// What a message says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    Raft(GroupId, raft::Message),
+    /// What a turn had for one peer, of any number of groups.
+    Raft(Vec<(GroupId, raft::Message)>),
     Join(Join),
     JoinReply(JoinReply),
     /// Statement or ring change for the instance that leads.
@@ -250,10 +251,12 @@ impl Msg {
         w.u8(VERSION);
         w.u64(self.cluster);
         match &self.body {
-            Body::Raft(group, message) => {
+            Body::Raft(messages) => {
                 w.u8(1);
-                w.varint(group.0);
-                message.encode(w);
+                w.list(messages, |w, (group, message)| {
+                    w.varint(group.0);
+                    message.encode(w);
+                });
             }
             Body::Join(join) => {
                 w.u8(2);
@@ -334,7 +337,11 @@ impl Msg {
         }
         let cluster = r.u64()?;
         let body = match r.u8()? {
-            1 => Body::Raft(GroupId(r.varint()?), raft::Message::decode(&mut r)?),
+            1 => {
+                let message =
+                    |r: &mut Reader| Ok((GroupId(r.varint()?), raft::Message::decode(r)?));
+                Body::Raft(r.list(message)?)
+            }
             2 => Body::Join(Join::read(&mut r)?),
             3 => Body::JoinReply(JoinReply::read(&mut r)?),
             4 => Body::Request(Request { id: r.varint()?, what: RequestKind::read(&mut r)? }),
