@@ -269,6 +269,11 @@ impl Node {
         self.fix_timeout();
     }
 
+    /// Ticks counted since a leader was heard, a vote given or a campaign begun.
+    pub fn silent_ticks(&self) -> usize {
+        self.raw.raft.election_elapsed
+    }
+
     /// Ticks until something can happen by itself; `None` if nothing can.
     pub fn ticks_to_event(&self) -> Option<usize> {
         let raft = &self.raw.raft;
