@@ -59,6 +59,8 @@ pub enum Body {
         request: u64,
         outcome: Result<String, SqlError>,
     },
+    /// The receiver was expelled and can stop; nobody else tells it, since it hears no ring any more.
+    Expelled(InstanceId),
 }
 
 /// Whom the sender hears, and what it knows that others said of themselves.
@@ -326,6 +328,10 @@ impl Msg {
                     Err(error) => error.write(w),
                 }
             }
+            Body::Expelled(id) => {
+                w.u8(15);
+                w.varint(id.0);
+            }
         }
     }
 
@@ -370,6 +376,7 @@ impl Msg {
                     if r.bool()? { Ok(r.string()?) } else { Err(SqlError::read(&mut r)?) };
                 Body::ExpelReply { request, outcome }
             }
+            15 => Body::Expelled(InstanceId(r.varint()?)),
             tag => return r.unknown_tag(tag),
         };
         r.finish()?;
@@ -817,6 +824,7 @@ mod tests {
         round_trip(Body::Status { request: 8 });
         round_trip(Body::Expel { request: 9, uuid: Uuid::from_u128(5), force: true });
         round_trip(Body::ExpelReply { request: 9, outcome: Ok("i2".into()) });
+        round_trip(Body::Expelled(InstanceId(4)));
         let outcome = Err(SqlError::new(SqlState::UndefinedObject, "no such instance"));
         round_trip(Body::ExpelReply { request: 9, outcome });
         round_trip(Body::Hello(Hello {

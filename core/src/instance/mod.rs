@@ -173,8 +173,7 @@ impl Instance {
             }
             Body::SnapshotChunk(chunk) => state.snapshots.arrived(chunk),
             Body::Report(report) => {
-                let known = |r: &ring::RingMember| r.state.instances.contains_key(&report.from);
-                if state.ring.as_ref().is_some_and(known) {
+                if state.is_member(report.from, &from) {
                     state.governing.reported(state.now.mono, report);
                 }
             }
@@ -186,6 +185,11 @@ impl Instance {
             Body::Expel { request, uuid, force } => {
                 let task = governing::expel(shared.clone(), from, request, uuid, force);
                 state.spawner.spawn(task);
+            }
+            Body::Expelled(id) => {
+                if id == state.me() && matches!(state.phase, Phase::Running | Phase::Leaving) {
+                    state.stop(StopReason::Expelled);
+                }
             }
             Body::StatusReply { .. } | Body::ExpelReply { .. } => {}
             Body::Hello(hello) => state.hello_arrived(from, hello),

@@ -27,6 +27,7 @@ use crate::seam::{
     Completion, Effect, Effects, Lane, Mono, Now, PeerAddr, Rng, Spawner, StopReason,
 };
 use crate::storage::disk::DiskHandle;
+use crate::topology::model::Presence;
 
 /// What a task holds.
 pub type Shared = Rc<RefCell<State>>;
@@ -196,6 +197,18 @@ impl State {
         }
         let known = self.ring.as_ref()?.state.instances.get(&id)?;
         Some(PeerAddr::new(known.endpoints.peer.as_str()))
+    }
+
+    /// Whether an instance belongs to the cluster, as far as this one knows. One that was expelled and
+    /// still speaks is told.
+    pub fn is_member(&mut self, id: InstanceId, at: &PeerAddr) -> bool {
+        let ring = self.ring.as_ref().map(|ring| &ring.state);
+        let Some(instance) = ring.and_then(|ring| ring.instances.get(&id)) else { return false };
+        let expelled = instance.current.presence == Presence::Expelled;
+        if expelled {
+            self.send(at.clone(), Lane::Fast, Body::Expelled(id));
+        }
+        !expelled
     }
 
     /// The instance behind an address, if it is known.
