@@ -304,7 +304,8 @@ fn same_step(a: &Step, b: &Step) -> bool {
 async fn carry_out(me: Shared, step: Step) {
     tracing::debug!(%step, "governor");
     let deadline = {
-        let state = me.borrow();
+        let state = &mut *me.borrow_mut();
+        state.counting.metrics.governor_steps += 1;
         state.now.mono + STEP_PATIENCE
     };
     let request = match step.clone() {

@@ -17,6 +17,7 @@ mod boot;
 mod catalog_view;
 mod clients;
 pub mod config;
+mod counting;
 mod decisions;
 mod durability;
 mod engine;
@@ -72,6 +73,7 @@ impl Instance {
         }
         match event {
             Event::Boot => {
+                state.counting.booted(now.mono);
                 state.spawner.spawn(boot::boot(self.state.clone()));
             }
             Event::Tick => state.asked_wake = Mono::NEVER,
@@ -80,7 +82,10 @@ impl Instance {
             }
             Event::Bytes { conn, bytes } => state.clients.bytes(conn, bytes),
             Event::Flushed { conn, bytes } => state.clients.flushed(conn, bytes),
-            Event::Closed { conn } => state.clients.closed(conn),
+            Event::Closed { conn } => {
+                let closed = state.clients.closed(conn);
+                state.counting.metrics.connections_closed += u64::from(closed);
+            }
             Event::Peer { from, msg } => Self::peer(&self.state, state, from, msg),
             Event::LinkUp { peer } => {
                 state.broken_links.remove(&peer);
@@ -133,11 +138,13 @@ impl Instance {
         state.flush_raft();
         state.follow_leaders();
         state.flush_clients();
+        state.count_turn();
         state.schedule(more);
         effects.append(&mut state.effects);
     }
 
     fn peer(shared: &Shared, state: &mut State, from: PeerAddr, msg: Msg) {
+        state.counting.metrics.messages_received += 1;
         let own = state.cluster_tag();
         let stranger = matches!(
             msg.body,
@@ -247,8 +254,10 @@ impl State {
         let Some(wal) = self.durability.wal_mut() else { return };
         let done = Ok(DiskOk::Done);
         let result = if crate::canary!(IgnoreSyncError) { &done } else { result };
-        if let WalEvent::Failed(error) = wal.disk_done(op, result, &disk) {
-            self.stop(StopReason::DiskFailed(error.message));
+        match wal.disk_done(op, result, &disk) {
+            WalEvent::Failed(error) => self.stop(StopReason::DiskFailed(error.message)),
+            WalEvent::Durable(_) => self.counting.log_durable(self.now.mono),
+            WalEvent::NotMine | WalEvent::Progress => {}
         }
     }
 }

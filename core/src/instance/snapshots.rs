@@ -281,6 +281,7 @@ impl State {
         member.set_snapshot(position.clone());
         member.truncate(cut);
         self.durability.mark_snapshot(group, &position, cut);
+        self.counting.metrics.snapshots_written += 1;
     }
 }
 

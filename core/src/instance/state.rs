@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::clients::Clients;
 use super::config::Config;
+use super::counting::Counting;
 use super::durability::Durability;
 use super::engine::Workbench;
 use super::governing::Governing;
@@ -19,7 +20,6 @@ use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
-use crate::admin::Metrics;
 use crate::base::{GroupId, InstanceId};
 use crate::group::Group;
 use crate::raft;
@@ -66,7 +66,7 @@ pub struct State {
     pub durability: Durability,
     pub workbench: Workbench,
     /// What `/metrics` counts.
-    pub counters: Metrics,
+    pub counting: Counting,
     pub ring: Option<RingMember>,
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
@@ -104,7 +104,7 @@ impl State {
         let requests = Requests::new(rng.fork("requests").next_u64());
         State {
             workbench,
-            counters: Metrics::default(),
+            counting: Counting::default(),
             config,
             rng,
             now: Now::default(),

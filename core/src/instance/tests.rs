@@ -363,6 +363,53 @@ fn an_expelled_instance_stops_also_one_that_was_away_meanwhile() {
 }
 
 #[test]
+fn what_happens_is_counted() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(2));
+    let conn = ConnId(7);
+    let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
+    world.push(0, 0, Happening::Event(Box::new(accepted)));
+    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+    let query = |sql: &str| {
+        let len = (sql.len() as u32 + 5).to_be_bytes();
+        [b"Q", &len[..], sql.as_bytes(), b"\0"].concat()
+    };
+    let script = [
+        startup,
+        query("create table t (id int primary key)"),
+        query("insert into t values (1)"),
+        query("insert into t values (1)"),
+        query("select * from t"),
+        query("select * from t"),
+    ];
+    for bytes in script {
+        let event = Event::Bytes { conn, bytes: bytes.into() };
+        world.push(0, 0, Happening::Event(Box::new(event)));
+        world.run(Duration::from_secs(1));
+    }
+    let page = world.state(0, |s| s.inspect(crate::seam::Inspect::Metrics));
+    let value = |name: &str| {
+        let line = page.lines().find_map(|l| l.strip_prefix("basalt_")?.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in\n{page}")).trim().to_owned()
+    };
+    assert_eq!(value("statements_total "), "4");
+    assert_eq!(value("errors_total{sqlstate=\"23505\"} "), "1");
+    assert_eq!(value("statement_seconds_count "), "5");
+    assert_eq!(value("commit_seconds_count "), "1");
+    assert_eq!(value("plan_cache_hits_total "), "2");
+    assert_eq!(value("plan_cache_misses_total "), "3");
+    assert_eq!(value("connections_opened_total "), "1");
+    assert_eq!(value("uptime_seconds "), "7");
+    assert_eq!(value("raft_elections_won_total{group=\"1\"} "), "1");
+    assert_eq!(value("table_rows{table=\"t\"} "), "1");
+    for moves in ["turns_total ", "wal_batches_total ", "wal_bytes_total ", "wal_sync_seconds_sum "]
+    {
+        assert_ne!(value(moves), "0", "{moves}");
+    }
+}
+
+#[test]
 fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
     let mut world = World::new();
     world.add(1);
