@@ -105,10 +105,8 @@ impl State {
             let Some(member) = self.group(group) else { continue };
             let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
-            if (long || pinned.contains(&group))
-                && news
-                && !self.snapshots.taking.contains_key(&group)
-            {
+            let needed = long || pinned.contains(&group) || member.node().needs_newer_snapshot();
+            if needed && news && !self.snapshots.taking.contains_key(&group) {
                 due.push(group);
             }
         }
@@ -186,7 +184,7 @@ fn decode_position(bytes: Bytes) -> CodecResult<(ShardPosition, Vec<TableRef>)> 
 }
 
 /// Takes a snapshot of a group and cuts its log.
-async fn take(me: Shared, group: GroupId) {
+pub(super) async fn take(me: Shared, group: GroupId) {
     if let Err(damage) = write_snapshot(&me, group).await {
         // The log stays as it is; with more room on the disk a later attempt works.
         tracing::warn!(%group, %damage, "no snapshot was taken");

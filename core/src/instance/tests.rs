@@ -363,6 +363,27 @@ fn an_expelled_instance_stops_also_one_that_was_away_meanwhile() {
 }
 
 #[test]
+fn a_newcomer_that_the_newest_snapshot_does_not_know_gets_a_newer_one() {
+    let mut world = three();
+    for at in 0..3 {
+        let me = world.nodes[at].instance.as_ref().unwrap().state.clone();
+        let spawner = me.borrow().spawner.clone();
+        spawner.spawn(snapshots::take(me, GroupId::RING));
+    }
+    world.run(Duration::from_secs(1));
+    let first = |s: &State| s.group(GroupId::RING).unwrap().node().first_index();
+    assert!((0..3).all(|at| world.state(at, first).0 > 2), "the log begins behind a snapshot");
+    // A disk that was lost: the instance comes back in its place, as a member nobody knew.
+    world.kill(2);
+    world.nodes[2].disk = ModelDisk::default();
+    world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(2), 3);
+}
+
+#[test]
 fn what_happens_is_counted() {
     let mut world = World::new();
     world.add(1);

@@ -441,6 +441,15 @@ impl Node {
         self.raw.mut_store().set_snapshot(meta);
     }
 
+    /// Whether a member needs a snapshot and the newest one is from before it belonged to the group.
+    pub fn needs_newer_snapshot(&self) -> bool {
+        let known = &self.snapshot().membership;
+        let before = self.first_index().0 - 1;
+        self.is_leader()
+            && *known != self.membership
+            && self.progress().iter().any(|p| p.matched.0 < before && !known.contains(p.id))
+    }
+
     /// The newest snapshot on disk.
     pub fn snapshot(&self) -> &SnapshotMeta {
         self.raw.store().snapshot()
