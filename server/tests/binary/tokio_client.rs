@@ -97,7 +97,7 @@ fn every_type_goes_both_ways() {
 async fn round_trips(client: &Client, WireType { sql, ty, values }: &WireType) {
     run(client, &format!("CREATE TABLE kept (id int PRIMARY KEY, v {sql})")).await;
     let constant = client.prepare(&format!("SELECT $1::{sql}")).await.unwrap();
-    assert_eq!(constant.params(), [ty.clone()]);
+    assert_eq!(constant.params(), std::slice::from_ref(ty));
     assert_eq!(*constant.columns()[0].type_(), *ty);
     let as_text = client.prepare(&format!("SELECT ($1::{sql})::text")).await.unwrap();
     let from_text = client.prepare(&format!("SELECT $1::text::{sql}")).await.unwrap();
