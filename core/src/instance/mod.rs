@@ -46,7 +46,7 @@ pub use message::Msg;
 use message::{Body, Response};
 use state::{Phase, Shared, State};
 
-use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Mono, Now, PeerAddr, Rng, StopReason};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.
@@ -74,7 +74,7 @@ impl Instance {
             Event::Boot => {
                 state.spawner.spawn(boot::boot(self.state.clone()));
             }
-            Event::Tick => {}
+            Event::Tick => state.asked_wake = Mono::NEVER,
             Event::Accepted { conn, kind, remote } => {
                 clients::accepted(&self.state, state, conn, kind, &remote);
             }
@@ -130,6 +130,7 @@ impl Instance {
         state
             .effects
             .extend(disk.take_ops().into_iter().map(|(op, what)| Effect::Disk { op, what }));
+        state.flush_raft();
         state.follow_leaders();
         state.flush_clients();
         state.schedule(more);
@@ -147,7 +148,11 @@ impl Instance {
             return;
         }
         match msg.body {
-            Body::Raft(group, message) => state.raft_message(shared, from, group, message),
+            Body::Raft(messages) => {
+                for (group, message) in messages {
+                    state.raft_message(shared, &from, group, message);
+                }
+            }
             Body::Join(join) => {
                 state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
             }
@@ -168,8 +173,7 @@ impl Instance {
             }
             Body::SnapshotChunk(chunk) => state.snapshots.arrived(chunk),
             Body::Report(report) => {
-                let known = |r: &ring::RingMember| r.state.instances.contains_key(&report.from);
-                if state.ring.as_ref().is_some_and(known) {
+                if state.is_member(report.from, &from) {
                     state.governing.reported(state.now.mono, report);
                 }
             }
@@ -181,6 +185,11 @@ impl Instance {
             Body::Expel { request, uuid, force } => {
                 let task = governing::expel(shared.clone(), from, request, uuid, force);
                 state.spawner.spawn(task);
+            }
+            Body::Expelled(id) => {
+                if id == state.me() && matches!(state.phase, Phase::Running | Phase::Leaving) {
+                    state.stop(StopReason::Expelled);
+                }
             }
             Body::StatusReply { .. } | Body::ExpelReply { .. } => {}
             Body::Hello(hello) => state.hello_arrived(from, hello),
@@ -197,15 +206,15 @@ impl State {
     fn raft_message(
         &mut self,
         shared: &Shared,
-        from: PeerAddr,
+        from: &PeerAddr,
         group: crate::base::GroupId,
         message: crate::raft::Message,
     ) {
         if message.to() != self.me() || self.phase == Phase::Booting {
             return;
         }
-        if self.addresses.get(&message.from()) != Some(&from) {
-            self.addresses.insert(message.from(), from);
+        if self.addresses.get(&message.from()) != Some(from) {
+            self.addresses.insert(message.from(), from.clone());
         }
         if let Some(offer) = message.snapshot() {
             snapshots::offered(shared, self, group, offer, message);

@@ -246,7 +246,7 @@ impl State {
         group: GroupId,
     ) -> Option<(SnapshotMeta, raft::SnapshotMeta, Option<SnapshotScan>)> {
         let member = self.group(group)?;
-        let membership = member.membership();
+        let membership = member.membership().clone();
         if group == GroupId::RING {
             let ring = self.ring.as_ref()?;
             let (index, term) = (ring.applied, member.node().entry_term(ring.applied)?);

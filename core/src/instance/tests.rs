@@ -333,6 +333,36 @@ fn what_one_instance_does_not_hear_reaches_it_through_another() {
 }
 
 #[test]
+fn an_expelled_instance_stops_also_one_that_was_away_meanwhile() {
+    for away in [false, true] {
+        let mut world = three();
+        let out = (0..3).find(|at| !world.leaders(GroupId::RING).contains(at)).unwrap();
+        let asked = (0..3).find(|at| *at != out).unwrap();
+        let uuid = world.state(out, |s| {
+            let id = s.me();
+            s.ring.as_ref().unwrap().state.instances[&id].uuid
+        });
+        if away {
+            world.kill(out);
+            world.run(Duration::from_secs(3));
+        }
+        let body = Body::Expel { request: 1, uuid, force: true };
+        let from = PeerAddr::new("operator:1");
+        let event = Event::Peer { from, msg: Msg { cluster: 0, body } };
+        world.push(asked, MS, Happening::Event(Box::new(event)));
+        world.run(Duration::from_secs(3));
+        if away {
+            world.start(out);
+            world.run(Duration::from_secs(3));
+        }
+        let stopped = &world.nodes[out].stopped;
+        assert!(matches!(stopped, Some(StopReason::Expelled)), "away {away}: {stopped:?}");
+        assert!(world.nodes[asked].stopped.is_none());
+        assert_eq!(world.online(asked), 2);
+    }
+}
+
+#[test]
 fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
     let mut world = World::new();
     world.add(1);
