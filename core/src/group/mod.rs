@@ -357,6 +357,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::raft::EntryKind;
 
     const TICK_NS: u64 = 10_000_000;
 
@@ -408,8 +409,12 @@ mod tests {
                 mail.extend(ready.messages);
                 group.hold(ready.number, 0, ready.persisted_messages);
                 mail.extend(group.durable(0));
-                let data = ready.committed.iter().map(|e| e.data.clone());
+                let normal = ready.committed.iter().filter(|e| e.kind == EntryKind::Normal);
+                let data = normal.map(|e| e.data.clone());
                 self.committed.entry(*id).or_default().extend(data.filter(|d| !d.is_empty()));
+                for change in ready.committed.iter().filter(|e| e.kind == EntryKind::Config) {
+                    group.apply_change(change).unwrap();
+                }
                 if let Some(last) = ready.committed.last() {
                     group.applied(last.index);
                 }
@@ -519,6 +524,24 @@ mod tests {
         trio.cut = Some(leader);
         trio.run(100);
         assert!(trio.leaders().contains(&other), "the learner's vote was needed");
+    }
+
+    #[test]
+    fn a_leader_that_was_removed_gives_way() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let old = trio.leaders()[0];
+        let leader = trio.members.get_mut(&old).unwrap();
+        leader.propose_change(&[Change::Remove(old)]).unwrap();
+        leader.propose(Bytes::from_static(b"after")).unwrap();
+        trio.run(100);
+        let leaders = trio.leaders();
+        assert!(leaders.len() == 1 && leaders[0] != old, "{leaders:?}");
+        assert_eq!(trio.members[&leaders[0]].membership().voters.len(), 2);
+        let leader = trio.members.get_mut(&leaders[0]).unwrap();
+        leader.propose(Bytes::from_static(b"on")).unwrap();
+        trio.run(5);
+        assert_eq!(trio.committed[&leaders[0]].last().unwrap().as_ref(), b"on");
     }
 
     #[test]

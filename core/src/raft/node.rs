@@ -358,6 +358,12 @@ impl Node {
         change.merge_from_bytes(&entry.data).map_err(|e| e.to_string())?;
         let state = self.raw.apply_conf_change(&change).map_err(|e| e.to_string())?;
         self.membership = Membership::from_raft(&state);
+        if self.is_leader() && !self.membership.votes(self.config.id) {
+            // raft-rs would go on leading, and fails on the next answer of a member: it looks for the
+            // leader's own progress.
+            let term = self.raw.raft.term;
+            self.raw.raft.become_follower(term, raft::INVALID_ID);
+        }
         self.fix_timeout();
         Ok(self.membership.clone())
     }
