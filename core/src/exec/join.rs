@@ -47,9 +47,10 @@ impl<'p> Matcher<'p> {
     fn join(
         &mut self,
         left: Row,
-        candidates: impl Iterator<Item = usize>,
+        candidates: impl ExactSizeIterator<Item = usize>,
         context: &ExecContext<'_>,
     ) -> SqlResult<()> {
+        context.memory.look_at(candidates.len())?;
         let mut found = false;
         for at in candidates {
             let mut row = Vec::with_capacity(self.left_width + self.right_width);

@@ -48,6 +48,7 @@ impl<'p> TableScanning<'p> {
                     return Ok(None);
                 }
                 let end = keys.len().min(*at + BATCH_ROWS);
+                context.memory.look_at(end - *at)?;
                 for (bucket, key) in &keys[*at..end] {
                     rows.extend(context.reader.get(table, *bucket, key)?);
                 }
@@ -59,6 +60,7 @@ impl<'p> TableScanning<'p> {
                     return Ok(None);
                 }
                 context.reader.scan(request, position, BATCH_ROWS, &mut rows)?;
+                context.memory.look_at(rows.len())?;
                 Ok(Some(rows))
             }
         }
@@ -309,6 +311,7 @@ impl Operator for SeriesScan<'_> {
             left = next.checked_add(step).map(|next| (next, stop, step));
         }
         self.left = Some(left);
+        context.memory.look_at(batch.len())?;
         Ok((!batch.is_empty()).then_some(batch))
     }
 }

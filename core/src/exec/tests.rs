@@ -69,6 +69,26 @@ fn memory_is_bounded() {
 }
 
 #[test]
+fn a_statement_that_would_not_end_is_refused() {
+    let mut db = TestDb::new();
+    db.run("create table t (id int primary key, v int)");
+    db.run("insert into t select g, g from generate_series(1, 100) g");
+    db.rows_limit = 150;
+    assert_eq!(db.run("select count(*) from t"), "count\n100\nSELECT 1");
+    for query in [
+        "select count(*) from t, t u",
+        "select count(*) from t join t u on t.v = u.v",
+        "select count(*) from t where v > (select count(*) from t u)",
+        "select count(*) from generate_series(1, 151)",
+        "update t set v = 0 where v in (select u.v from t u)",
+    ] {
+        let error = db.try_run(query, &[]).unwrap_err();
+        assert_eq!(error.state, SqlState::ProgramLimitExceeded, "{query}");
+    }
+    assert_eq!(db.run("select sum(v) from t"), "sum\n5050\nSELECT 1");
+}
+
+#[test]
 fn a_statement_of_many_rows_is_atomic() {
     let mut db = TestDb::new();
     db.run("create table t (id int primary key, v text)");

@@ -32,6 +32,7 @@ pub struct TestDb {
     search_path: Vec<String>,
     rng: RefCell<Rng>,
     pub memory_limit: usize,
+    pub rows_limit: u64,
 }
 
 const BUCKETS: u16 = 30;
@@ -52,6 +53,7 @@ impl TestDb {
             search_path: vec!["public".into()],
             rng: RefCell::new(Rng::from_u64(1)),
             memory_limit: 16 << 20,
+            rows_limit: exec::memory::STATEMENT_ROWS_MAX,
         }
     }
 
@@ -147,7 +149,7 @@ impl TestDb {
             rng: &self.rng,
             catalog: None,
         };
-        let memory = Memory::new(self.memory_limit);
+        let memory = Memory::new(self.memory_limit).with_rows(self.rows_limit);
         let mut rows: Vec<Vec<Datum>> = Vec::new();
         let outcome = exec::execute(prepared, self, eval, &memory, &mut rows)?;
         Ok((rows, outcome))
