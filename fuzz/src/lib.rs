@@ -36,9 +36,9 @@
 pub mod codec;
 pub mod keys;
 mod log_builder;
-mod memory_disk;
+pub mod memory_disk;
 pub mod pgwire;
-mod schema;
+pub mod schema;
 pub mod sql_text;
 pub mod sql_tree;
 pub mod values;
