@@ -256,3 +256,38 @@ fn a_damaged_or_foreign_file_is_refused_with_the_place() {
     let said = play(other.bytes()).unwrap_err();
     assert!(said.contains("missing field"), "{said}");
 }
+
+/// Gives some bytes, then panics.
+struct Trap<'a>(&'a [u8]);
+
+impl Read for Trap<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        assert!(!self.0.is_empty(), "caught");
+        self.0.read(buffer)
+    }
+}
+
+#[test]
+fn a_panic_is_the_next_turns() {
+    let bytes = eventful();
+    let whole = play(&bytes).unwrap();
+    let replayed = replay("test", Trap(&bytes)).unwrap();
+    let Outcome::Crashed { turn, message } = &replayed.outcome else { panic!("{replayed:?}") };
+    assert_eq!((*turn, replayed.exit_status()), (whole.turns + 1, 3));
+    assert!(message.contains("caught"), "{message}");
+}
+
+#[test]
+fn recordings_are_found_by_their_names_in_order() {
+    let directory = std::env::temp_dir().join(format!("basalt-replay-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    for name in ["b-001.flight", "a-002.flight", "a-001.flight", "notes.txt"] {
+        std::fs::write(directory.join(name), "").unwrap();
+    }
+    let found = recordings(&directory).unwrap();
+    let names: Vec<_> = found.iter().map(|path| path.file_name().unwrap()).collect();
+    assert_eq!(names, ["a-001.flight", "a-002.flight", "b-001.flight"]);
+    assert_eq!(recordings(&found[1]).unwrap(), found[1..2]);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(recordings(&directory).is_err());
+}
