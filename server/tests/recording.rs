@@ -66,7 +66,8 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        admin.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        // It may have ended already, for want of a server.
+        let _ = admin.stdin.take().unwrap().write_all(script.as_bytes());
         let output = admin.wait_with_output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }
