@@ -7,8 +7,7 @@ use basalt_core::base::schema::{
 };
 use basalt_core::base::{CatalogVersion, IndexId, SqlType, TableId, UserId, keycode};
 use basalt_core::sql::BindContext;
-use basalt_core::sql::catalog::{Catalog, Relation, VirtualColumn, VirtualTable};
-use basalt_core::topology::virtual_table;
+use basalt_core::sql::catalog::{Catalog, Relation};
 
 /// See the module.
 pub struct Schema {
@@ -104,14 +103,7 @@ impl Catalog for Schema {
         {
             return Some(Relation::Table(table.clone()));
         }
-        let found = virtual_table::find(Some(schema), name)?;
-        let column = |(name, ty): &(&str, _)| VirtualColumn { name: (*name).to_owned(), ty: *ty };
-        Some(Relation::Virtual(Arc::new(VirtualTable {
-            id: TableId(found.oid),
-            schema: found.schema.to_owned(),
-            name: found.name.to_owned(),
-            columns: found.columns.iter().map(column).collect(),
-        })))
+        Relation::built_in(schema, name)
     }
 
     fn table(&self, id: TableId) -> Option<TableRef> {

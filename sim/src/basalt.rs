@@ -81,8 +81,12 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.entry_digest(group, index)
     }
 
-    fn states(&self, out: &mut Vec<(GroupId, LogIndex, u64)>) {
-        self.instance.state_digests(&mut |group, applied, digest| {
+    fn states(
+        &self,
+        wanted: &dyn Fn(GroupId, LogIndex) -> bool,
+        out: &mut Vec<(GroupId, LogIndex, u64)>,
+    ) {
+        self.instance.state_digests(wanted, &mut |group, applied, digest| {
             out.push((group, applied, digest));
         });
     }

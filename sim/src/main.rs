@@ -129,6 +129,10 @@ macro_rules! say {
 /// Exit status of a wrong command line.
 const USAGE: u8 = 64;
 
+/// Worlds are made of small objects: a faster allocator is a tenth more seeds.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -81,8 +81,13 @@ pub trait Inspectable {
         None
     }
 
-    /// Adds the digest of each group's applied state and the index it is at.
-    fn states(&self, _out: &mut Vec<(GroupId, LogIndex, u64)>) {}
+    /// Adds the index each group's applied state is at, where `wanted`, and the digest of the state.
+    fn states(
+        &self,
+        _wanted: &dyn Fn(GroupId, LogIndex) -> bool,
+        _out: &mut Vec<(GroupId, LogIndex, u64)>,
+    ) {
+    }
 
     /// Queue lengths and sizes that must come back to their bounds: name, value, bound.
     fn resources(&self, _out: &mut Vec<(&'static str, u64, u64)>) {}

@@ -39,14 +39,18 @@ impl Summary {
 
     /// The line that ends every sweep.
     pub fn last_line(&self) -> String {
+        let simulated_s = self.simulated_ns as f64 / 1e9;
         format!(
-            "seeds {}, failures {}, simulated {:.2} h, wall {:.1} s, events {}, determinism checked {}",
+            "seeds {}, failures {}, simulated {:.2} h, wall {:.1} s, events {}, determinism checked {}, \
+             a second: {:.0} simulated s, {:.0} events",
             self.runs.len(),
             self.failures().count(),
-            self.simulated_ns as f64 / 3.6e12,
+            simulated_s / 3600.0,
             self.wall_s,
             self.events,
-            self.repeated
+            self.repeated,
+            simulated_s / self.wall_s,
+            self.events as f64 / self.wall_s,
         )
     }
 

@@ -48,6 +48,23 @@ async function main() {
       assert.strictEqual(rows[0].n, 2 * k);
     }
   });
+  await check("rows in pieces", async () => {
+    const text = "SELECT n FROM generate_series(1, $1::int) AS g (n)";
+    for (const rows of [1, 7, 50, 100, 101]) {
+      const all = await client.query({ text, values: [100], rows });
+      assert.deepStrictEqual(all.rows.map((r) => r.n), [...Array(100).keys()].map((k) => k + 1));
+    }
+  });
+  await check("extremes", async () => {
+    const text = "SELECT $1::float8 AS a, $2::float8 AS b, $3::float8 AS c, $4::numeric AS d, $5::text AS e, $6::int[] AS f";
+    const values = [1e-300, -Infinity, NaN, "9".repeat(100), "", [1, null, -2147483648]];
+    const { rows } = await client.query({ text, values });
+    assert.deepStrictEqual(Object.values(rows[0]), values);
+  });
+  await check("what is missing is refused", async () => {
+    assert.strictEqual(await state(client, "BEGIN"), "0A000");
+    assert.strictEqual(await state(client, "COPY note TO STDOUT"), "0A000");
+  });
   await check("errors have their codes", async () => {
     assert.strictEqual(await state(client, "INSERT INTO note (id) VALUES (1)"), "23505");
     assert.strictEqual(await state(client, "SELECT $1::int", ["x"]), "22P02");

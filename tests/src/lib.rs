@@ -1,7 +1,9 @@
 //! Checks of the tree itself.
 //!
 //! [`tidy`] reads the sources and enforces what no compiler knows: layers, bans and sizes.
-//! [`fuzz_targets`] runs the fuzz targets over their corpus.
+//! [`fuzz_targets`] runs the fuzz targets over their corpus, [`madsim_sweep`] the production network code
+//! on a simulated network.
 
 pub mod fuzz_targets;
+pub mod madsim_sweep;
 pub mod tidy;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Duration;
 
+use crate::base::histogram::{BOUNDS_US, Histogram};
 use crate::base::{GroupId, SqlState};
 
 /// What one instance counts. Counters only grow while the process lives.
@@ -23,19 +23,14 @@ pub struct Metrics {
     pub connections_closed: u64,
     pub connections_refused: u64,
     pub statements: u64,
-    /// Time from a statement's arrival to its last reply byte.
+    /// Time from the turn a statement arrived in to the turn its reply may leave in.
     pub statement_time: Histogram,
     /// Errors sent to clients, by SQLSTATE.
     pub errors: BTreeMap<SqlState, u64>,
     pub plan_cache_hits: u64,
     pub plan_cache_misses: u64,
 
-    pub transactions_committed: u64,
-    pub transactions_rolled_back: u64,
-    /// Ended by 40001 or 40P01.
-    pub transactions_conflicted: u64,
-    /// Committed ones that wrote on more than one replica set.
-    pub transactions_distributed: u64,
+    /// Time from the arrival of a statement that writes to its commit.
     pub commit_time: Histogram,
 
     pub wal_batches: u64,
@@ -45,8 +40,6 @@ pub struct Metrics {
 
     pub messages_sent: u64,
     pub messages_received: u64,
-    pub message_bytes_sent: u64,
-    pub message_bytes_received: u64,
 
     /// Each group this instance is a member of; the ring is 0.
     pub groups: BTreeMap<GroupId, GroupMetrics>,
@@ -73,37 +66,6 @@ pub struct TableMetrics {
     pub bytes: u64,
 }
 
-/// Upper bounds of the buckets in microseconds: three a decade from 10 µs to 10 s.
-pub const BOUNDS_US: [u64; 19] = [
-    10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000,
-    500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
-];
-
-/// How often something took how long.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Histogram {
-    /// One a bound; longer times are in `count` only.
-    buckets: [u64; BOUNDS_US.len()],
-    count: u64,
-    sum_us: u64,
-}
-
-impl Histogram {
-    /// Counts one time.
-    pub fn observe(&mut self, time: Duration) {
-        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = BOUNDS_US.iter().position(|bound| us <= *bound) {
-            self.buckets[bucket] += 1;
-        }
-        self.count += 1;
-        self.sum_us = self.sum_us.saturating_add(us);
-    }
-
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-}
-
 /// A counter or gauge without labels: kind, name, help, and where its value is.
 struct Plain {
     kind: &'static str,
@@ -120,7 +82,7 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Metrics) -> u6
     Plain { kind: "gauge", name, help, value }
 }
 
-static PLAIN: [Plain; 24] = [
+static PLAIN: [Plain; 18] = [
     gauge("uptime_seconds", "Time since the process started.", |m| m.uptime_seconds),
     counter("turns_total", "Turns of the reactor.", |m| m.turns),
     gauge("memory_used_bytes", "Memory in use by data.", |m| m.memory_used_bytes),
@@ -132,24 +94,10 @@ static PLAIN: [Plain; 24] = [
     counter("connections_refused_total", "Client connections turned away.", |m| {
         m.connections_refused
     }),
-    counter("statements_total", "Statements executed.", |m| m.statements),
+    counter("statements_total", "Statements completed.", |m| m.statements),
     counter("plan_cache_hits_total", "Statements whose plan was cached.", |m| m.plan_cache_hits),
     counter("plan_cache_misses_total", "Statements that had to be planned.", |m| {
         m.plan_cache_misses
-    }),
-    counter("transactions_committed_total", "Transactions committed.", |m| {
-        m.transactions_committed
-    }),
-    counter("transactions_rolled_back_total", "Transactions rolled back.", |m| {
-        m.transactions_rolled_back
-    }),
-    counter(
-        "transactions_conflicted_total",
-        "Transactions ended by a conflict (40001, 40P01).",
-        |m| m.transactions_conflicted,
-    ),
-    counter("transactions_distributed_total", "Commits over several replica sets.", |m| {
-        m.transactions_distributed
     }),
     counter("wal_batches_total", "Batches written to the log.", |m| m.wal_batches),
     counter("wal_bytes_total", "Bytes written to the log.", |m| m.wal_bytes),
@@ -157,10 +105,6 @@ static PLAIN: [Plain; 24] = [
     counter("messages_sent_total", "Messages sent to other instances.", |m| m.messages_sent),
     counter("messages_received_total", "Messages received from other instances.", |m| {
         m.messages_received
-    }),
-    counter("message_bytes_sent_total", "Bytes of messages sent.", |m| m.message_bytes_sent),
-    counter("message_bytes_received_total", "Bytes of messages received.", |m| {
-        m.message_bytes_received
     }),
     counter("governor_steps_total", "Steps begun by the governor here.", |m| m.governor_steps),
     gauge("groups", "Raft groups this instance is a member of.", |m| m.groups.len() as u64),
@@ -179,7 +123,12 @@ pub fn render(metrics: &Metrics) -> String {
         sample(&mut out, "errors_total", &label("sqlstate", state.code()), *count);
     }
     histogram(&mut out, "statement_seconds", "Time of a statement.", &metrics.statement_time);
-    histogram(&mut out, "commit_seconds", "Time of a commit.", &metrics.commit_time);
+    histogram(
+        &mut out,
+        "commit_seconds",
+        "Time of a statement that writes until its commit.",
+        &metrics.commit_time,
+    );
     histogram(&mut out, "wal_sync_seconds", "Time of a log sync.", &metrics.wal_sync_time);
     groups(&mut out, &metrics.groups);
     tables(&mut out, &metrics.tables);

@@ -15,7 +15,7 @@ use crate::topology::RingState;
 use crate::topology::governor::{GroupFacts, InstanceFacts};
 
 pub use cluster::cluster_json;
-pub use metrics::{Histogram, Metrics};
+pub use metrics::Metrics;
 pub use status::status_text;
 
 /// The ring's state, and live facts where this instance has them: the ring's leader knows them all,

@@ -43,8 +43,12 @@ fn wrong_length() -> SqlError {
     invalid("incorrect binary data format")
 }
 
+fn too_short() -> SqlError {
+    SqlError::new(SqlState::ProtocolViolation, "insufficient data left in message")
+}
+
 fn fixed<const N: usize>(bytes: &[u8]) -> SqlResult<[u8; N]> {
-    bytes.try_into().map_err(|_| wrong_length())
+    bytes.try_into().map_err(|_| if bytes.len() < N { too_short() } else { wrong_length() })
 }
 
 /// The value in `bytes` of a client, which nobody has looked at yet.
@@ -75,7 +79,8 @@ fn check(ty: SqlType, value: &Datum) -> SqlResult<()> {
 
 /// The value in `bytes` that [`encode`] made, without a type modifier. NULL has no binary form.
 ///
-/// Errors: 22P03 for bytes that are no value of the type, 22021 for text that is not UTF-8.
+/// Errors: 08P01 for too few bytes, 22P03 for bytes that are no value of the type, 22021 for text
+/// that is not UTF-8.
 pub fn decode(ty: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
     Ok(match ty {
         SqlType::Bool => Datum::Bool(fixed::<1>(bytes)?[0] != 0),
@@ -231,12 +236,13 @@ fn numeric_groups(digits: &str, scale: usize) -> (Vec<u16>, i16) {
 
 fn decode_numeric(bytes: &[u8]) -> SqlResult<Numeric> {
     let field = |at: usize| -> SqlResult<u16> {
-        let bytes = bytes.get(at..at + 2).ok_or_else(wrong_length)?;
+        let bytes = bytes.get(at..at + 2).ok_or_else(too_short)?;
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     };
     let (count, weight, sign, scale) = (field(0)?, field(2)? as i16, field(4)?, field(6)?);
-    if bytes.len() != 8 + 2 * usize::from(count) {
-        return Err(wrong_length());
+    let length = 8 + 2 * usize::from(count);
+    if bytes.len() != length {
+        return Err(if bytes.len() < length { too_short() } else { wrong_length() });
     }
     match sign {
         0 | NUMERIC_NEGATIVE => {}
@@ -304,7 +310,7 @@ struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
     fn bytes(&mut self, len: usize) -> SqlResult<&'a [u8]> {
-        let (head, rest) = self.0.split_at_checked(len).ok_or_else(wrong_length)?;
+        let (head, rest) = self.0.split_at_checked(len).ok_or_else(too_short)?;
         self.0 = rest;
         Ok(head)
     }
@@ -333,7 +339,7 @@ fn decode_array(element: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
     };
     // Each element takes four bytes at least, which bounds the count.
     if count > words.0.len() / 4 || count > limits::ARRAY_ELEMENTS_MAX {
-        return Err(if count > limits::ARRAY_ELEMENTS_MAX { too_long() } else { wrong_length() });
+        return Err(if count > limits::ARRAY_ELEMENTS_MAX { too_long() } else { too_short() });
     }
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
@@ -415,7 +421,8 @@ mod tests {
 
     #[test]
     fn bad_bytes_are_refused() {
-        assert_eq!(decode(SqlType::Int4, &[1]).unwrap_err().state.code(), "22P03");
+        assert_eq!(decode(SqlType::Int4, &[1]).unwrap_err().state.code(), "08P01");
+        assert_eq!(decode(SqlType::Int4, &[0; 5]).unwrap_err().state.code(), "22P03");
         let error = decode(SqlType::Text, &[b'a', 0xE4, b'b']).unwrap_err();
         assert_eq!(error.message, "invalid byte sequence for encoding \"UTF8\": 0xe4 0x62");
         let error = decode(SqlType::Text, &[0]).unwrap_err();

@@ -3,7 +3,7 @@
 //! Little-endian fixed-width integers, LEB128 varints, and length-prefixed bytes. A reader never
 //! panics and never allocates more than its input holds: every length is checked against what is left.
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 /// Why bytes could not be read: they are not what a writer of ours makes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,23 +167,22 @@ impl Reader {
         Err(CodecError::UnknownTag { what: self.what, tag: tag.into() })
     }
 
-    /// The next `len` bytes, without a length prefix.
+    /// The next `len` bytes, without a length prefix, shared with the input.
     pub fn raw(&mut self, len: usize) -> CodecResult<Bytes> {
         if self.rest.len() < len {
-            return Err(CodecError::Truncated {
-                what: self.what,
-                needed: len,
-                left: self.rest.len(),
-            });
+            return self.truncated(len);
         }
         Ok(self.rest.split_to(len))
     }
 
     fn array<const N: usize>(&mut self) -> CodecResult<[u8; N]> {
-        let bytes = self.raw(N)?;
-        let mut out = [0; N];
-        out.copy_from_slice(&bytes);
-        Ok(out)
+        let Some(bytes) = self.rest.first_chunk::<N>().copied() else { return self.truncated(N) };
+        self.rest.advance(N);
+        Ok(bytes)
+    }
+
+    fn truncated<T>(&self, needed: usize) -> CodecResult<T> {
+        Err(CodecError::Truncated { what: self.what, needed, left: self.rest.len() })
     }
 
     pub fn u8(&mut self) -> CodecResult<u8> {

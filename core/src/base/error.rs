@@ -18,6 +18,9 @@ pub struct ErrorFields {
     pub constraint: Option<String>,
 }
 
+/// PostgreSQL's message when a prepared statement's table has changed.
+const PLAN_CHANGED: &str = "cached plan must not change result type";
+
 /// An error of a statement, ready to become an `ErrorResponse`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlError {
@@ -38,6 +41,20 @@ impl SqlError {
     /// `0A000`: the part of SQL named by `what` is not supported.
     pub fn unsupported(what: impl fmt::Display) -> SqlError {
         SqlError::new(SqlState::FeatureNotSupported, format!("{what} is not supported"))
+    }
+
+    /// `0A000`: a prepared statement would now have other parameters or columns than its client was
+    /// told.
+    pub fn plan_changed() -> SqlError {
+        SqlError::new(SqlState::FeatureNotSupported, PLAN_CHANGED)
+    }
+
+    /// The function of PostgreSQL that reports this, where drivers know the error by it: they prepare
+    /// the statement anew and run it again.
+    pub fn routine(&self) -> Option<&'static str> {
+        let plan_changed =
+            self.state == SqlState::FeatureNotSupported && self.message == PLAN_CHANGED;
+        plan_changed.then_some("RevalidateCachedQuery")
     }
 
     /// `XX000`: a broken invariant of ours, reported instead of a panic.

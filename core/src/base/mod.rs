@@ -9,6 +9,7 @@ mod datetime_input;
 pub mod datum;
 pub mod error;
 pub mod float;
+pub mod histogram;
 pub mod ids;
 pub mod keycode;
 pub mod limits;

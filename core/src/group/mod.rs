@@ -151,7 +151,7 @@ impl Group {
         self.node.last_index()
     }
 
-    pub fn membership(&self) -> Membership {
+    pub fn membership(&self) -> &Membership {
         self.node.membership()
     }
 
@@ -181,7 +181,44 @@ impl Group {
             tracing::debug!(group = %self.id(), "vote refused: restarted within an election timeout");
             return;
         }
+        self.count_before_message(now);
+        let silent = self.node.silent_ticks();
         self.node.step(message);
+        if self.node.silent_ticks() < silent {
+            // A member that answers its leader promises a whole timeout from now on.
+            self.ticked = now;
+        }
+    }
+
+    /// Counts the ticks that passed before a message, as far as nothing happens by itself.
+    ///
+    /// Counted after it, they would shorten the silence that the message ended: with it the promise
+    /// that the leader's lease stands on.
+    fn count_before_message(&mut self, now: Mono) {
+        let due = self.ticks_due(now);
+        let (count, passed) = match self.ticks_awaited() {
+            Some(awaited) if due > awaited + LATE_TICKS => (1.min(awaited - 1), due),
+            Some(awaited) => (due.min(awaited - 1), due.min(awaited - 1)),
+            None => (due.min(self.times.election_ticks as u64), due),
+        };
+        self.count(count, passed);
+    }
+
+    fn ticks_due(&self, now: Mono) -> u64 {
+        (now.since(self.ticked).as_nanos() / self.times.tick.as_nanos()) as u64
+    }
+
+    /// Ticks until something happens by itself, at least one.
+    fn ticks_awaited(&self) -> Option<u64> {
+        self.node.ticks_to_event().map(|ticks| ticks as u64)
+    }
+
+    /// Counts `count` ticks for `passed` that have passed.
+    fn count(&mut self, count: u64, passed: u64) {
+        self.ticked = Mono(self.ticked.0 + passed * self.times.tick.as_nanos() as u64);
+        for _ in 0..count {
+            self.node.tick();
+        }
     }
 
     /// Counts the ticks that have passed, and asks the followers when it is time.
@@ -190,23 +227,19 @@ impl Group {
     /// asked for (a paused process) counts as a single tick: messages that waited in the sockets must
     /// be read before anyone decides that the leader is silent. Counting too few ticks is safe.
     pub fn advance(&mut self, now: Mono) {
-        let tick = self.times.tick.as_nanos() as u64;
-        let due = now.since(self.ticked).as_nanos() as u64 / tick;
-        if due > 0 {
-            self.ticked = Mono(self.ticked.0 + due * tick);
-            let count = match self.node.ticks_to_event().map(|ticks| ticks as u64) {
-                Some(awaited) if due > awaited + LATE_TICKS => awaited.min(1),
-                Some(awaited) => due.min(awaited),
-                // A learner never campaigns, but it may be asked for a vote before it hears that it
-                // has one: it has to know for how long the leader was silent.
-                None => due.min(self.times.election_ticks as u64),
-            };
-            for _ in 0..count {
-                self.node.tick();
-            }
-        }
+        let due = self.ticks_due(now);
+        let count = match self.ticks_awaited() {
+            Some(awaited) if due > awaited + LATE_TICKS => 1,
+            Some(awaited) => due.min(awaited),
+            // A learner never campaigns, but it may be asked for a vote before it hears that it
+            // has one: it has to know for how long the leader was silent.
+            None => due.min(self.times.election_ticks as u64),
+        };
+        self.count(count, due);
         if self.is_leader() && now >= self.next_question {
-            self.next_question = now + self.times.heartbeat();
+            // On multiples of the period: the questions of all groups of an instance leave together.
+            let period = self.times.heartbeat().as_nanos() as u64;
+            self.next_question = Mono((now.0 / period + 1) * period);
             self.node.confirm(now.0.to_le_bytes().to_vec());
         }
     }
@@ -356,12 +389,15 @@ mod tests {
             }
         }
 
-        /// Lets `ticks` ticks pass, delivering everything on the way.
+        /// Lets `ticks` ticks pass, delivering everything on the way. As in an instance, time advances
+        /// when a member asked to be woken, and after its messages.
         fn run(&mut self, ticks: u64) {
             for _ in 0..ticks {
                 self.now = Mono(self.now.0 + TICK_NS);
                 for group in self.members.values_mut() {
-                    group.advance(self.now);
+                    if group.next_wake() <= self.now {
+                        group.advance(self.now);
+                    }
                 }
                 while self.deliver() {}
             }
@@ -387,6 +423,7 @@ mod tests {
                 }
                 if let Some(group) = self.members.get_mut(&message.to()) {
                     group.message(self.now, message);
+                    group.advance(self.now);
                 }
             }
             any
@@ -429,6 +466,24 @@ mod tests {
             let serving = trio.members.values().filter(|g| g.may_serve(trio.now)).count();
             assert_eq!(serving, 1, "seed {seed}: the majority elected nobody in a second");
             assert!(!trio.members[&old].may_serve(trio.now));
+        }
+    }
+
+    #[test]
+    fn the_silence_before_a_word_of_the_leader_does_not_count_after_it() {
+        for seed in 0..20 {
+            let mut trio = Trio::new(seed);
+            trio.run(60);
+            let leader = trio.leaders()[0];
+            let heard = trio.now + Duration::from_millis(70);
+            let leader = trio.members.get_mut(&leader).unwrap();
+            leader.advance(heard);
+            let word = leader.take_ready().unwrap().messages.remove(0);
+            let follower = trio.members.get_mut(&word.to()).unwrap();
+            follower.message(heard, word);
+            follower.advance(heard);
+            let promised = heard + GroupTimes::default().election_timeout();
+            assert!(follower.next_wake() >= promised, "seed {seed}: campaigns too early");
         }
     }
 

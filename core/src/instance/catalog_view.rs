@@ -1,13 +1,11 @@
 //! The ring's state as the planner's catalog.
 
-use std::sync::Arc;
-
 use crate::base::schema::TableRef;
 use crate::base::{CatalogVersion, IndexId, TableId, UserId};
-use crate::sql::catalog::{Catalog, Relation, VirtualColumn, VirtualTable};
+use crate::sql::catalog::{Catalog, Relation};
 use crate::topology::RingState;
 use crate::topology::ddl::PUBLIC_SCHEMA;
-use crate::topology::virtual_table::{self, INFORMATION_SCHEMA, PG_CATALOG};
+use crate::topology::virtual_table::{INFORMATION_SCHEMA, PG_CATALOG};
 
 /// One moment of the ring.
 pub struct CatalogView<'a> {
@@ -23,14 +21,7 @@ impl Catalog for CatalogView<'_> {
         if let Some(table) = self.ring.catalog.lookup(Some(schema), name) {
             return Some(Relation::Table(table.clone()));
         }
-        let found = virtual_table::find(Some(schema), name)?;
-        let column = |(name, ty): &(&str, _)| VirtualColumn { name: (*name).to_owned(), ty: *ty };
-        Some(Relation::Virtual(Arc::new(VirtualTable {
-            id: TableId(found.oid),
-            schema: found.schema.to_owned(),
-            name: found.name.to_owned(),
-            columns: found.columns.iter().map(column).collect(),
-        })))
+        Relation::built_in(schema, name)
     }
 
     fn table(&self, id: TableId) -> Option<TableRef> {

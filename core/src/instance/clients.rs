@@ -10,7 +10,7 @@ use super::state::{Shared, State};
 use crate::base::{ConnId, SqlError, SqlState};
 use crate::pgwire::{Severity, backend};
 use crate::seam::{ConnKind, Effect};
-use crate::session::{Handle, SessionLimits, Sessions};
+use crate::session::{Counters, Handle, SessionLimits, Sessions};
 
 /// The connections of an instance.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
     let full = state.clients.open.len() >= state.config.limits.connections;
     if full && kind == ConnKind::Postgres {
         tracing::warn!(remote, "too many clients");
+        state.counting.metrics.connections_refused += 1;
         let error = SqlError::new(SqlState::TooManyConnections, "sorry, too many clients already");
         refuse(state, conn, &error);
         return;
@@ -40,6 +41,7 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
         state.clients.sessions = Some(new_sessions(state));
     }
     let Some(sessions) = &state.clients.sessions else { return };
+    state.counting.metrics.connections_opened += 1;
     let engine = Rc::new(InstanceEngine::new(shared.clone()));
     let handle = sessions.open(&engine, conn, kind);
     state.clients.open.insert(conn, handle);
@@ -80,10 +82,16 @@ impl Clients {
         }
     }
 
-    pub fn closed(&mut self, conn: ConnId) {
-        if let Some(handle) = self.open.remove(&conn) {
-            handle.closed();
-        }
+    /// `false` if it was not open.
+    pub fn closed(&mut self, conn: ConnId) -> bool {
+        let Some(handle) = self.open.remove(&conn) else { return false };
+        handle.closed();
+        true
+    }
+
+    /// What the sessions did so far.
+    pub fn counters(&self) -> Counters {
+        self.sessions.as_ref().map_or_else(Counters::default, |sessions| sessions.counters())
     }
 
     /// Connections open now.
@@ -107,6 +115,9 @@ impl State {
         for conn in self.clients.to_flush.drain(..) {
             let Some(handle) = self.clients.open.get(&conn) else { continue };
             let flush = handle.drain();
+            if flush.lost {
+                sessions.count_error(SqlState::TransactionResolutionUnknown);
+            }
             if !flush.bytes.is_empty() {
                 self.effects.push(Effect::Write { conn, bytes: flush.bytes });
             }

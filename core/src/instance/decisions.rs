@@ -11,12 +11,9 @@ use crate::sql::parse::{
     UserChange as Change, UserOptions,
 };
 use crate::sql::plan::Ddl;
-use crate::sql::plan::ddl::{Alteration, Placement};
+use crate::sql::plan::ddl::Drop;
 use crate::topology::catalog::Access;
-use crate::topology::ddl::{
-    AlterTableRequest, CreateIndexRequest, CreateTableRequest, DdlRequest, DistributionRequest,
-    DropRequest, IndexKeyRequest, PUBLIC_SCHEMA, TableAlteration, UniqueRequest,
-};
+use crate::topology::ddl::{DdlRequest, DropRequest, PUBLIC_SCHEMA};
 use crate::topology::entry::CreateUser;
 use crate::topology::password::check_password;
 use crate::topology::users::{self, Object, Privilege, User, UserChange, UserKind, Verifier};
@@ -27,70 +24,17 @@ const SCRAM_ITERATIONS: u32 = 4096;
 
 /// The entries of a schema change, one an object, to be proposed in order.
 pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
-    let requests = match ddl {
-        Ddl::CreateTable(t) => vec![DdlRequest::CreateTable(CreateTableRequest {
-            schema: t.schema.clone(),
-            name: t.name.clone(),
-            if_not_exists: t.if_not_exists,
-            owner: by,
-            columns: t.columns.clone(),
-            primary_key: t.primary_key.clone(),
-            primary_key_name: t.primary_key_name.clone(),
-            uniques: t
-                .uniques
-                .iter()
-                .map(|u| UniqueRequest { name: u.name.clone(), columns: u.columns.clone() })
-                .collect(),
-            distribution: match &t.distribution {
-                Placement::Global => DistributionRequest::Global,
-                Placement::Sharded { columns, tier } => {
-                    DistributionRequest::Sharded { columns: columns.clone(), tier: tier.clone() }
-                }
-            },
-            engine: t.engine,
-            unlogged: t.unlogged,
-        })],
-        Ddl::CreateIndex(i) => vec![DdlRequest::CreateIndex(CreateIndexRequest {
-            schema: i.schema.clone(),
-            table: i.table.clone(),
-            name: i.name.clone(),
-            if_not_exists: i.if_not_exists,
-            columns: i
-                .columns
-                .iter()
-                .map(|k| IndexKeyRequest {
-                    column: k.column.clone(),
-                    descending: k.descending,
-                    nulls_first: k.nulls_first,
-                })
-                .collect(),
-            unique: i.unique,
-        })],
-        Ddl::DropTables(drop) => {
-            drop.names.iter().map(|n| DdlRequest::DropTable(named(n))).collect()
+    let requests: Vec<DdlRequest> = match ddl.clone() {
+        Ddl::CreateTable(request) => vec![DdlRequest::CreateTable(request)],
+        Ddl::CreateIndex(request) => vec![DdlRequest::CreateIndex(request)],
+        Ddl::AlterTable(request) => vec![DdlRequest::AlterTable(request)],
+        Ddl::DropTables(drop) => of_drop(drop).map(DdlRequest::DropTable).collect(),
+        Ddl::DropIndexes(drop) => of_drop(drop).map(DdlRequest::DropIndex).collect(),
+        Ddl::Truncate(drop) => {
+            let truncate = |(schema, name)| DdlRequest::Truncate { schema, name };
+            drop.names.into_iter().map(truncate).collect()
         }
-        Ddl::DropIndexes(drop) => {
-            drop.names.iter().map(|n| DdlRequest::DropIndex(named(n))).collect()
-        }
-        Ddl::Truncate(drop) => drop
-            .names
-            .iter()
-            .map(|(schema, name)| DdlRequest::Truncate {
-                schema: schema.clone(),
-                name: name.clone(),
-            })
-            .collect(),
-        Ddl::AlterTable(alter) => vec![DdlRequest::AlterTable(AlterTableRequest {
-            schema: alter.schema.clone(),
-            name: alter.name.clone(),
-            if_exists: false,
-            alteration: alteration(&alter.alteration),
-        })],
-        Ddl::RenameIndex { schema, name, to } => vec![DdlRequest::RenameIndex {
-            schema: schema.clone(),
-            name: name.clone(),
-            to: to.clone(),
-        }],
+        Ddl::RenameIndex { schema, name, to } => vec![DdlRequest::RenameIndex { schema, name, to }],
         Ddl::Nothing { .. } => Vec::new(),
     };
     requests
@@ -99,22 +43,9 @@ pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
         .collect()
 }
 
-fn alteration(action: &Alteration) -> TableAlteration {
-    match action.clone() {
-        Alteration::RenameTo(to) => TableAlteration::RenameTo(to),
-        Alteration::RenameColumn { from, to } => TableAlteration::RenameColumn { from, to },
-        Alteration::AddColumn { column, if_not_exists } => {
-            TableAlteration::AddColumn { column, if_not_exists }
-        }
-        Alteration::SetDefault { column, default } => {
-            TableAlteration::SetDefault { column, default }
-        }
-        Alteration::OwnerTo(owner) => TableAlteration::OwnerTo(owner),
-    }
-}
-
-fn named((schema, name): &(String, String)) -> DropRequest {
-    DropRequest { schema: schema.clone(), name: name.clone(), if_exists: false }
+fn of_drop(drop: Drop) -> impl Iterator<Item = DropRequest> {
+    let if_exists = drop.if_exists;
+    drop.names.into_iter().map(move |(schema, name)| DropRequest { schema, name, if_exists })
 }
 
 /// The entries of a statement about users and rights. Refuses what the user may not do.

@@ -125,7 +125,8 @@ impl Engine for InstanceEngine {
             return Attempt::MustWait;
         }
         let ran = state.run_here(call.prepared, call.params, call.context, rows);
-        Attempt::Done(state.outcome(ran))
+        let began = state.now.mono;
+        Attempt::Done(state.outcome(ran, call.prepared, began))
     }
 
     fn execute<'a>(
@@ -171,8 +172,12 @@ impl State {
             catalog_version: ring.state.catalog.version,
         };
         let plan = match self.workbench.plans.get(&key) {
-            Some(plan) => plan,
+            Some(plan) => {
+                self.counting.metrics.plan_cache_hits += 1;
+                plan
+            }
             None => {
+                self.counting.metrics.plan_cache_misses += 1;
                 let statements = parse::parse(sql)?;
                 let [statement] = statements.as_slice() else {
                     return Err(SqlError::new(
@@ -319,7 +324,9 @@ impl State {
         })
     }
 
-    fn outcome(&mut self, (result, wait): Ran) -> Outcome {
+    fn outcome(&mut self, (result, wait): Ran, prepared: &Prepared, began: Mono) -> Outcome {
+        let writes = !prepared.touches.writes.is_empty();
+        self.counting.statement(self.now.mono, began, wait, writes);
         let gate = wait.map(|index| self.gate_at(index));
         Outcome { result: result.map(|tag| Done { tag: tag.into(), notices: Vec::new() }), gate }
     }
@@ -362,11 +369,18 @@ fn since_2000(wall: Wall) -> i64 {
 
 /// Runs a statement that has to wait for somebody.
 async fn execute(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
-    match &call.prepared.plan {
+    let began = me.borrow().now.mono;
+    let outcome = match &call.prepared.plan {
         Plan::Ddl(ddl, options) => schema_change(me, call, ddl, timeout_of(options)).await,
         Plan::Access(_) | Plan::AlterSystem(_) => decision(me, call).await,
-        _ => on_leader(me, call, rows).await,
-    }
+        _ => match on_leader(me, call, rows).await {
+            Ended::Here(ran) => return me.borrow_mut().outcome(ran, call.prepared, began),
+            Ended::Elsewhere(outcome) => outcome,
+        },
+    };
+    let state = &mut *me.borrow_mut();
+    state.counting.statement(state.now.mono, began, None, false);
+    outcome
 }
 
 fn timeout_of(options: &DdlOptions) -> Option<Duration> {
@@ -377,8 +391,15 @@ fn failed(error: SqlError) -> Outcome {
     Outcome { result: Err(error), gate: None }
 }
 
+/// Where a statement was carried out.
+enum Ended {
+    Here(Ran),
+    Elsewhere(Outcome),
+}
+
 /// Waits until this instance may run the statement, or sends it to the one that may.
-async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
+async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Ended {
+    let failed = |error| Ended::Elsewhere(failed(error));
     let (group, deadline) = {
         let state = me.borrow();
         (state.data_group(), state.now.mono + state.config.times.statement_patience)
@@ -391,8 +412,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Ou
         {
             let state = &mut *me.borrow_mut();
             if state.runs_here(call.prepared) {
-                let ran = state.run_here(call.prepared, call.params, call.context, rows);
-                return state.outcome(ran);
+                return Ended::Here(state.run_here(call.prepared, call.params, call.context, rows));
             }
             if state.now.mono >= deadline {
                 return failed(no_leader(group));
@@ -416,7 +436,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Ou
                     Some(tag) => Ok(Done { tag: tag.into(), notices: Vec::new() }),
                     None => Err(SqlError::internal("a reply with an unknown tag")),
                 });
-                return Outcome { result: done, gate: None };
+                return Ended::Elsewhere(Outcome { result: done, gate: None });
             }
             Answer::Response(ResponseKind::Failed(error)) => return failed(error),
             Answer::Unknown if writes => return failed(outcome_unknown()),

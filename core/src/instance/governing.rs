@@ -55,8 +55,7 @@ pub struct Governing {
     dirty: bool,
     planned_at: LogIndex,
     next_report: Mono,
-    /// What the last report said, without the parts that always move.
-    last_shape: Vec<GroupReport>,
+    last_report: Vec<GroupReport>,
     /// The ring's leader when the last report was sent.
     reported_to: Option<InstanceId>,
     founding: bool,
@@ -154,7 +153,7 @@ impl State {
             committed: group.committed(),
             applied,
             schema: shard.map_or_else(Default::default, |s| s.schema),
-            membership: leads.then(|| group.membership()),
+            membership: leads.then(|| group.membership().clone()),
             changing: leads && group.change_pending(applied),
             progress: group
                 .progress()
@@ -165,27 +164,45 @@ impl State {
         }
     }
 
+    /// The groups here, and how far each is applied.
+    fn groups_here(&self) -> impl Iterator<Item = (&Group, LogIndex)> {
+        let ring = self.ring.as_ref().map(|ring| (&ring.group, ring.applied));
+        let shard = self.shard.as_ref().map(|shard| (&shard.group, shard.applied));
+        ring.into_iter().chain(shard)
+    }
+
     fn report(&self) -> Report {
-        let mut groups = Vec::new();
-        if let Some(ring) = &self.ring {
-            groups.push(self.group_report(&ring.group, ring.applied));
-        }
-        if let Some(shard) = &self.shard {
-            groups.push(self.group_report(&shard.group, shard.applied));
-        }
+        let groups = self.groups_here().map(|(group, applied)| self.group_report(group, applied));
+        let groups = groups.collect();
         Report { from: self.me(), leaving: self.phase == Phase::Leaving, groups }
+    }
+
+    /// Whether something changed since the last report, but for what moves all the time.
+    fn differs_from_last_report(&self) -> bool {
+        let last = &self.governing.last_report;
+        let same = |((group, applied), last): ((&Group, LogIndex), &GroupReport)| {
+            let leads = group.is_leader();
+            let shard = self.shard.as_ref().filter(|s| s.group.id() == group.id());
+            last.group == group.id()
+                && last.term == group.term()
+                && last.leads == leads
+                && last.membership.as_ref() == leads.then(|| group.membership())
+                && last.changing == (leads && group.change_pending(applied))
+                && last.schema == shard.map_or_else(Default::default, |s| s.schema)
+                && last.refused.as_ref() == shard.and_then(|s| s.refused.as_ref())
+        };
+        self.groups_here().count() != last.len() || !self.groups_here().zip(last).all(same)
     }
 
     /// Reports when it is time, or when something changed that somebody waits for.
     fn report_when_due(&mut self) {
         let now = self.now.mono;
         let leader = self.leader_of(GroupId::RING);
-        let report = self.report();
-        let shape: Vec<GroupReport> = report.groups.iter().map(shape_of).collect();
-        let changed = shape != self.governing.last_shape || leader != self.governing.reported_to;
+        let changed = leader != self.governing.reported_to || self.differs_from_last_report();
         if now < self.governing.next_report && !changed {
             return;
         }
+        let report = self.report();
         let learners = report
             .groups
             .iter()
@@ -193,7 +210,7 @@ impl State {
         let period = self.config.times.report;
         self.governing.next_report =
             now + if learners { period.min(LEARNER_REPORT) } else { period };
-        self.governing.last_shape = shape;
+        self.governing.last_report.clone_from(&report.groups);
         self.governing.reported_to = leader;
         match leader {
             Some(id) if id == self.me() => self.governing.reported(now, report),
@@ -230,16 +247,6 @@ impl State {
         all.extend(self.addresses.values().cloned());
         all.remove(&PeerAddr::new(self.config.address.as_str()));
         all
-    }
-}
-
-/// A report without what moves all the time.
-fn shape_of(report: &GroupReport) -> GroupReport {
-    GroupReport {
-        committed: LogIndex(0),
-        applied: LogIndex(0),
-        progress: Vec::new(),
-        ..report.clone()
     }
 }
 
@@ -297,7 +304,8 @@ fn same_step(a: &Step, b: &Step) -> bool {
 async fn carry_out(me: Shared, step: Step) {
     tracing::debug!(%step, "governor");
     let deadline = {
-        let state = me.borrow();
+        let state = &mut *me.borrow_mut();
+        state.counting.metrics.governor_steps += 1;
         state.now.mono + STEP_PATIENCE
     };
     let request = match step.clone() {
@@ -591,7 +599,7 @@ impl State {
                 .into_iter()
                 .flatten()
         {
-            let voters: BTreeSet<InstanceId> = group.membership().voters.into_iter().collect();
+            let voters: BTreeSet<InstanceId> = group.membership().voters.iter().copied().collect();
             let best = group
                 .progress()
                 .into_iter()

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::state::{Phase, State};
 use crate::admin::metrics::{GroupMetrics, Metrics, TableMetrics, render};
 use crate::admin::{ClusterView, cluster_json, status_text};
-use crate::base::GroupId;
+use crate::base::{GroupId, LogIndex};
+use crate::group::Group;
 use crate::seam::Inspect;
 
 impl State {
@@ -42,8 +43,22 @@ impl State {
     }
 
     fn metrics(&self) -> Metrics {
-        let mut metrics =
-            Metrics { memory_limit_bytes: self.config.limits.memory, ..self.counters.clone() };
+        let counting = &self.counting;
+        let sessions = self.clients.counters();
+        let mut metrics = Metrics {
+            uptime_seconds: counting.uptime_seconds(self.now.mono),
+            memory_limit_bytes: self.config.limits.memory,
+            statements: sessions.statements,
+            errors: sessions.errors,
+            ..counting.metrics.clone()
+        };
+        let group_metrics = |group: &Group, applied: LogIndex| GroupMetrics {
+            term: group.term().0,
+            committed_index: group.committed().0,
+            applied_index: applied.0,
+            is_leader: group.is_leader(),
+            elections_won: counting.elections_won(group.id()),
+        };
         if let Some(ring) = &self.ring {
             metrics.groups.insert(GroupId::RING, group_metrics(&ring.group, ring.applied));
         }
@@ -57,15 +72,5 @@ impl State {
             }
         }
         metrics
-    }
-}
-
-fn group_metrics(group: &crate::group::Group, applied: crate::base::LogIndex) -> GroupMetrics {
-    GroupMetrics {
-        term: group.term().0,
-        committed_index: group.committed().0,
-        applied_index: applied.0,
-        is_leader: group.is_leader(),
-        ..GroupMetrics::default()
     }
 }

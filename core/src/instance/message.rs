@@ -28,7 +28,8 @@ pub struct Msg {
 /// What a message says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
-    Raft(GroupId, raft::Message),
+    /// What a turn had for one peer, of any number of groups.
+    Raft(Vec<(GroupId, raft::Message)>),
     Join(Join),
     JoinReply(JoinReply),
     /// Statement or ring change for the instance that leads.
@@ -58,6 +59,8 @@ pub enum Body {
         request: u64,
         outcome: Result<String, SqlError>,
     },
+    /// The receiver was expelled and can stop; nobody else tells it, since it hears no ring any more.
+    Expelled(InstanceId),
 }
 
 /// Whom the sender hears, and what it knows that others said of themselves.
@@ -250,10 +253,12 @@ impl Msg {
         w.u8(VERSION);
         w.u64(self.cluster);
         match &self.body {
-            Body::Raft(group, message) => {
+            Body::Raft(messages) => {
                 w.u8(1);
-                w.varint(group.0);
-                message.encode(w);
+                w.list(messages, |w, (group, message)| {
+                    w.varint(group.0);
+                    message.encode(w);
+                });
             }
             Body::Join(join) => {
                 w.u8(2);
@@ -323,6 +328,10 @@ impl Msg {
                     Err(error) => error.write(w),
                 }
             }
+            Body::Expelled(id) => {
+                w.u8(15);
+                w.varint(id.0);
+            }
         }
     }
 
@@ -334,7 +343,11 @@ impl Msg {
         }
         let cluster = r.u64()?;
         let body = match r.u8()? {
-            1 => Body::Raft(GroupId(r.varint()?), raft::Message::decode(&mut r)?),
+            1 => {
+                let message =
+                    |r: &mut Reader| Ok((GroupId(r.varint()?), raft::Message::decode(r)?));
+                Body::Raft(r.list(message)?)
+            }
             2 => Body::Join(Join::read(&mut r)?),
             3 => Body::JoinReply(JoinReply::read(&mut r)?),
             4 => Body::Request(Request { id: r.varint()?, what: RequestKind::read(&mut r)? }),
@@ -363,6 +376,7 @@ impl Msg {
                     if r.bool()? { Ok(r.string()?) } else { Err(SqlError::read(&mut r)?) };
                 Body::ExpelReply { request, outcome }
             }
+            15 => Body::Expelled(InstanceId(r.varint()?)),
             tag => return r.unknown_tag(tag),
         };
         r.finish()?;
@@ -810,6 +824,7 @@ mod tests {
         round_trip(Body::Status { request: 8 });
         round_trip(Body::Expel { request: 9, uuid: Uuid::from_u128(5), force: true });
         round_trip(Body::ExpelReply { request: 9, outcome: Ok("i2".into()) });
+        round_trip(Body::Expelled(InstanceId(4)));
         let outcome = Err(SqlError::new(SqlState::UndefinedObject, "no such instance"));
         round_trip(Body::ExpelReply { request: 9, outcome });
         round_trip(Body::Hello(Hello {

@@ -18,6 +18,7 @@ mod boot;
 mod catalog_view;
 mod clients;
 pub mod config;
+mod counting;
 mod decisions;
 mod durability;
 mod engine;
@@ -48,7 +49,7 @@ pub use message::Msg;
 use message::{Body, Response};
 use state::{Phase, Shared, State};
 
-use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Mono, Now, PeerAddr, Rng, StopReason};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.
@@ -74,15 +75,19 @@ impl Instance {
         }
         match event {
             Event::Boot => {
+                state.counting.booted(now.mono);
                 state.spawner.spawn(boot::boot(self.state.clone()));
             }
-            Event::Tick => {}
+            Event::Tick => state.asked_wake = Mono::NEVER,
             Event::Accepted { conn, kind, remote } => {
                 clients::accepted(&self.state, state, conn, kind, &remote);
             }
             Event::Bytes { conn, bytes } => state.clients.bytes(conn, bytes),
             Event::Flushed { conn, bytes } => state.clients.flushed(conn, bytes),
-            Event::Closed { conn } => state.clients.closed(conn),
+            Event::Closed { conn } => {
+                let closed = state.clients.closed(conn);
+                state.counting.metrics.connections_closed += u64::from(closed);
+            }
             Event::Peer { from, msg } => Self::peer(&self.state, state, from, msg),
             Event::LinkUp { peer } => {
                 state.broken_links.remove(&peer);
@@ -132,13 +137,16 @@ impl Instance {
         state
             .effects
             .extend(disk.take_ops().into_iter().map(|(op, what)| Effect::Disk { op, what }));
+        state.flush_raft();
         state.follow_leaders();
         state.flush_clients();
+        state.count_turn();
         state.schedule(more);
         effects.append(&mut state.effects);
     }
 
     fn peer(shared: &Shared, state: &mut State, from: PeerAddr, msg: Msg) {
+        state.counting.metrics.messages_received += 1;
         let own = state.cluster_tag();
         let stranger = matches!(
             msg.body,
@@ -149,7 +157,11 @@ impl Instance {
             return;
         }
         match msg.body {
-            Body::Raft(group, message) => state.raft_message(shared, from, group, message),
+            Body::Raft(messages) => {
+                for (group, message) in messages {
+                    state.raft_message(shared, &from, group, message);
+                }
+            }
             Body::Join(join) => {
                 state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
             }
@@ -170,8 +182,7 @@ impl Instance {
             }
             Body::SnapshotChunk(chunk) => state.snapshots.arrived(chunk),
             Body::Report(report) => {
-                let known = |r: &ring::RingMember| r.state.instances.contains_key(&report.from);
-                if state.ring.as_ref().is_some_and(known) {
+                if state.is_member(report.from, &from) {
                     state.governing.reported(state.now.mono, report);
                 }
             }
@@ -183,6 +194,11 @@ impl Instance {
             Body::Expel { request, uuid, force } => {
                 let task = governing::expel(shared.clone(), from, request, uuid, force);
                 state.spawner.spawn(task);
+            }
+            Body::Expelled(id) => {
+                if id == state.me() && matches!(state.phase, Phase::Running | Phase::Leaving) {
+                    state.stop(StopReason::Expelled);
+                }
             }
             Body::StatusReply { .. } | Body::ExpelReply { .. } => {}
             Body::Hello(hello) => state.hello_arrived(from, hello),
@@ -199,15 +215,15 @@ impl State {
     fn raft_message(
         &mut self,
         shared: &Shared,
-        from: PeerAddr,
+        from: &PeerAddr,
         group: crate::base::GroupId,
         message: crate::raft::Message,
     ) {
         if message.to() != self.me() || self.phase == Phase::Booting {
             return;
         }
-        if self.addresses.get(&message.from()) != Some(&from) {
-            self.addresses.insert(message.from(), from);
+        if self.addresses.get(&message.from()) != Some(from) {
+            self.addresses.insert(message.from(), from.clone());
         }
         if let Some(offer) = message.snapshot() {
             snapshots::offered(shared, self, group, offer, message);
@@ -240,8 +256,10 @@ impl State {
         let Some(wal) = self.durability.wal_mut() else { return };
         let done = Ok(DiskOk::Done);
         let result = if crate::canary!(IgnoreSyncError) { &done } else { result };
-        if let WalEvent::Failed(error) = wal.disk_done(op, result, &disk) {
-            self.stop(StopReason::DiskFailed(error.message));
+        match wal.disk_done(op, result, &disk) {
+            WalEvent::Failed(error) => self.stop(StopReason::DiskFailed(error.message)),
+            WalEvent::Durable(_) => self.counting.log_durable(self.now.mono),
+            WalEvent::NotMine | WalEvent::Progress => {}
         }
     }
 }

@@ -141,8 +141,7 @@ impl State {
     }
 
     pub fn hello_arrived(&mut self, from: PeerAddr, hello: Hello) {
-        let known = |ring: &super::ring::RingMember| ring.state.instances.contains_key(&hello.from);
-        if !self.ring.as_ref().is_some_and(known) {
+        if !self.is_member(hello.from, &from) {
             return;
         }
         if self.addresses.get(&hello.from) != Some(&from) {

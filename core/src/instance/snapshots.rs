@@ -105,10 +105,8 @@ impl State {
             let Some(member) = self.group(group) else { continue };
             let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
-            if (long || pinned.contains(&group))
-                && news
-                && !self.snapshots.taking.contains_key(&group)
-            {
+            let needed = long || pinned.contains(&group) || member.node().needs_newer_snapshot();
+            if needed && news && !self.snapshots.taking.contains_key(&group) {
                 due.push(group);
             }
         }
@@ -186,7 +184,7 @@ fn decode_position(bytes: Bytes) -> CodecResult<(ShardPosition, Vec<TableRef>)> 
 }
 
 /// Takes a snapshot of a group and cuts its log.
-async fn take(me: Shared, group: GroupId) {
+pub(super) async fn take(me: Shared, group: GroupId) {
     if let Err(damage) = write_snapshot(&me, group).await {
         // The log stays as it is; with more room on the disk a later attempt works.
         tracing::warn!(%group, %damage, "no snapshot was taken");
@@ -246,7 +244,7 @@ impl State {
         group: GroupId,
     ) -> Option<(SnapshotMeta, raft::SnapshotMeta, Option<SnapshotScan>)> {
         let member = self.group(group)?;
-        let membership = member.membership();
+        let membership = member.membership().clone();
         if group == GroupId::RING {
             let ring = self.ring.as_ref()?;
             let (index, term) = (ring.applied, member.node().entry_term(ring.applied)?);
@@ -281,6 +279,7 @@ impl State {
         member.set_snapshot(position.clone());
         member.truncate(cut);
         self.durability.mark_snapshot(group, &position, cut);
+        self.counting.metrics.snapshots_written += 1;
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::clients::Clients;
 use super::config::Config;
+use super::counting::Counting;
 use super::durability::Durability;
 use super::engine::Workbench;
 use super::governing::Governing;
@@ -19,7 +20,6 @@ use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
-use crate::admin::Metrics;
 use crate::base::{GroupId, InstanceId};
 use crate::group::Group;
 use crate::raft;
@@ -27,6 +27,7 @@ use crate::seam::{
     Completion, Effect, Effects, Lane, Mono, Now, PeerAddr, Rng, Spawner, StopReason,
 };
 use crate::storage::disk::DiskHandle;
+use crate::topology::model::Presence;
 
 /// What a task holds.
 pub type Shared = Rc<RefCell<State>>;
@@ -51,6 +52,10 @@ pub struct State {
     /// The time of this turn.
     pub now: Now,
     pub effects: Effects<Msg>,
+    /// Raft messages of this turn.
+    raft_batches: Vec<RaftBatch>,
+    /// The wake-up that was asked for and has not come.
+    pub asked_wake: Mono,
     pub spawner: Spawner,
     pub disk: DiskHandle,
     pub phase: Phase,
@@ -61,7 +66,7 @@ pub struct State {
     pub durability: Durability,
     pub workbench: Workbench,
     /// What `/metrics` counts.
-    pub counters: Metrics,
+    pub counting: Counting,
     pub ring: Option<RingMember>,
     pub shard: Option<ShardMember>,
     /// Where instances are reached; the ring's word, and who spoke to us.
@@ -83,17 +88,29 @@ pub struct State {
     pub join_replies: Vec<super::message::JoinReply>,
 }
 
+/// Raft messages of one turn for one peer.
+struct RaftBatch {
+    to: InstanceId,
+    entry_bytes: usize,
+    messages: Vec<(GroupId, raft::Message)>,
+}
+
+/// A batch with so many bytes of entries is full.
+const RAFT_BATCH_BYTES: usize = 256 << 10;
+
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
         let workbench = Workbench::new(rng.fork("statements"));
         let requests = Requests::new(rng.fork("requests").next_u64());
         State {
             workbench,
-            counters: Metrics::default(),
+            counting: Counting::default(),
             config,
             rng,
             now: Now::default(),
             effects: Vec::new(),
+            raft_batches: Vec::new(),
+            asked_wake: Mono::NEVER,
             disk: DiskHandle::new(spawner.clone()),
             spawner,
             phase: Phase::Booting,
@@ -182,6 +199,18 @@ impl State {
         Some(PeerAddr::new(known.endpoints.peer.as_str()))
     }
 
+    /// Whether an instance belongs to the cluster, as far as this one knows. One that was expelled and
+    /// still speaks is told.
+    pub fn is_member(&mut self, id: InstanceId, at: &PeerAddr) -> bool {
+        let ring = self.ring.as_ref().map(|ring| &ring.state);
+        let Some(instance) = ring.and_then(|ring| ring.instances.get(&id)) else { return false };
+        let expelled = instance.current.presence == Presence::Expelled;
+        if expelled {
+            self.send(at.clone(), Lane::Fast, Body::Expelled(id));
+        }
+        !expelled
+    }
+
     /// The instance behind an address, if it is known.
     pub fn instance_at(&self, address: &PeerAddr) -> Option<InstanceId> {
         if let Some((id, _)) = self.addresses.iter().find(|(_, a)| *a == address) {
@@ -191,10 +220,30 @@ impl State {
         ring.instances.values().find(|i| *i.endpoints.peer == *address.0).map(|i| i.id)
     }
 
+    /// Takes messages of a group for the end of the turn: what all groups have for one peer leaves
+    /// together.
     pub fn send_raft(&mut self, group: GroupId, messages: Vec<raft::Message>) {
         for message in messages {
-            self.send_to(message.to(), Lane::Fast, Body::Raft(group, message));
+            let (to, bytes) = (message.to(), message.entry_bytes());
+            match self.raft_batches.iter_mut().rev().find(|batch| batch.to == to) {
+                Some(batch) if batch.entry_bytes < RAFT_BATCH_BYTES => {
+                    batch.entry_bytes += bytes;
+                    batch.messages.push((group, message));
+                }
+                _ => {
+                    let messages = vec![(group, message)];
+                    self.raft_batches.push(RaftBatch { to, entry_bytes: bytes, messages });
+                }
+            }
         }
+    }
+
+    pub fn flush_raft(&mut self) {
+        let mut batches = std::mem::take(&mut self.raft_batches);
+        for batch in batches.drain(..) {
+            self.send_to(batch.to, Lane::Fast, Body::Raft(batch.messages));
+        }
+        self.raft_batches = batches;
     }
 
     // --- time ---------------------------------------------------------------------------------

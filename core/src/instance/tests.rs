@@ -333,6 +333,104 @@ fn what_one_instance_does_not_hear_reaches_it_through_another() {
 }
 
 #[test]
+fn an_expelled_instance_stops_also_one_that_was_away_meanwhile() {
+    for away in [false, true] {
+        let mut world = three();
+        let out = (0..3).find(|at| !world.leaders(GroupId::RING).contains(at)).unwrap();
+        let asked = (0..3).find(|at| *at != out).unwrap();
+        let uuid = world.state(out, |s| {
+            let id = s.me();
+            s.ring.as_ref().unwrap().state.instances[&id].uuid
+        });
+        if away {
+            world.kill(out);
+            world.run(Duration::from_secs(3));
+        }
+        let body = Body::Expel { request: 1, uuid, force: true };
+        let from = PeerAddr::new("operator:1");
+        let event = Event::Peer { from, msg: Msg { cluster: 0, body } };
+        world.push(asked, MS, Happening::Event(Box::new(event)));
+        world.run(Duration::from_secs(3));
+        if away {
+            world.start(out);
+            world.run(Duration::from_secs(3));
+        }
+        let stopped = &world.nodes[out].stopped;
+        assert!(matches!(stopped, Some(StopReason::Expelled)), "away {away}: {stopped:?}");
+        assert!(world.nodes[asked].stopped.is_none());
+        assert_eq!(world.online(asked), 2);
+    }
+}
+
+#[test]
+fn a_newcomer_that_the_newest_snapshot_does_not_know_gets_a_newer_one() {
+    let mut world = three();
+    for at in 0..3 {
+        let me = world.nodes[at].instance.as_ref().unwrap().state.clone();
+        let spawner = me.borrow().spawner.clone();
+        spawner.spawn(snapshots::take(me, GroupId::RING));
+    }
+    world.run(Duration::from_secs(1));
+    let first = |s: &State| s.group(GroupId::RING).unwrap().node().first_index();
+    assert!((0..3).all(|at| world.state(at, first).0 > 2), "the log begins behind a snapshot");
+    // A disk that was lost: the instance comes back in its place, as a member nobody knew.
+    world.kill(2);
+    world.nodes[2].disk = ModelDisk::default();
+    world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(2), 3);
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(2));
+    let conn = ConnId(7);
+    let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
+    world.push(0, 0, Happening::Event(Box::new(accepted)));
+    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+    let query = |sql: &str| {
+        let len = (sql.len() as u32 + 5).to_be_bytes();
+        [b"Q", &len[..], sql.as_bytes(), b"\0"].concat()
+    };
+    let script = [
+        startup,
+        query("create table t (id int primary key)"),
+        query("insert into t values (1)"),
+        query("insert into t values (1)"),
+        query("select * from t"),
+        query("select * from t"),
+    ];
+    for bytes in script {
+        let event = Event::Bytes { conn, bytes: bytes.into() };
+        world.push(0, 0, Happening::Event(Box::new(event)));
+        world.run(Duration::from_secs(1));
+    }
+    let page = world.state(0, |s| s.inspect(crate::seam::Inspect::Metrics));
+    let value = |name: &str| {
+        let line = page.lines().find_map(|l| l.strip_prefix("basalt_")?.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name} in\n{page}")).trim().to_owned()
+    };
+    assert_eq!(value("statements_total "), "4");
+    assert_eq!(value("errors_total{sqlstate=\"23505\"} "), "1");
+    assert_eq!(value("statement_seconds_count "), "5");
+    assert_eq!(value("commit_seconds_count "), "1");
+    assert_eq!(value("plan_cache_hits_total "), "2");
+    assert_eq!(value("plan_cache_misses_total "), "3");
+    assert_eq!(value("connections_opened_total "), "1");
+    assert_eq!(value("uptime_seconds "), "7");
+    assert_eq!(value("raft_elections_won_total{group=\"1\"} "), "1");
+    assert_eq!(value("table_rows{table=\"t\"} "), "1");
+    for moves in ["turns_total ", "wal_batches_total ", "wal_bytes_total ", "wal_sync_seconds_sum "]
+    {
+        assert_ne!(value(moves), "0", "{moves}");
+    }
+}
+
+#[test]
 fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
     let mut world = World::new();
     world.add(1);

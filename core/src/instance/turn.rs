@@ -6,7 +6,7 @@
 use super::state::{Phase, State};
 use crate::base::GroupId;
 use crate::raft::{Message, Ready};
-use crate::seam::{Effect, Mono};
+use crate::seam::Effect;
 
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
@@ -115,7 +115,7 @@ impl State {
         self.send_raft(group, messages);
     }
 
-    /// Asks for the next wake-up.
+    /// Asks for the next wake-up, unless one as early is on its way: a `Tick` too early asks again.
     pub fn schedule(&mut self, more_work: bool) {
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
         for group in [self.ring.as_ref().map(|r| &r.group), self.shard.as_ref().map(|s| &s.group)]
@@ -130,7 +130,8 @@ impl State {
         if more_work {
             at = self.now.mono;
         }
-        if at != Mono::NEVER && self.phase != Phase::Stopped {
+        if at < self.asked_wake && self.phase != Phase::Stopped {
+            self.asked_wake = at;
             self.effects.push(Effect::Wake { at });
         }
     }

@@ -50,15 +50,22 @@ impl Instance {
         Some((entry.term, xxh3_64(&entry.data) ^ entry.kind as u64))
     }
 
-    /// Hands group, applied index and a digest of the state at that index to `see`. A leader's rows
-    /// may show more than is applied; then there is nothing to see.
-    pub fn state_digests(&self, see: &mut dyn FnMut(GroupId, LogIndex, u64)) {
+    /// Hands group, applied index and a digest of the state at that index to `see`, where `wanted`.
+    /// A leader's rows may show more than is applied; then there is nothing to see.
+    pub fn state_digests(
+        &self,
+        wanted: &dyn Fn(GroupId, LogIndex) -> bool,
+        see: &mut dyn FnMut(GroupId, LogIndex, u64),
+    ) {
         let state = self.state.borrow();
-        if let Some(ring) = &state.ring {
+        if let Some(ring) = &state.ring
+            && wanted(GroupId::RING, ring.applied)
+        {
             see(GroupId::RING, ring.applied, ring.state.hash());
         }
         if let Some(shard) = &state.shard
             && !shard.is_ahead()
+            && wanted(shard.group.id(), shard.applied)
         {
             see(shard.group.id(), shard.applied, shard.store.state_hash());
         }

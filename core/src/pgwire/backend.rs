@@ -288,7 +288,8 @@ fn report(out: &mut Vec<u8>, tag: u8, severity: &str, error: &SqlError) {
             (b'M', error.message.as_str()),
         ];
         let given = optional.iter().filter_map(|(code, text)| Some((*code, text.as_deref()?)));
-        for (code, text) in always.into_iter().chain(given) {
+        let routine = error.routine().map(|routine| (b'R', routine));
+        for (code, text) in always.into_iter().chain(given).chain(routine) {
             out.put_u8(code);
             c_string(out, text);
         }
@@ -423,6 +424,19 @@ mod tests {
             text(b'n', "t_pkey"),
         ]);
         same(|out| error_response(out, Severity::Error, &error), &theirs);
+    }
+
+    /// Drivers look for this name before they prepare a statement anew.
+    #[test]
+    fn a_changed_plan_names_its_routine() {
+        let theirs = response::ErrorResponse::new(vec![
+            (b'S', "ERROR".to_owned()),
+            (b'V', "ERROR".to_owned()),
+            (b'C', "0A000".to_owned()),
+            (b'M', "cached plan must not change result type".to_owned()),
+            (b'R', "RevalidateCachedQuery".to_owned()),
+        ]);
+        same(|out| error_response(out, Severity::Error, &SqlError::plan_changed()), &theirs);
     }
 
     #[test]

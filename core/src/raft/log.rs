@@ -16,7 +16,7 @@ use raft::eraftpb;
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use super::types::{HardState, SnapshotMeta};
-use crate::base::LogIndex;
+use crate::base::{InstanceId, LogIndex};
 
 /// What raft-rs reads.
 #[derive(Debug)]
@@ -172,8 +172,10 @@ impl Storage for Log {
         Ok(self.last())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
-        if self.snapshot.index.0 == 0 || self.snapshot.index.0 < request_index {
+    /// A member that the snapshot does not know would refuse it: a newer one has to be taken first.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<eraftpb::Snapshot> {
+        let knows = self.snapshot.membership.contains(InstanceId(to));
+        if self.snapshot.index.0 == 0 || self.snapshot.index.0 < request_index || !knows {
             return Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable));
         }
         Ok(self.snapshot.to_raft())

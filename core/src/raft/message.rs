@@ -73,6 +73,11 @@ impl Message {
         LogIndex(self.0.commit)
     }
 
+    /// Bytes of the entries it carries.
+    pub fn entry_bytes(&self) -> usize {
+        self.0.entries.iter().map(|entry| entry.data.len()).sum()
+    }
+
     pub fn encode(&self, w: &mut Writer) {
         let m = &self.0;
         let snapshot = self.snapshot();

@@ -83,6 +83,8 @@ pub struct Node {
     config: NodeConfig,
     /// Elections this member has called since it started: a part of the timeout's hash.
     attempt: u64,
+    /// In force here.
+    membership: Membership,
 }
 
 impl std::fmt::Debug for Node {
@@ -129,7 +131,8 @@ impl Node {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&raft_config, log, &logger)
             .expect("the configuration is valid and the log was checked");
-        let mut node = Node { raw, config, attempt: 0 };
+        let mut node = Node { raw, config, attempt: 0, membership: Membership::default() };
+        node.membership_moved();
         node.fix_timeout();
         node
     }
@@ -227,8 +230,12 @@ impl Node {
     }
 
     /// The membership in force here.
-    pub fn membership(&self) -> Membership {
-        Membership::from_raft(&self.raw.raft.prs().conf().to_conf_state())
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    fn membership_moved(&mut self) {
+        self.membership = Membership::from_raft(&self.raw.raft.prs().conf().to_conf_state());
     }
 
     /// The others, by id, as the leader sees them; empty on a follower.
@@ -262,6 +269,11 @@ impl Node {
         self.fix_timeout();
     }
 
+    /// Ticks counted since a leader was heard, a vote given or a campaign begun.
+    pub fn silent_ticks(&self) -> usize {
+        self.raw.raft.election_elapsed
+    }
+
     /// Ticks until something can happen by itself; `None` if nothing can.
     pub fn ticks_to_event(&self) -> Option<usize> {
         let raft = &self.raw.raft;
@@ -281,8 +293,12 @@ impl Node {
 
     /// Takes a message. One that raft-rs refuses (from a stranger, for example) is dropped.
     pub fn step(&mut self, message: Message) {
+        let may_restore = message.0.get_msg_type() == eraftpb::MessageType::MsgSnapshot;
         if let Err(error) = self.raw.step(message.0) {
             tracing::debug!(group = %self.config.group, %error, "raft message refused");
+        }
+        if may_restore {
+            self.membership_moved();
         }
         self.fix_timeout();
     }
@@ -341,8 +357,9 @@ impl Node {
         let mut change = ConfChangeV2::default();
         change.merge_from_bytes(&entry.data).map_err(|e| e.to_string())?;
         let state = self.raw.apply_conf_change(&change).map_err(|e| e.to_string())?;
+        self.membership = Membership::from_raft(&state);
         self.fix_timeout();
-        Ok(Membership::from_raft(&state))
+        Ok(self.membership.clone())
     }
 
     /// Asks a quorum whether this leader still leads; the answer comes as `Ready::confirmed`.
@@ -422,6 +439,15 @@ impl Node {
     /// A snapshot at this position is on disk here.
     pub fn set_snapshot(&mut self, meta: SnapshotMeta) {
         self.raw.mut_store().set_snapshot(meta);
+    }
+
+    /// Whether a member needs a snapshot and the newest one is from before it belonged to the group.
+    pub fn needs_newer_snapshot(&self) -> bool {
+        let known = &self.snapshot().membership;
+        let before = self.first_index().0 - 1;
+        self.is_leader()
+            && *known != self.membership
+            && self.progress().iter().any(|p| p.matched.0 < before && !known.contains(p.id))
     }
 
     /// The newest snapshot on disk.

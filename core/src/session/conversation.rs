@@ -469,12 +469,17 @@ fn is_current(prepared: &Prepared, version: crate::base::CatalogVersion) -> bool
     prepared.catalog_version == version || matches!(prepared.plan, Plan::Session(_))
 }
 
-/// The client has been told parameters and columns: a new plan must have the same.
+/// The client has been told parameters and columns: a new plan must have the same. The columns may be
+/// those of another table of the same name, as in PostgreSQL.
 fn same_shape(old: &Prepared, new: &Prepared) -> SqlResult<()> {
-    if old.params == new.params && old.columns == new.columns {
+    let told = |prepared: &Prepared| -> Option<Vec<(String, SqlType, i32)>> {
+        let columns = prepared.columns.as_ref()?;
+        Some(columns.iter().map(|c| (c.name.clone(), c.ty, c.typmod)).collect())
+    };
+    if old.params == new.params && told(old) == told(new) {
         return Ok(());
     }
-    Err(SqlError::new(SqlState::FeatureNotSupported, "cached plan must not change result type"))
+    Err(SqlError::plan_changed())
 }
 
 /// A schema change came between `Bind` and `Execute`.

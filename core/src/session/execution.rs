@@ -87,6 +87,7 @@ fn settle(wire: &mut Wire, outcome: Outcome, mark: usize) -> SqlResult<Tag> {
 
 /// Appends `CommandComplete`.
 pub(super) fn complete(wire: &mut Wire, tag: Tag) {
+    wire.sessions.counters.borrow_mut().statements += 1;
     backend::command_complete(&mut wire.out.bytes, tag.words, tag.rows);
 }
 

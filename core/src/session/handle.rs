@@ -26,6 +26,8 @@ pub struct Flush {
     pub bytes: Bytes,
     /// Close after writing.
     pub close: bool,
+    /// The client is told that an outcome is unknown.
+    pub lost: bool,
     /// Stop (`true`) or go on (`false`) reading from the connection; `None` for no change.
     pub throttle: Option<bool>,
 }
@@ -85,7 +87,12 @@ impl Handle {
         }
         let paused = shared.is_overfull();
         let changed = shared.paused.replace(paused) != paused;
-        Flush { bytes: drained.bytes, close: drained.close, throttle: changed.then_some(paused) }
+        Flush {
+            bytes: drained.bytes,
+            close: drained.close,
+            lost: drained.lost,
+            throttle: changed.then_some(paused),
+        }
     }
 
     /// Whether the task of the session has ended.

@@ -52,6 +52,6 @@ pub use engine::{
 pub use handle::{Flush, Handle};
 pub use output::{FlushList, Gate, GateState};
 pub use rows::{ResultFormats, RowWriter};
-pub use sessions::{SessionLimits, Sessions};
+pub use sessions::{Counters, SessionLimits, Sessions};
 pub use settings::SERVER_VERSION;
 pub use task::SUPERUSER;

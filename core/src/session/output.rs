@@ -191,6 +191,8 @@ pub struct Drained {
     pub bytes: Bytes,
     /// Close the connection after these bytes.
     pub close: bool,
+    /// They end with the error of a lost gate.
+    pub lost: bool,
 }
 
 /// The output of one connection.
@@ -265,12 +267,14 @@ impl Output {
         if self.phase == Phase::Closed {
             return Drained::default();
         }
+        let mut lost = false;
         while let Some((at, gate)) = self.gates.front() {
             match gate.state() {
                 GateState::Open => {}
                 GateState::Pending => break,
                 GateState::Lost => {
                     self.lose_from(*at);
+                    lost = true;
                     break;
                 }
             }
@@ -290,7 +294,7 @@ impl Output {
         if close {
             self.phase = Phase::Closed;
         }
-        Drained { bytes, close }
+        Drained { bytes, close, lost }
     }
 
     /// The shell sent so many drained bytes.

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::handle::{Handle, Shared};
 use super::output::FlushList;
 use super::task;
-use crate::base::ConnId;
+use crate::base::{ConnId, SqlState};
 use crate::pgwire::CancelKey;
 use crate::seam::{ConnKind, Rng, Spawner};
 
@@ -55,6 +55,22 @@ pub struct Sessions {
     flush: FlushList,
     cancellable: RefCell<BTreeMap<u32, Cancellable>>,
     next_pid: Cell<u32>,
+    pub(super) counters: RefCell<Counters>,
+}
+
+/// What all sessions together did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Statements that completed.
+    pub statements: u64,
+    /// Errors told to clients.
+    pub errors: BTreeMap<SqlState, u64>,
+}
+
+impl Counters {
+    pub fn error(&mut self, state: SqlState) {
+        *self.errors.entry(state).or_default() += 1;
+    }
 }
 
 #[derive(Debug)]
@@ -78,7 +94,17 @@ impl Sessions {
             flush: FlushList::default(),
             cancellable: RefCell::default(),
             next_pid: Cell::new(1),
+            counters: RefCell::default(),
         })
+    }
+
+    /// Counts an error that the owner's outcome brought about.
+    pub fn count_error(&self, state: SqlState) {
+        self.counters.borrow_mut().error(state);
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters.borrow().clone()
     }
 
     /// Starts the session of a new connection.

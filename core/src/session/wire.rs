@@ -71,10 +71,12 @@ impl Wire {
         if self.shared.ending().is_some() {
             return;
         }
+        self.sessions.counters.borrow_mut().error(error.state);
         backend::error_response(&mut self.out.bytes, Severity::Error, error);
     }
 
     pub fn fatal(&mut self, error: &SqlError) {
+        self.sessions.counters.borrow_mut().error(error.state);
         backend::error_response(&mut self.out.bytes, Severity::Fatal, error);
     }
 

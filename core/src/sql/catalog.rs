@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::schema::TableRef;
 use crate::base::{CatalogVersion, IndexId, SqlType, TableId, UserId};
+use crate::topology::virtual_table;
 
 /// A table made up from the state of the cluster: `pg_class`, `_pico_instance`, … Read only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,18 @@ pub enum Relation {
 }
 
 impl Relation {
+    /// The virtual table of this name.
+    pub fn built_in(schema: &str, name: &str) -> Option<Relation> {
+        let found = virtual_table::find(Some(schema), name)?;
+        let column = |(name, ty): &(&str, _)| VirtualColumn { name: (*name).to_owned(), ty: *ty };
+        Some(Relation::Virtual(Arc::new(VirtualTable {
+            id: TableId(found.oid),
+            schema: found.schema.to_owned(),
+            name: found.name.to_owned(),
+            columns: found.columns.iter().map(column).collect(),
+        })))
+    }
+
     pub fn id(&self) -> TableId {
         match self {
             Relation::Table(table) => table.id,

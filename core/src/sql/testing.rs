@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::bind::BindContext;
 use super::catalog::{Catalog, Relation, VirtualColumn, VirtualTable};
 use super::parse::{self, Source};
-use super::plan::ddl::{CreateTable, Placement};
 use super::plan::{Ddl, Plan, Prepared, layout_of};
 use super::prepare;
 use crate::base::schema::{ColumnDef, Distribution, IndexColumn, IndexDef, TableDef, TableRef};
@@ -20,6 +19,9 @@ use crate::base::{
 use crate::exec::{self, ExecOutcome, Memory, Reader, ScanPosition, ScanRequest, ScanSource};
 use crate::expr::{EvalContext, SessionValues};
 use crate::seam::Rng;
+use crate::topology::ddl::{
+    CreateTableRequest, DistributionRequest, IndexKeyRequest, UniqueRequest,
+};
 
 /// A database of one session.
 pub struct TestDb {
@@ -178,7 +180,7 @@ impl TestDb {
                 let id = IndexId(self.id());
                 let at = self.tables.iter().position(|t| t.name == create.table).unwrap();
                 let mut table = TableDef::clone(&self.tables[at]);
-                let column = |key: &super::plan::ddl::IndexKey| IndexColumn {
+                let column = |key: &IndexKeyRequest| IndexColumn {
                     column: table.column(&key.column).unwrap(),
                     descending: key.descending,
                     nulls_first: key.nulls_first,
@@ -216,7 +218,7 @@ impl TestDb {
         }
     }
 
-    fn table_of(&mut self, create: &CreateTable) -> TableDef {
+    fn table_of(&mut self, create: &CreateTableRequest) -> TableDef {
         let mut columns = create.columns.clone();
         let mut primary_key = create.primary_key.clone();
         if primary_key.is_empty() {
@@ -231,13 +233,13 @@ impl TestDb {
             });
         }
         let distribution = match &create.distribution {
-            Placement::Global => Distribution::Global,
-            Placement::Sharded { columns, tier } => Distribution::Sharded {
+            DistributionRequest::Global => Distribution::Global,
+            DistributionRequest::Sharded { columns, tier } => Distribution::Sharded {
                 columns: if columns.is_empty() { primary_key.clone() } else { columns.clone() },
                 tier: tier.clone().unwrap_or_else(|| "default".into()),
             },
         };
-        let unique = |id: u32, unique: &super::plan::ddl::Unique| IndexDef {
+        let unique = |id: u32, unique: &UniqueRequest| IndexDef {
             id: IndexId(id),
             name: unique.name.clone().unwrap_or_else(|| {
                 let names: Vec<&str> =

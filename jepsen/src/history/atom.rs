@@ -206,12 +206,14 @@ impl Names {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dense {
     atoms: Vec<Atom>,
-    by_atom: Lookup<Atom, u32>,
-    /// Most keys are small integers, and a table is faster than a map.
+    /// Integers below its length; most keys are small integers, and a table is faster than a map.
     small: Vec<u32>,
+    /// Everything else.
+    by_atom: Lookup<Atom, u32>,
 }
 
-const SMALL_LIMIT: i64 = 1 << 20;
+/// A table entry is spent on up to this many integers for each atom seen.
+const TABLE_PER_ATOM: usize = 8;
 const ABSENT: u32 = u32::MAX;
 
 impl Dense {
@@ -221,15 +223,10 @@ impl Dense {
         }
         let index = u32::try_from(self.atoms.len()).expect("fewer than 2^32 distinct atoms");
         self.atoms.push(atom);
-        match atom.as_integer() {
-            Some(n) if (0..SMALL_LIMIT).contains(&n) => {
-                if self.small.len() <= n as usize {
-                    let size = (n as usize + 1).next_power_of_two();
-                    self.small.resize(size, ABSENT);
-                }
-                self.small[n as usize] = index;
-            }
-            _ => {
+        self.grow_table(atom);
+        match self.slot(atom) {
+            Some(slot) => self.small[slot] = index,
+            None => {
                 self.by_atom.insert(atom, index);
             }
         }
@@ -237,11 +234,32 @@ impl Dense {
     }
 
     pub fn find(&self, atom: Atom) -> Option<u32> {
-        match atom.as_integer() {
-            Some(n) if (0..SMALL_LIMIT).contains(&n) => {
-                self.small.get(n as usize).copied().filter(|&index| index != ABSENT)
+        match self.slot(atom) {
+            Some(slot) => Some(self.small[slot]).filter(|&index| index != ABSENT),
+            None => self.by_atom.get(&atom).copied(),
+        }
+    }
+
+    fn slot(&self, atom: Atom) -> Option<usize> {
+        let integer = usize::try_from(atom.as_integer()?).ok()?;
+        (integer < self.small.len()).then_some(integer)
+    }
+
+    /// Makes room for an integer in the table, unless it is too far beyond the number of atoms.
+    fn grow_table(&mut self, atom: Atom) {
+        let Some(integer) = atom.as_integer().and_then(|n| usize::try_from(n).ok()) else { return };
+        if integer < self.small.len() || integer >= TABLE_PER_ATOM * self.atoms.len() {
+            return;
+        }
+        self.small.resize((integer + 1).next_power_of_two(), ABSENT);
+        let limit = self.small.len();
+        for (index, atom) in self.atoms.iter().enumerate() {
+            let Some(integer) = atom.as_integer().and_then(|n| usize::try_from(n).ok()) else {
+                continue;
+            };
+            if integer < limit && self.by_atom.remove(atom).is_some() {
+                self.small[integer] = index as u32;
             }
-            _ => self.by_atom.get(&atom).copied(),
         }
     }
 

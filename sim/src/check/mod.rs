@@ -119,6 +119,7 @@ impl Monitor {
 
     pub fn process_began(&mut self, host: u16) {
         self.raft.process_began(host);
+        self.replicas.process_began(host);
     }
 
     pub fn process_ended(&mut self, host: u16) {

@@ -18,9 +18,18 @@ use crate::node::{GroupView, Inspectable};
 #[derive(Default)]
 struct Group {
     leader_of: BTreeMap<Term, u16>,
-    /// Term and digest of each entry that some member saw as committed.
-    committed: BTreeMap<LogIndex, (Term, u64)>,
+    committed: BTreeMap<LogIndex, Committed>,
     members: BTreeMap<u16, Member>,
+}
+
+/// An entry that some member saw as committed.
+#[derive(Clone, Copy)]
+struct Committed {
+    /// Its term and digest.
+    entry: (Term, u64),
+    /// It was committed in this term or before. A leader of an earlier one, elected by votes that were
+    /// long on their way, need not have it.
+    by: Term,
 }
 
 /// What was last seen of a member's present process.
@@ -36,7 +45,7 @@ struct Member {
 }
 
 /// Entries looked back at when a leader comes up.
-const COMPLETENESS_DEPTH: u64 = 64;
+const COMPLETENESS_DEPTH: usize = 64;
 
 pub struct RaftCheck {
     groups: BTreeMap<GroupId, Group>,
@@ -129,8 +138,11 @@ impl Group {
         for index in member.compared.0 + 1..=view.commit.0 {
             let index = LogIndex(index);
             let Some(here) = node.entry(view.group, index) else { continue };
-            let known = *self.committed.entry(index).or_insert(here);
-            if known != here {
+            let first = Committed { entry: here, by: view.term };
+            let known = self.committed.entry(index).or_insert(first);
+            known.by = known.by.min(view.term);
+            if known.entry != here {
+                let known = known.entry;
                 return Err(format!("entry {index} is {here:?} here and was {known:?} elsewhere"));
             }
         }
@@ -148,14 +160,13 @@ impl Group {
         if first != host {
             return Err(format!("leader of {:?}, which n{} leads", view.term, first + 1));
         }
-        let Some((last, _)) = self.committed.last_key_value() else { return Ok(()) };
-        if view.last < *last {
-            return Err(format!("leader with a log up to {}, {last} is committed", view.last));
-        }
-        let from = LogIndex(last.0.saturating_sub(COMPLETENESS_DEPTH));
-        for (index, known) in self.committed.range(from..) {
-            let here = node.entry(view.group, *index);
-            if here.is_some_and(|here| here != *known) {
+        let before = self.committed.iter().rev().filter(|(_, known)| known.by <= view.term);
+        for (index, known) in before.take(COMPLETENESS_DEPTH) {
+            if view.last < *index {
+                return Err(format!("leader with a log up to {}, {index} is committed", view.last));
+            }
+            let (here, known) = (node.entry(view.group, *index), known.entry);
+            if here.is_some_and(|here| here != known) {
                 return Err(format!("leader whose entry {index} is {here:?}, committed {known:?}"));
             }
         }
@@ -231,5 +242,14 @@ mod tests {
         let mut check = healthy();
         check.process_ended(0);
         look(&mut check, 1, view(2, true, 2, 2, Some(600)), &log).unwrap();
+    }
+
+    #[test]
+    fn a_leader_of_an_earlier_term_that_comes_up_late_need_not_have_what_was_committed_since() {
+        let mut check = RaftCheck::new(3);
+        look(&mut check, 0, view(4, true, 2, 2, None), &[(1, 10), (4, 11)]).unwrap();
+        look(&mut check, 1, view(3, true, 2, 1, None), &[(1, 10), (3, 12)]).unwrap();
+        let late = look(&mut check, 2, view(5, true, 2, 1, None), &[(1, 10), (3, 12)]);
+        assert!(late.unwrap_err().contains("leader whose"));
     }
 }

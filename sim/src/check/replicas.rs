@@ -10,6 +10,8 @@ use crate::node::Inspectable;
 #[derive(Default)]
 pub struct ReplicaCheck {
     seen: BTreeMap<GroupId, BTreeMap<LogIndex, (u16, u64)>>,
+    /// Where each host's state was when it was last digested.
+    digested: BTreeMap<(u16, GroupId), LogIndex>,
     scratch: Vec<(GroupId, LogIndex, u64)>,
 }
 
@@ -18,8 +20,10 @@ const KEPT: usize = 4_096;
 impl ReplicaCheck {
     pub fn sample(&mut self, host: u16, node: &impl Inspectable) -> Result<(), String> {
         self.scratch.clear();
-        node.states(&mut self.scratch);
+        let moved = |group, applied| self.digested.get(&(host, group)) != Some(&applied);
+        node.states(&moved, &mut self.scratch);
         for (group, applied, digest) in &self.scratch {
+            self.digested.insert((host, *group), *applied);
             let digests = self.seen.entry(*group).or_default();
             let (first, known) = *digests.entry(*applied).or_insert((host, *digest));
             if known != *digest {
@@ -35,6 +39,11 @@ impl ReplicaCheck {
         }
         Ok(())
     }
+
+    /// What a new process recovered is looked at, also where the old one was seen.
+    pub fn process_began(&mut self, host: u16) {
+        self.digested.retain(|(of, _), _| *of != host);
+    }
 }
 
 #[cfg(test)]
@@ -44,8 +53,14 @@ mod tests {
     struct At(u64, u64);
 
     impl Inspectable for At {
-        fn states(&self, out: &mut Vec<(GroupId, LogIndex, u64)>) {
-            out.push((GroupId(1), LogIndex(self.0), self.1));
+        fn states(
+            &self,
+            wanted: &dyn Fn(GroupId, LogIndex) -> bool,
+            out: &mut Vec<(GroupId, LogIndex, u64)>,
+        ) {
+            if wanted(GroupId(1), LogIndex(self.0)) {
+                out.push((GroupId(1), LogIndex(self.0), self.1));
+            }
         }
     }
 
@@ -55,6 +70,9 @@ mod tests {
         check.sample(0, &At(5, 50)).unwrap();
         check.sample(1, &At(6, 60)).unwrap();
         check.sample(2, &At(5, 50)).unwrap();
+        check.sample(2, &At(5, 51)).unwrap();
+        check.process_began(2);
+        assert!(check.sample(2, &At(5, 51)).is_err());
         assert!(check.sample(1, &At(5, 51)).is_err());
     }
 }

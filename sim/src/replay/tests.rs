@@ -84,8 +84,12 @@ impl Inspectable for Taped {
         self.inner.entry(group, index)
     }
 
-    fn states(&self, out: &mut Vec<(GroupId, LogIndex, u64)>) {
-        self.inner.states(out);
+    fn states(
+        &self,
+        wanted: &dyn Fn(GroupId, LogIndex) -> bool,
+        out: &mut Vec<(GroupId, LogIndex, u64)>,
+    ) {
+        self.inner.states(wanted, out);
     }
 
     fn is_formed(&self, instances: usize) -> bool {

@@ -97,7 +97,7 @@ pub enum Happening {
 }
 
 /// How often samples of state are taken.
-const SAMPLE_NS: u64 = 100_000_000;
+const SAMPLE_NS: u64 = 250_000_000;
 /// Trace digests are kept every so many events and effects.
 pub const CHECKPOINT_EVERY: u64 = 4_096;
 

@@ -37,6 +37,7 @@ pub(super) static ROWS: &[Function] = &[
         Ok(Datum::text(format!("{:x}", integer(a, 0)? as i32)))
     }),
     row(2090, "to_hex", &[INT8], TEXT, |a, _| Ok(Datum::text(format!("{:x}", integer(a, 0)?)))),
+    row(3334, "pg_size_pretty", &[INT8], TEXT, |a, _| Ok(Datum::text(size_pretty(integer(a, 0)?)))),
     row(1282, "quote_ident", &[TEXT], TEXT, |a, _| Ok(Datum::text(quote_ident(text(a, 0)?)))),
     row(1283, "quote_literal", &[TEXT], TEXT, |a, _| Ok(Datum::text(quote_literal(text(a, 0)?)))),
     row(1289, "quote_nullable", &[TEXT], TEXT, |a, _| match &a[0] {
@@ -66,6 +67,24 @@ fn chr(code: i64) -> SqlResult<Datum> {
         Some(c) => Ok(Datum::text(c.to_string())),
         None => refused(&format!("requested character not valid for encoding: {code}")),
     }
+}
+
+/// `20 MB`: a count of bytes in the unit that leaves it below 10,240, to the nearest.
+fn size_pretty(bytes: i64) -> String {
+    if bytes.unsigned_abs() < 10 * 1_024 {
+        return format!("{bytes} bytes");
+    }
+    // Counted in halves of the unit, for the rounding.
+    let mut halves = bytes / 512;
+    let mut unit = "kB";
+    for larger in ["MB", "GB", "TB", "PB"] {
+        if halves.unsigned_abs() < 20 * 1_024 - 1 {
+            break;
+        }
+        halves /= 1_024;
+        unit = larger;
+    }
+    format!("{} {unit}", (halves + if halves < 0 { -1 } else { 1 }) / 2)
 }
 
 /// An identifier as SQL needs it: in quotes unless it is plain and lower case. Keywords are quoted

@@ -12,7 +12,7 @@ use crate::sql::catalog::Relation;
 use crate::sql::parse::names::QualifiedName;
 use crate::sql::parse::{fold, object_name};
 use crate::sql::plan::Ddl;
-use crate::sql::plan::ddl::{AlterTable, Alteration};
+use crate::topology::ddl::{AlterTableRequest, TableAlteration};
 
 impl Binder<'_> {
     pub(super) fn alter_table(&mut self, alter: &ast::AlterTable) -> SqlResult<Ddl> {
@@ -30,7 +30,8 @@ impl Binder<'_> {
         };
         let alteration = self.alteration(&table, operation)?;
         let (schema, name) = (table.schema.clone(), table.name.clone());
-        Ok(Ddl::AlterTable(AlterTable { schema, name, alteration }))
+        let if_exists = alter.if_exists;
+        Ok(Ddl::AlterTable(AlterTableRequest { schema, name, if_exists, alteration }))
     }
 
     fn alterable(&mut self, name: &QualifiedName) -> SqlResult<TableRef> {
@@ -47,7 +48,7 @@ impl Binder<'_> {
         &mut self,
         table: &TableRef,
         operation: &AlterTableOperation,
-    ) -> SqlResult<Alteration> {
+    ) -> SqlResult<TableAlteration> {
         match operation {
             AlterTableOperation::RenameTable {
                 table_name: RenameTableNameKind::To(to) | RenameTableNameKind::As(to),
@@ -58,31 +59,31 @@ impl Binder<'_> {
                 if table.column(&to).is_some() {
                     return Err(duplicate_column(table, &to));
                 }
-                Ok(Alteration::RenameColumn { from: fold(old_column_name), to })
+                Ok(TableAlteration::RenameColumn { from: fold(old_column_name), to })
             }
             AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
                 let column = self.added_column(column_def)?;
                 if table.column(&column.name).is_some() && !if_not_exists {
                     return Err(duplicate_column(table, &column.name));
                 }
-                Ok(Alteration::AddColumn { column, if_not_exists: *if_not_exists })
+                Ok(TableAlteration::AddColumn { column, if_not_exists: *if_not_exists })
             }
             AlterTableOperation::AlterColumn { column_name, op } => {
                 self.changed_default(table, column_name, op)
             }
             AlterTableOperation::OwnerTo { new_owner } => {
-                Ok(Alteration::OwnerTo(self.owner(new_owner)?))
+                Ok(TableAlteration::OwnerTo(self.owner(new_owner)?))
             }
             other => Err(SqlError::unsupported(format_args!("ALTER TABLE … {}", words(other)))),
         }
     }
 
-    fn rename_table(&self, table: &TableRef, to: &QualifiedName) -> SqlResult<Alteration> {
+    fn rename_table(&self, table: &TableRef, to: &QualifiedName) -> SqlResult<TableAlteration> {
         if self.context.catalog.relation(&table.schema, &to.name).is_some() {
             let message = format!("relation \"{}\" already exists", to.name);
             return Err(SqlError::new(SqlState::DuplicateTable, message));
         }
-        Ok(Alteration::RenameTo(to.name.clone()))
+        Ok(TableAlteration::RenameTo(to.name.clone()))
     }
 
     fn added_column(&mut self, column: &ast::ColumnDef) -> SqlResult<ColumnDef> {
@@ -102,7 +103,7 @@ impl Binder<'_> {
         table: &TableRef,
         column: &ast::Ident,
         operation: &AlterColumnOperation,
-    ) -> SqlResult<Alteration> {
+    ) -> SqlResult<TableAlteration> {
         let index = self.target_column(table, column)?;
         let default = match operation {
             AlterColumnOperation::SetDefault { value } => {
@@ -114,7 +115,7 @@ impl Binder<'_> {
                 return Err(SqlError::unsupported(what));
             }
         };
-        Ok(Alteration::SetDefault { column: fold(column), default })
+        Ok(TableAlteration::SetDefault { column: fold(column), default })
     }
 
     fn owner(&self, owner: &Owner) -> SqlResult<UserId> {

@@ -18,7 +18,10 @@ use crate::sql::catalog::Relation;
 use crate::sql::parse::names::QualifiedName;
 use crate::sql::parse::{DdlStmt, DistributedClause, fold, object_name};
 use crate::sql::plan::Ddl;
-use crate::sql::plan::ddl::{self, CreateTable, Drop, IndexKey, Placement, Unique};
+use crate::sql::plan::ddl::Drop;
+use crate::topology::ddl::{
+    CreateIndexRequest, CreateTableRequest, DistributionRequest, IndexKeyRequest, UniqueRequest,
+};
 
 impl Binder<'_> {
     /// Binds a schema change.
@@ -48,15 +51,16 @@ impl Binder<'_> {
             let message = format!("tables can have at most {TABLE_COLUMNS_MAX} columns");
             return Err(SqlError::new(SqlState::TooManyColumns, message));
         }
-        let mut table = CreateTable {
+        let mut table = CreateTableRequest {
             schema,
             name: name.name,
             if_not_exists: create.if_not_exists,
+            owner: self.context.user,
             columns: Vec::with_capacity(create.columns.len()),
             primary_key: Vec::new(),
             primary_key_name: None,
             uniques: Vec::new(),
-            distribution: Placement::Sharded { columns: Vec::new(), tier: None },
+            distribution: DistributionRequest::Sharded { columns: Vec::new(), tier: None },
             engine: stmt.engine.unwrap_or(Engine::Memtx),
             unlogged: create.unlogged,
         };
@@ -78,7 +82,7 @@ impl Binder<'_> {
     fn table_column_def(
         &mut self,
         column: &ast::ColumnDef,
-        table: &mut CreateTable,
+        table: &mut CreateTableRequest,
     ) -> SqlResult<()> {
         let name = fold(&column.name);
         if table.columns.iter().any(|known| known.name == name) {
@@ -106,7 +110,7 @@ impl Binder<'_> {
         &mut self,
         option: &ast::ColumnOptionDef,
         index: ColumnIndex,
-        table: &mut CreateTable,
+        table: &mut CreateTableRequest,
     ) -> SqlResult<()> {
         let name = option.name.as_ref().map(fold);
         let column = &mut table.columns[usize::from(index)];
@@ -117,7 +121,9 @@ impl Binder<'_> {
                 column.default = Some(self.default_text(expr, column)?);
             }
             ColumnOption::PrimaryKey(_) => set_primary_key(table, vec![index], name)?,
-            ColumnOption::Unique(_) => table.uniques.push(Unique { name, columns: vec![index] }),
+            ColumnOption::Unique(_) => {
+                table.uniques.push(UniqueRequest { name, columns: vec![index] })
+            }
             ColumnOption::Collation(collation) => {
                 let collation = object_name(collation)?.name;
                 if !matches!(collation.as_str(), "default" | "C" | "POSIX") {
@@ -178,7 +184,7 @@ impl Binder<'_> {
     fn constraint(
         &mut self,
         constraint: &TableConstraint,
-        table: &mut CreateTable,
+        table: &mut CreateTableRequest,
     ) -> SqlResult<()> {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
@@ -187,7 +193,7 @@ impl Binder<'_> {
             }
             TableConstraint::Unique(unique) => {
                 let columns = self.key_columns(&unique.columns, table)?;
-                table.uniques.push(Unique { name: unique.name.as_ref().map(fold), columns });
+                table.uniques.push(UniqueRequest { name: unique.name.as_ref().map(fold), columns });
                 Ok(())
             }
             TableConstraint::ForeignKey(_) => Err(SqlError::unsupported("FOREIGN KEY")),
@@ -200,7 +206,7 @@ impl Binder<'_> {
     fn key_columns(
         &self,
         columns: &[ast::IndexColumn],
-        table: &CreateTable,
+        table: &CreateTableRequest,
     ) -> SqlResult<Vec<ColumnIndex>> {
         let mut keys = Vec::with_capacity(columns.len());
         for column in columns {
@@ -221,7 +227,11 @@ impl Binder<'_> {
         Ok(keys)
     }
 
-    fn table_column(&self, ident: &ast::Ident, table: &CreateTable) -> SqlResult<ColumnIndex> {
+    fn table_column(
+        &self,
+        ident: &ast::Ident,
+        table: &CreateTableRequest,
+    ) -> SqlResult<ColumnIndex> {
         let name = fold(ident);
         match table.columns.iter().position(|column| column.name == name) {
             Some(index) => Ok(index as ColumnIndex),
@@ -232,10 +242,14 @@ impl Binder<'_> {
         }
     }
 
-    fn place(&self, clause: Option<&DistributedClause>, table: &mut CreateTable) -> SqlResult<()> {
+    fn place(
+        &self,
+        clause: Option<&DistributedClause>,
+        table: &mut CreateTableRequest,
+    ) -> SqlResult<()> {
         table.distribution = match clause {
             None => return Ok(()),
-            Some(DistributedClause::Globally) => Placement::Global,
+            Some(DistributedClause::Globally) => DistributionRequest::Global,
             Some(DistributedClause::By { columns: idents, tier }) => {
                 let mut columns = Vec::with_capacity(idents.len());
                 for ident in idents {
@@ -253,7 +267,7 @@ impl Binder<'_> {
                     let message = format!("tier \"{tier}\" does not exist");
                     return Err(SqlError::new(SqlState::UndefinedObject, message));
                 }
-                Placement::Sharded { columns, tier: tier.clone() }
+                DistributionRequest::Sharded { columns, tier: tier.clone() }
             }
         };
         Ok(())
@@ -287,14 +301,14 @@ impl Binder<'_> {
             let options = &column.column.options;
             let descending = matches!(options.sort, Some(ast::OrderBySort::Desc));
             let nulls_first = options.nulls_first.unwrap_or(descending);
-            columns.push(IndexKey { column: fold(ident), descending, nulls_first });
+            columns.push(IndexKeyRequest { column: fold(ident), descending, nulls_first });
         }
         if create.unique {
             check_unique(table.distribution_columns(), &indexes, |at| {
                 table.columns[usize::from(at)].name.clone()
             })?;
         }
-        Ok(Ddl::CreateIndex(ddl::CreateIndex {
+        Ok(Ddl::CreateIndex(CreateIndexRequest {
             schema,
             table: table.name.clone(),
             name,
@@ -334,7 +348,7 @@ impl Binder<'_> {
         if_exists: bool,
         names: &[ast::ObjectName],
     ) -> SqlResult<Ddl> {
-        let mut dropped = Drop { names: Vec::new(), notices: Vec::new() };
+        let mut dropped = Drop { names: Vec::new(), if_exists, notices: Vec::new() };
         for name in names {
             let name = object_name(name)?;
             let found = match kind {
@@ -408,7 +422,7 @@ impl Binder<'_> {
             let table = self.target(&target.name)?;
             names.push((table.schema.clone(), table.name.clone()));
         }
-        Ok(Ddl::Truncate(Drop { names, notices: Vec::new() }))
+        Ok(Ddl::Truncate(Drop { names, if_exists: false, notices: Vec::new() }))
     }
 }
 
@@ -421,7 +435,7 @@ fn already_exists(name: &str, if_not_exists: bool, tag: &'static str) -> SqlResu
 }
 
 fn set_primary_key(
-    table: &mut CreateTable,
+    table: &mut CreateTableRequest,
     columns: Vec<ColumnIndex>,
     name: Option<String>,
 ) -> SqlResult<()> {
@@ -445,7 +459,7 @@ fn no_order(ty: crate::base::SqlType) -> SqlError {
     )
 }
 
-fn check_orderable(table: &CreateTable) -> SqlResult<()> {
+fn check_orderable(table: &CreateTableRequest) -> SqlResult<()> {
     let uniques = table.uniques.iter().flat_map(|unique| &unique.columns);
     for key in table.primary_key.iter().chain(uniques) {
         let ty = table.columns[usize::from(*key)].ty;
@@ -457,9 +471,9 @@ fn check_orderable(table: &CreateTable) -> SqlResult<()> {
 }
 
 /// The columns that decide the bucket must be in the primary key and in every unique constraint.
-fn check_distribution(table: &CreateTable) -> SqlResult<()> {
+fn check_distribution(table: &CreateTableRequest) -> SqlResult<()> {
     let name = |at: ColumnIndex| table.columns[usize::from(at)].name.clone();
-    let Placement::Sharded { columns, .. } = &table.distribution else {
+    let DistributionRequest::Sharded { columns, .. } = &table.distribution else {
         if table.engine == Engine::Vinyl {
             return Err(SqlError::unsupported("a global table with the vinyl engine"));
         }

@@ -15,6 +15,7 @@ use super::subquery::PendingMark;
 use super::{At, Binder};
 use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::{CastContext, Expr};
+use crate::sql::parse::names::no_string;
 use crate::sql::parse::{fold, object_name};
 use crate::sql::plan::logical::{AggregateCall, Group, SortKey};
 use crate::sql::plan::{Logical, ResultColumn};
@@ -163,6 +164,7 @@ impl Binder<'_> {
                     self.output(expr, name, at, &mut outputs)?;
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
+                    no_string(alias)?;
                     self.output(expr, fold(alias), at, &mut outputs)?;
                 }
                 SelectItem::Wildcard(_) => {

@@ -25,6 +25,14 @@ pub fn cut(mut name: String) -> String {
     name
 }
 
+/// `42601` for what sqlparser takes as a name though it is a string: `'t'`.
+pub fn no_string(ident: &Ident) -> SqlResult<()> {
+    if ident.quote_style != Some('\'') {
+        return Ok(());
+    }
+    Err(SqlError::new(SqlState::SyntaxError, format!("syntax error at or near \"{ident}\"")))
+}
+
 /// A possibly qualified name, with the place of its first part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QualifiedName {
@@ -48,7 +56,10 @@ pub fn object_name(name: &ObjectName) -> SqlResult<QualifiedName> {
     let mut parts = Vec::with_capacity(name.0.len());
     for part in &name.0 {
         match part {
-            ObjectNamePart::Identifier(ident) => parts.push(ident),
+            ObjectNamePart::Identifier(ident) => {
+                no_string(ident)?;
+                parts.push(ident);
+            }
             ObjectNamePart::Function(_) => {
                 return Err(SqlError::unsupported("a function in place of a name"));
             }

@@ -25,9 +25,17 @@ pub enum WalEvent {
     Failed(DiskError),
 }
 
+/// What a log gave to the disk since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    pub batches: u64,
+    pub bytes: u64,
+}
+
 /// The write-ahead log; made by [`super::recover`].
 #[derive(Debug)]
 pub struct Wal {
+    written: Written,
     config: WalConfig,
     owner: WalOwner,
     tracker: Tracker,
@@ -148,6 +156,7 @@ impl Wal {
             config.segment_bytes
         );
         Wal {
+            written: Written::default(),
             config,
             owner,
             tracker,
@@ -218,6 +227,11 @@ impl Wal {
         }
         self.job_step_done(disk);
         WalEvent::Progress
+    }
+
+    /// What was given to the disk so far.
+    pub fn written(&self) -> Written {
+        self.written
     }
 
     /// Every record up to here is durable.
@@ -311,6 +325,8 @@ impl Wal {
             data: Bytes::from(bytes),
             then: if crate::canary!(SkipSync) { Sync::No } else { Sync::Data },
         });
+        self.written.batches += 1;
+        self.written.bytes += bytes_on_disk;
         self.writing = Some(Writing { op, bytes_on_disk, last_lsn, changes: batch.changes });
     }
 

@@ -1,7 +1,5 @@
 //! The `basalt` binary as a shell sees it: one clear line for each mistake, and a clean end.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
-
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,6 +1,4 @@
-//! A whole cluster behind the command line: started, asked, stopped, resumed.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+//! A demo cluster in a process of its own, killed when the test is over.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,15 +10,16 @@ fn basalt(words: &[&str]) -> Command {
     command
 }
 
-/// A running demo, killed if the test fails.
-struct Demo {
+/// A running demo of three nodes.
+pub struct Demo {
     child: Child,
     /// What it printed once ready.
-    greeting: String,
+    pub greeting: String,
 }
 
 impl Demo {
-    fn start(directory: &Path) -> Demo {
+    /// Starts it or resumes the one that `directory` holds, and waits until it serves.
+    pub fn start(directory: &Path) -> Demo {
         let directory = directory.display().to_string();
         let mut child = basalt(&["demo", "--nodes", "3", "--data-dir", &directory])
             .stdin(Stdio::null())
@@ -35,13 +34,18 @@ impl Demo {
         Demo { child, greeting }
     }
 
+    /// A URL of each node for the superuser.
+    pub fn urls(&self) -> Vec<&str> {
+        self.greeting.split('"').filter(|word| word.starts_with("postgres://")).collect()
+    }
+
     fn admin_socket(&self) -> PathBuf {
         let line = self.greeting.lines().find(|line| line.contains("basalt admin ")).unwrap();
         PathBuf::from(line.rsplit(' ').next().unwrap())
     }
 
     /// Runs a script; gives whether it succeeded and what it printed, errors last.
-    fn admin(&self, script: &str) -> (bool, String) {
+    pub fn admin(&self, script: &str) -> (bool, String) {
         let socket = self.admin_socket().display().to_string();
         let mut admin = basalt(&["admin", &socket, "--csv"])
             .stdin(Stdio::piped())
@@ -57,8 +61,8 @@ impl Demo {
         )
     }
 
-    /// Ctrl-C.
-    fn interrupt(mut self) -> bool {
+    /// Ctrl-C; gives whether it ended well.
+    pub fn interrupt(mut self) -> bool {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
         self.child.wait().unwrap().success()
@@ -70,24 +74,4 @@ impl Drop for Demo {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-#[test]
-fn a_demo_serves_statements_and_resumes_where_it_stopped() {
-    let directory = tempfile::tempdir().unwrap();
-    let demo = Demo::start(directory.path());
-    assert_eq!(demo.greeting.matches("psql \"postgres://admin:").count(), 3);
-    let script = "create table t (id int primary key, v text);\n\
-                  insert into t values (1, 'a;b'), (2, null);\nselect * from t order by id";
-    assert_eq!(demo.admin(script), (true, "id,v\n1,a;b\n2,\n".to_owned()));
-    let (succeeded, printed) = demo.admin("select nonsense; select count(*) from t;");
-    assert!(!succeeded);
-    assert!(printed.starts_with("count\n2\nERROR:  "), "{printed}");
-    assert!(demo.interrupt());
-
-    let demo = Demo::start(directory.path());
-    let online = "select count(*) from _pico_instance where current_state = 'Online';";
-    assert_eq!(demo.admin(online), (true, "count\n3\n".to_owned()));
-    assert_eq!(demo.admin("select id from t;"), (true, "id\n1\n2\n".to_owned()));
-    assert!(demo.interrupt());
 }

@@ -1,7 +1,5 @@
 //! The flight recorder of the real server: what its instances were given gives the same effects again.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
-
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
