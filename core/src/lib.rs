@@ -11,7 +11,7 @@
 //! | layer | what it is | what it never does |
 //! |---|---|---|
 //! | [`base`] | ids, types, values, rows, keys, codecs, errors | know what a table's rows are for |
-//! | [`seam`] | events, effects, time, randomness, the local executor, the trace hash | decide anything |
+//! | [`seam`] | events, effects, time, randomness, the local executor, the trace hash, recordings | decide anything |
 //! | [`expr`] | typed expressions; operators, functions, casts, aggregates as tables | see a row's place |
 //! | [`storage`] | versions of rows in memory, their indexes; the write-ahead log; snapshots | know Raft |
 //! | [`pgwire`] | PostgreSQL messages, connection, SCRAM | know SQL |

@@ -15,8 +15,7 @@ mod seeds;
 use basalt_core::base::codec::{CodecResult, Reader, Writer};
 use basalt_core::expr::Expr;
 use basalt_core::instance::message::Msg;
-use basalt_core::seam::Recording;
-use basalt_core::seam::record::write_item;
+use basalt_core::seam::{Item, RecordingReader, RecordingWriter};
 use basalt_core::storage::Store;
 use basalt_core::storage::snapshot::{SnapshotLoad, SnapshotMeta};
 use basalt_core::topology::ddl::SchemaChange;
@@ -52,7 +51,7 @@ pub fn run(data: &[u8]) {
             if repair {
                 repair_recording(&mut bytes);
             }
-            recording(bytes.into());
+            recording(&bytes);
         }
         5 => same(bytes.into(), RingState::decode_snapshot, RingState::encode_snapshot),
         6 => same_bytes(bytes.into(), decode_expr, encode_expr),
@@ -143,38 +142,42 @@ fn chunks(bytes: &Bytes) {
     assert_eq!(store.applied(), index, "what a loaded snapshot covers");
 }
 
-/// Where records begin: behind magic, version, seed and configuration.
-fn records_at(bytes: &[u8]) -> Option<usize> {
-    let mut r = Reader::new(Bytes::copy_from_slice(bytes), "recording");
-    r.raw(41).ok()?;
-    r.bytes().ok()?;
-    Some(bytes.len() - r.left())
-}
+/// Magic and version, and what comes before a record's body.
+const RECORDING_PROLOGUE: usize = 9;
+const RECORD_FRAME: usize = 12;
 
 fn repair_recording(bytes: &mut [u8]) {
-    let Some(mut start) = records_at(bytes) else { return };
+    let mut start = RECORDING_PROLOGUE;
     while let Some(len) = bytes.get(start..start + 4) {
         let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]) as usize;
-        let Some(body) = bytes.get(start + 8..start + 8 + len) else { return };
+        let body = start + RECORD_FRAME..start + RECORD_FRAME + len;
+        let end = body.end;
+        let Some(body) = bytes.get(body) else { return };
         let crc = crc32fast::hash(body);
         bytes[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
-        start += 8 + len;
+        let check = crc32fast::hash(&bytes[start..start + 8]);
+        bytes[start + 8..start + RECORD_FRAME].copy_from_slice(&check.to_le_bytes());
+        start = end;
     }
 }
 
 /// Reads a recording, writes what was read, and reads that: it is written the same.
-fn recording(bytes: Bytes) {
+fn recording(bytes: &[u8]) {
     let Some(first) = rewritten(bytes) else { return };
-    let second = rewritten(first.clone()).expect("what was written can be read");
+    let second = rewritten(&first).expect("what was written can be read");
     assert_eq!(first, second, "a recording written twice");
 }
 
-/// The records up to the first that cannot be read; `None` without a header.
-fn rewritten(bytes: Bytes) -> Option<Bytes> {
-    let (header, mut recording) = Recording::open(bytes).ok()?;
-    let mut out = header.encode();
-    while let Ok(Some(item)) = recording.next_item::<Msg>() {
-        write_item(&item, &mut out);
+/// The records up to the first that cannot be read, without effects; `None` without a start.
+fn rewritten(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = RecordingReader::new();
+    reader.feed(bytes);
+    let mut writer = RecordingWriter::new(&reader.header().ok()??).ok()?;
+    while let Ok(Some(item)) = reader.next_item::<Msg>() {
+        match item {
+            Item::Event(now, event) => writer.event(now, &event).expect("what was read is short"),
+            Item::EndOfTurn(now, _) => writer.end_turn::<Msg>(now, &[]),
+        }
     }
-    Some(out.into())
+    Some(writer.bytes().to_vec())
 }

@@ -73,7 +73,7 @@ fn run<M: Machine>(
         pin(core).map_err(|source| StartError::Pin { core, source })?;
     }
     let platform = TokioPlatform::new(config.data_dir.path().to_owned());
-    block_on(reactor::run(platform, config.reactor, neighbours, None, make))
+    block_on(reactor::run(platform, config.reactor, neighbours, make))
         .map_err(StartError::Thread)?
 }
 

@@ -18,6 +18,7 @@
 //! A turn handles everything that arrived while the last one ran, so batches grow with load and no
 //! timer delays anything. [`reactor`] holds the turn; every loop is written over [`Platform`], which
 //! [`tokio_platform`] implements for production and the simulator implements over madsim's network.
+//! A [`flight_recorder`] between reactor and machine keeps what the machine was given in a file.
 //!
 //! Not here: TLS for PostgreSQL clients (the core answers `SSLRequest` with `N`), authentication of
 //! peers (the peer port belongs on a private network).
@@ -28,6 +29,7 @@ pub mod counters;
 mod descriptors;
 pub mod disk;
 pub mod doorbell;
+pub mod flight_recorder;
 pub mod frame;
 pub mod gate;
 pub mod http;
@@ -45,8 +47,9 @@ pub mod slots;
 pub mod tokio_platform;
 
 pub use doorbell::Doorbell;
+pub use flight_recorder::{FlightRecorder, RecordingFile};
 pub use instance::{InstanceThread, ThreadConfig};
-pub use machine::{Machine, Recorder, Wire};
+pub use machine::{Machine, Wire};
 pub use mailbox::Neighbours;
 pub use platform::Platform;
 pub use reactor::{Bound, Config, StartError};

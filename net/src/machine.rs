@@ -23,9 +23,3 @@ pub trait Wire: Send + Sized + 'static {
     /// The message whose bytes these are; they come from outside and may be anything.
     fn decode(bytes: Bytes) -> CodecResult<Self>;
 }
-
-/// A flight recorder: sees everything the machine is given, in order, before it is given.
-pub trait Recorder<M> {
-    fn event(&mut self, now: Now, event: &Event<M>);
-    fn end_turn(&mut self, now: Now);
-}

@@ -26,7 +26,7 @@ use crate::counters::add;
 use crate::doorbell::Doorbell;
 use crate::inbox::{Inbox, Input, OutletId};
 use crate::links::Links;
-use crate::machine::{Machine, Recorder};
+use crate::machine::Machine;
 use crate::mailbox::Neighbours;
 use crate::platform::{Disk, Endpoint, Listener, Platform};
 use crate::{http, inbound};
@@ -89,7 +89,6 @@ pub async fn run<P: Platform, M: Machine>(
     platform: P,
     config: Config,
     neighbours: Neighbours<M::Msg>,
-    recorder: Option<Box<dyn Recorder<M::Msg>>>,
     make: impl FnOnce(&Bound, [u8; 32]) -> M,
 ) -> Result<StopReason, StartError> {
     let listeners = Listeners::open(&platform, &config).await?;
@@ -100,7 +99,7 @@ pub async fn run<P: Platform, M: Machine>(
     listeners.serve(&platform, &inbox, config.peer_connections_max);
     let reactor =
         Reactor::new(platform, inbox, disk, machine, &config, bound.advertise, neighbours);
-    Ok(reactor.with_recorder(recorder).run().await)
+    Ok(reactor.run().await)
 }
 
 impl<P: Platform> Listeners<P> {
@@ -177,7 +176,6 @@ struct Reactor<P: Platform, M: Machine> {
     links: Links<P, M::Msg>,
     neighbours: Neighbours<M::Msg>,
     advertise: PeerAddr,
-    recorder: Option<Box<dyn Recorder<M::Msg>>>,
     inspections: BTreeMap<u64, oneshot::Sender<String>>,
     next_inspection: u64,
     timer: Timer,
@@ -210,7 +208,6 @@ impl<P: Platform, M: Machine> Reactor<P, M> {
             links: Links::new(platform.clone(), inbox.clone(), advertise.clone()),
             neighbours,
             advertise,
-            recorder: None,
             inspections: BTreeMap::new(),
             next_inspection: 1,
             timer: Timer { at: Mono::NEVER, armed: None },
@@ -222,11 +219,6 @@ impl<P: Platform, M: Machine> Reactor<P, M> {
             platform,
             inbox,
         }
-    }
-
-    fn with_recorder(mut self, recorder: Option<Box<dyn Recorder<M::Msg>>>) -> Reactor<P, M> {
-        self.recorder = recorder;
-        self
     }
 
     async fn run(mut self) -> StopReason {
@@ -370,13 +362,7 @@ impl<P: Platform, M: Machine> Reactor<P, M> {
         add(&self.inbox.counters.turns, 1);
         add(&self.inbox.counters.events, self.events.len());
         for event in self.events.drain(..) {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.event(now, &event);
-            }
             self.machine.step(now, event, &mut self.effects);
-        }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end_turn(now);
         }
         self.machine.end_turn(now, &mut self.effects);
     }

@@ -132,7 +132,7 @@ fn nodes(count: u8, replication_factor: u8, directory: &Path) -> Result<Vec<Inst
             limits,
             times: instance::Times::default(),
         };
-        InstanceOptions { data_dir, address: listen, core: None, reactor, instance }
+        InstanceOptions { data_dir, address: listen, core: None, record: None, reactor, instance }
     });
     Ok(nodes.collect())
 }

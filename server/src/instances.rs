@@ -19,6 +19,8 @@ pub struct InstanceOptions {
     /// Where other instances reach it.
     pub address: HostPort,
     pub core: Option<usize>,
+    /// Where a recording of it is made.
+    pub record: Option<PathBuf>,
     pub reactor: reactor::Config,
     pub instance: instance::Config,
 }
@@ -87,6 +89,7 @@ fn one(options: &ServerOptions, k: usize, count: usize, spin: Duration) -> Resul
         data_dir,
         address,
         core: options.cores.get(k).copied(),
+        record: options.record.clone(),
         reactor,
         instance,
     })

@@ -1,13 +1,16 @@
 //! The instances of a process: started together, watched, stopped together.
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use basalt_core::instance::{Config, Instance};
 use basalt_core::seam::{PeerAddr, StopReason};
 use basalt_net::disk::DataDir;
-use basalt_net::{Bound, InstanceThread, Neighbours, StartError, ThreadConfig};
+use basalt_net::{
+    Bound, FlightRecorder, InstanceThread, Neighbours, RecordingFile, StartError, ThreadConfig,
+};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc as channel;
@@ -40,16 +43,14 @@ impl Process {
             all.into_iter().zip(Neighbours::connect(&addresses)).enumerate()
         {
             let data_dir = DataDir::lock(&one.data_dir)?;
+            let name = format!("basalt-{number}");
+            let recording = one.record.map(|directory| new_recording(&directory, &name));
+            let recording = recording.transpose()?;
             let (send_bound, bound) = mpsc::channel();
-            let config = ThreadConfig {
-                name: format!("basalt-{number}"),
-                core: one.core,
-                data_dir,
-                reactor: one.reactor,
-            };
+            let config = ThreadConfig { name, core: one.core, data_dir, reactor: one.reactor };
             let make = move |bound: &Bound, seed| {
                 let _ = send_bound.send(bound.clone());
-                Instance::new(with_chosen_ports(one.instance, bound), seed)
+                new_instance(with_chosen_ports(one.instance, bound), seed, recording)
             };
             let sender = sender.clone();
             let ended = move |outcome| {
@@ -125,6 +126,29 @@ fn failure(outcome: Option<Outcome>) -> anyhow::Error {
         Some(Ok(StopReason::Shutdown)) => anyhow!("an instance stopped before it had started"),
         Some(Ok(StopReason::Expelled)) => anyhow!("this instance was expelled from its cluster"),
         None => anyhow!("an instance stopped without a reason"),
+    }
+}
+
+fn new_recording(directory: &Path, name: &str) -> Result<RecordingFile> {
+    RecordingFile::create(directory, name)
+        .with_context(|| format!("cannot record in directory {}", directory.display()))
+}
+
+fn new_instance(
+    config: Config,
+    seed: [u8; 32],
+    recording: Option<RecordingFile>,
+) -> FlightRecorder<Instance> {
+    let Some(file) = recording else { return FlightRecorder::off(Instance::new(config, seed)) };
+    match config.begin_recording(seed) {
+        Ok(writer) => {
+            tracing::info!(file = %file.path().display(), "recording");
+            FlightRecorder::on(Instance::new(config, seed), file, writer)
+        }
+        Err(error) => {
+            tracing::error!(%error, "nothing is recorded");
+            FlightRecorder::off(Instance::new(config, seed))
+        }
     }
 }
 

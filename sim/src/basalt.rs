@@ -106,7 +106,7 @@ impl<W> Inspectable for Basalt<W> {
 }
 
 /// The configuration an operator would give the instance, with the plan's limits.
-fn config(identity: &Identity) -> Config {
+pub(crate) fn config(identity: &Identity) -> Config {
     let address = identity.address.0.to_string();
     let others = identity.peers.iter().filter(|peer| **peer != identity.address);
     let peers = if identity.may_bootstrap {

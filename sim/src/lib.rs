@@ -9,6 +9,8 @@
 //! 5. [`sweep`] does many seeds on many threads; [`shrink`] makes a failing plan smaller;
 //!    [`mutants`] plants bugs to see that the checks find them; [`report`] leaves a bundle.
 //!
+//! [`replay`] is not of a seed: it gives an instance what a real one was given.
+//!
 //! Nothing here reads a clock, a file or a random number while a world runs.
 
 pub mod basalt;
@@ -22,6 +24,7 @@ pub mod node;
 pub mod plan;
 pub mod queue;
 pub mod repeat;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod scenario;

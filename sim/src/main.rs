@@ -9,6 +9,7 @@ use basalt_sim::faults::Kind;
 use basalt_sim::mutants::{Caught, hunt, mutants};
 use basalt_sim::plan::Plan;
 use basalt_sim::repeat::{ECHO_PREFIX, Window, compare, echo};
+use basalt_sim::replay::{Replayed, recordings};
 use basalt_sim::run::{MARKS, SUBJECTS, Verdict, run, run_recorded, subject};
 use basalt_sim::scenario::{SCENARIOS, Scenario, plan};
 use basalt_sim::shrink::shrink;
@@ -74,8 +75,11 @@ enum What {
         #[command(flatten)]
         subject: Subject,
     },
-    /// Runs what a directory holds: the plan of a bundle.
-    Replay { dir: PathBuf },
+    /// Runs what a directory holds: the plan of a bundle, or recordings of `basalt run --record`.
+    Replay {
+        /// The directory, or one recording.
+        dir: PathBuf,
+    },
     /// Lists scenarios, faults, workloads, checks, subjects and bugs that can be planted.
     List,
     /// Reads a plan and prints what its run came to; how runs are repeated in another process.
@@ -259,6 +263,37 @@ fn finish_one(plan: &Plan, verdict: &Verdict, bundles: &Path) -> Result<u8, Stri
 }
 
 fn replay(dir: &Path) -> Result<u8, String> {
+    if dir.join("plan.json").exists() {
+        return replay_bundle(dir);
+    }
+    let found = recordings(dir)?;
+    if found.is_empty() {
+        return Err(format!("{} holds neither a plan.json nor a recording", dir.display()));
+    }
+    let mut worst = 0;
+    for path in found {
+        let name = path.display().to_string();
+        let status = match replay_recording(&name, &path) {
+            Ok(replayed) => {
+                say!("{name}: {}", replayed.describe());
+                replayed.exit_status()
+            }
+            Err(message) => {
+                eprintln!("basalt-sim: {name}: {message}");
+                USAGE
+            }
+        };
+        worst = worst.max(status);
+    }
+    Ok(worst)
+}
+
+fn replay_recording(name: &str, path: &Path) -> Result<Replayed, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    basalt_sim::replay::replay(name, file)
+}
+
+fn replay_bundle(dir: &Path) -> Result<u8, String> {
     let plan = read_plan(&dir.join("plan.json"))?;
     let verdict = run(&plan);
     say!("{}", report::describe(&plan, &verdict).trim_end());

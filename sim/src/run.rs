@@ -1,6 +1,7 @@
 //! Running one plan to its verdict.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
@@ -88,6 +89,15 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
         story: finished.story,
         marks,
     }
+}
+
+/// Does what may panic, and gives what the panic said. `repeat` is the command that does it again.
+pub(crate) fn guarded<T>(repeat: String, what: impl FnOnce() -> T) -> Result<T, String> {
+    quiet_panics();
+    RUNNING.set(repeat);
+    let done = catch_unwind(AssertUnwindSafe(what));
+    IN_RUN.set(false);
+    done.map_err(|_| last_panic())
 }
 
 thread_local! {

@@ -42,6 +42,7 @@ class Node:
         self.log = folder / f"i{number}.log"
         self.process = None
         self.open_files = None  # a limit for the process, if it is to have one
+        self.flags = []  # more of the command line
 
     def start(self):
         args = [
@@ -49,7 +50,7 @@ class Node:
             "--listen", f"127.0.0.1:{self.port}", "--peer", self.peer,
             "--pg-listen", f"127.0.0.1:{self.pg}", "--http-listen", f"127.0.0.1:{self.http}",
             "--init-replication-factor", str(self.factor),
-            "--failure-domain", json.dumps({"dc": self.domain}),
+            "--failure-domain", json.dumps({"dc": self.domain}), *self.flags,
         ]
         if self.open_files is not None:
             args = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(self.open_files), *args]

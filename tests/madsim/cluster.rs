@@ -120,7 +120,7 @@ async fn run(machine: Arc<Machine>) {
     };
     let instance = instance_config(&machine);
     let platform = SimPlatform::begin(machine.clone());
-    let outcome = reactor::run(platform, config, Neighbours::none(), None, |bound, seed| {
+    let outcome = reactor::run(platform, config, Neighbours::none(), |bound, seed| {
         assert_eq!(bound.advertise.0.as_ref(), instance.address, "the address bound");
         Instance::new(instance, seed)
     });

@@ -18,6 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::raft::{
@@ -28,7 +29,8 @@ use crate::seam::Mono;
 use lease::Lease;
 
 /// Times of a group, all multiples of a tick.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupTimes {
     pub tick: Duration,
     /// Ticks without a leader before a follower campaigns, at least; twice that at most.

@@ -1,12 +1,15 @@
-//! What an instance is told at its start.
+//! What an instance is told at its start. As JSON it begins a recording.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::group::GroupTimes;
 
 /// Everything `basalt run` says about one instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Where other instances reach this one.
     pub address: String,
@@ -28,7 +31,8 @@ pub struct Config {
 }
 
 /// What bounds an instance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Memory for rows and their indexes, in bytes.
     pub memory: u64,
@@ -47,7 +51,8 @@ pub struct Limits {
 }
 
 /// Periods and patience.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Times {
     pub group: GroupTimes,
     /// Between two reports to the leader of the ring.

@@ -12,6 +12,7 @@
 //!   answers other instances; [`engine`] runs statements for sessions; [`governing`] is the loop of
 //!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date; [`reach`] knows who
 //!   hears whom and finds detours.
+//! * [`replay`] gives an instance a recording of what another was given.
 
 mod boot;
 mod catalog_view;
@@ -27,6 +28,7 @@ mod inspect;
 pub mod message;
 mod reach;
 mod reader;
+pub mod replay;
 mod requests;
 mod ring;
 mod serve;

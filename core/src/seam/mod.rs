@@ -18,7 +18,9 @@ pub use disk::{DiskError, DiskErrorKind, DiskOk, DiskOp, DiskResult, FileId, Ope
 pub use effect::{Effect, Effects, Lane, StopReason};
 pub use event::{ConnKind, Event, Inspect, PeerAddr};
 pub use executor::{Completion, Executor, Resolver, Spawner, TaskId};
-pub use record::{Item, Recorded, Recording, RecordingHeader};
+pub use record::{
+    BadRecording, Item, Recorded, RecordingHeader, RecordingReader, RecordingWriter, TooLong,
+};
 pub use rng::Rng;
 pub use time::{Mono, Now, Wall};
 pub use trace::{Trace, Traced};

@@ -5,23 +5,38 @@
 //! hash has found the first turn that went differently.
 //!
 //! ```text
-//! header   "BSLTREC\0"  version u8 (1)  seed 32 bytes  configuration bytes (JSON)
-//! record   len u32  crc32 u32  body
-//! body     1 event: mono u64, wall u64, tag u8, fields   (tags as in `Trace`)
-//!          2 end of turn: mono u64, wall u64, trace hash u64
+//! recording  "BSLTREC\0"  version u8 (1)  record*
+//! record     len u32  crc32 of the body u32  crc32 of these 8 bytes u32  body
+//! body       0 start, the first record alone: seed 32 bytes, version of the program,
+//!              configuration as JSON
+//!            1 event: mono u64, wall u64, tag u8, fields   (tags as in `Trace`)
+//!            2 end of turn: mono u64, wall u64, trace hash u64
 //! ```
-//! A recording cut short anywhere is one of a shorter run.
+//! A recording cut short anywhere is one of a shorter run: the length has a checksum of its own, so
+//! that a damaged one is not taken for the end.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::disk::{DiskError, DiskErrorKind, DiskOk, DiskResult};
+use super::effect::Effect;
 use super::event::{ConnKind, Event, Inspect, PeerAddr};
 use super::time::{Mono, Now, Wall};
+use super::trace::{Trace, Traced};
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::{ConnId, OpId};
 
 const MAGIC: &[u8; 8] = b"BSLTREC\0";
 const VERSION: u8 = 1;
+/// What comes before the first record.
+const PROLOGUE_BYTES: usize = MAGIC.len() + 1;
+/// What comes before a record's body.
+const FRAME_BYTES: usize = 12;
+/// A record's body at most: more than a message of a peer or one read of the disk ever is.
+const BODY_BYTES_MAX: usize = 512 << 20;
+
+const START: u8 = 0;
+const EVENT: u8 = 1;
+const END_OF_TURN: u8 = 2;
 
 /// A message that can be recorded: its wire bytes.
 pub trait Recorded: Sized {
@@ -36,11 +51,13 @@ pub trait Recorded: Sized {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordingHeader {
     pub seed: [u8; 32],
+    /// The version of the program that ran. Another one may rightly do something else.
+    pub program: String,
     /// The instance's configuration as JSON.
     pub config: String,
 }
 
-/// One record.
+/// One record after the start.
 #[derive(Clone, Debug)]
 pub enum Item<M> {
     Event(Now, Event<M>),
@@ -48,84 +65,200 @@ pub enum Item<M> {
     EndOfTurn(Now, u64),
 }
 
-impl RecordingHeader {
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        w.raw(MAGIC);
-        w.u8(VERSION);
-        w.raw(&self.seed);
-        w.str(&self.config);
-        w.into_vec()
-    }
+/// An event is too long to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an event of {bytes} bytes cannot be recorded")]
+pub struct TooLong {
+    pub bytes: usize,
 }
 
-/// Appends one framed record to `out`.
-pub fn write_item<M: Recorded>(item: &Item<M>, out: &mut Vec<u8>) {
-    let mut w = Writer::new();
-    match item {
-        Item::Event(now, event) => {
-            w.u8(1);
-            write_now(&mut w, *now);
-            write_event(&mut w, event);
-        }
-        Item::EndOfTurn(now, hash) => {
-            w.u8(2);
-            write_now(&mut w, *now);
-            w.u64(*hash);
-        }
-    }
-    let body = w.as_slice();
-    out.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(body).to_le_bytes());
-    out.extend_from_slice(body);
-}
-
-/// Reads a recording.
+/// Makes the bytes of a recording, for the shell to store in order.
 #[derive(Debug)]
-pub struct Recording {
-    rest: Reader,
+pub struct RecordingWriter {
+    trace: Trace,
+    bytes: Vec<u8>,
 }
 
-impl Recording {
+impl RecordingWriter {
+    /// A recording whose first bytes are made.
+    ///
+    /// # Errors
+    /// The configuration is longer than any can be.
+    pub fn new(header: &RecordingHeader) -> Result<RecordingWriter, TooLong> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.push(VERSION);
+        let mut w = Writer::new();
+        w.u8(START);
+        w.raw(&header.seed);
+        w.str(&header.program);
+        w.str(&header.config);
+        append_record(w.as_slice(), &mut bytes)?;
+        Ok(RecordingWriter { trace: Trace::new(), bytes })
+    }
+
+    /// Records an event the instance is to be given.
+    ///
+    /// # Errors
+    /// The event is too long; the recording must end with the one before.
+    pub fn event<M: Recorded + Traced>(
+        &mut self,
+        now: Now,
+        event: &Event<M>,
+    ) -> Result<(), TooLong> {
+        let mut w = Writer::new();
+        w.u8(EVENT);
+        write_now(&mut w, now);
+        write_event(&mut w, event);
+        append_record(w.as_slice(), &mut self.bytes)?;
+        self.trace.event(now, event);
+        Ok(())
+    }
+
+    /// Records the end of a turn and what the instance made of the turn's events.
+    pub fn end_turn<M: Traced>(&mut self, now: Now, effects: &[Effect<M>]) {
+        for effect in effects {
+            self.trace.effect(effect);
+        }
+        let mut w = Writer::new();
+        w.u8(END_OF_TURN);
+        write_now(&mut w, now);
+        w.u64(self.trace.digest());
+        append_record(w.as_slice(), &mut self.bytes).expect("the end of a turn is short");
+    }
+
+    /// The bytes made since [`RecordingWriter::clear`].
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Forgets the bytes made so far, which have been stored.
+    pub fn clear(&mut self) {
+        // One huge event should not hold its memory for ever.
+        self.bytes.clear();
+        self.bytes.shrink_to(1 << 20);
+    }
+}
+
+fn append_record(body: &[u8], out: &mut Vec<u8>) -> Result<(), TooLong> {
+    let bytes = body.len();
+    let len = u32::try_from(bytes).ok().filter(|_| bytes <= BODY_BYTES_MAX);
+    let Some(len) = len else { return Err(TooLong { bytes }) };
+    let mut frame = [0; FRAME_BYTES];
+    frame[..4].copy_from_slice(&len.to_le_bytes());
+    frame[4..8].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
+    let check = crc32fast::hash(&frame[..8]);
+    frame[8..].copy_from_slice(&check.to_le_bytes());
+    out.extend_from_slice(&frame);
+    out.extend_from_slice(body);
+    Ok(())
+}
+
+/// What is wrong with a recording, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {why}")]
+pub struct BadRecording {
+    /// Where the record begins that cannot be read.
+    pub offset: u64,
+    pub why: CodecError,
+}
+
+/// Reads a recording piece by piece; holds no more than the record it is at and the last piece.
+#[derive(Debug, Default)]
+pub struct RecordingReader {
+    held: BytesMut,
+    /// Where `held` begins in the recording.
+    offset: u64,
+}
+
+impl RecordingReader {
+    pub fn new() -> RecordingReader {
+        RecordingReader::default()
+    }
+
+    /// Takes the next bytes of the recording.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// Bytes taken that are not a whole record yet.
+    pub fn left(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The start of the recording, to be read before anything else; `None` until more bytes come.
+    ///
     /// # Errors
     /// The bytes do not begin as a recording does.
-    pub fn open(bytes: Bytes) -> CodecResult<(RecordingHeader, Recording)> {
+    pub fn header(&mut self) -> Result<Option<RecordingHeader>, BadRecording> {
+        let offset = self.offset;
+        self.try_header().map_err(|why| BadRecording { offset, why })
+    }
+
+    /// The next record; `None` until more bytes come, for ever at the end and where the recording
+    /// was cut short.
+    ///
+    /// # Errors
+    /// A record is damaged, or is none of this build.
+    pub fn next_item<M: Recorded>(&mut self) -> Result<Option<Item<M>>, BadRecording> {
+        let offset = self.offset;
+        let body = self.body_at(0).map_err(|why| BadRecording { offset, why })?;
+        body.map(read_item).transpose().map_err(|why| BadRecording { offset, why })
+    }
+
+    fn try_header(&mut self) -> CodecResult<Option<RecordingHeader>> {
         let what = "recording";
-        let mut r = Reader::new(bytes, what);
-        if r.raw(MAGIC.len())? != MAGIC.as_slice() {
-            return r.invalid("it does not begin as a recording does");
+        let known = self.held.len().min(MAGIC.len());
+        if self.held[..known] != MAGIC[..known] {
+            return Err(CodecError::Invalid { what, why: "it does not begin as a recording does" });
         }
-        let version = r.u8()?;
+        let Some(&version) = self.held.get(MAGIC.len()) else { return Ok(None) };
         if version != VERSION {
             return Err(CodecError::NewerVersion { what, version: version.into() });
         }
+        let Some(body) = self.body_at(PROLOGUE_BYTES)? else { return Ok(None) };
+        let mut r = Reader::new(body, "start of a recording");
+        let tag = r.u8()?;
+        if tag != START {
+            return r.unknown_tag(tag);
+        }
         let mut seed = [0; 32];
         seed.copy_from_slice(&r.raw(32)?);
-        let config = r.string()?;
-        Ok((RecordingHeader { seed, config }, Recording { rest: r }))
+        let header = RecordingHeader { seed, program: r.string()?, config: r.string()? };
+        r.finish()?;
+        Ok(Some(header))
     }
 
-    /// The next record; `None` at the end, also where the recording was cut short.
-    ///
-    /// # Errors
-    /// A whole record is damaged.
-    pub fn next_item<M: Recorded>(&mut self) -> CodecResult<Option<Item<M>>> {
-        let mut r = self.rest.clone();
-        let (Ok(len), Ok(crc)) = (r.u32(), r.u32()) else { return Ok(None) };
-        let Ok(body) = r.raw(len as usize) else { return Ok(None) };
-        if crc32fast::hash(&body) != crc {
-            return r.invalid("a record's checksum is wrong");
+    /// Takes the record that begins `skip` bytes on, and what is before it.
+    fn body_at(&mut self, skip: usize) -> CodecResult<Option<Bytes>> {
+        let what = "recording";
+        let begin = skip + FRAME_BYTES;
+        let Some(frame) = self.held.get(skip..begin) else { return Ok(None) };
+        let field = |k: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| frame[4 * k + byte]));
+        let (len, crc, check) = (field(0) as usize, field(1), field(2));
+        if crc32fast::hash(&frame[..8]) != check || len > BODY_BYTES_MAX {
+            return Err(CodecError::Invalid { what, why: "a record's length is damaged" });
         }
-        self.rest = r;
-        let mut r = Reader::new(body, "recorded event");
-        let item = match r.u8()? {
-            1 => Item::Event(read_now(&mut r)?, read_event(&mut r)?),
-            2 => Item::EndOfTurn(read_now(&mut r)?, r.u64()?),
-            tag => return r.unknown_tag(tag),
-        };
-        r.finish()?;
-        Ok(Some(item))
+        let Some(body) = self.held.get(begin..begin + len) else { return Ok(None) };
+        if crc32fast::hash(body) != crc {
+            return Err(CodecError::Invalid { what, why: "a record's checksum is wrong" });
+        }
+        // A copy: what the instance keeps of it must not keep the pieces around it.
+        let body = Bytes::copy_from_slice(body);
+        self.held.advance(begin + len);
+        self.offset += (begin + len) as u64;
+        Ok(Some(body))
     }
+}
+
+fn read_item<M: Recorded>(body: Bytes) -> CodecResult<Item<M>> {
+    let mut r = Reader::new(body, "recorded event");
+    let item = match r.u8()? {
+        EVENT => Item::Event(read_now(&mut r)?, read_event(&mut r)?),
+        END_OF_TURN => Item::EndOfTurn(read_now(&mut r)?, r.u64()?),
+        tag => return r.unknown_tag(tag),
+    };
+    r.finish()?;
+    Ok(item)
 }
 
 fn write_now(w: &mut Writer, now: Now) {
@@ -280,7 +413,6 @@ fn read_result(r: &mut Reader) -> CodecResult<DiskResult> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seam::{Trace, Traced};
 
     #[derive(Clone, Debug)]
     struct Word(Vec<u8>);
@@ -315,38 +447,105 @@ mod tests {
         ]
     }
 
-    #[test]
-    fn a_recording_repeats_the_run() {
-        let header = RecordingHeader { seed: [7; 32], config: "{}".into() };
-        let mut bytes = header.encode();
-        let mut trace = Trace::new();
+    /// A recording of one turn an event, and how often its turns end.
+    fn recording() -> (RecordingHeader, Vec<u8>) {
+        let header = RecordingHeader { seed: [7; 32], program: "1".into(), config: "{}".into() };
+        let mut writer = RecordingWriter::new(&header).unwrap();
+        let mut bytes = Vec::new();
         for (k, event) in events().into_iter().enumerate() {
             let now = Now { mono: Mono(k as u64), wall: Wall(5) };
-            trace.event(now, &event);
-            write_item(&Item::Event(now, event), &mut bytes);
-            write_item(&Item::<Word>::EndOfTurn(now, trace.digest()), &mut bytes);
+            writer.event(now, &event).unwrap();
+            writer.end_turn::<Word>(now, &[Effect::Close { conn: ConnId(k as u64) }]);
+            bytes.extend_from_slice(writer.bytes());
+            writer.clear();
         }
-        let whole = Bytes::from(bytes);
-        let (found, mut recording) = Recording::open(whole.clone()).unwrap();
-        assert_eq!(found, header);
-        let mut again = Trace::new();
-        let mut turns = 0;
-        while let Some(item) = recording.next_item::<Word>().unwrap() {
-            match item {
-                Item::Event(now, event) => again.event(now, &event),
-                Item::EndOfTurn(_, hash) => {
-                    assert_eq!(hash, again.digest());
-                    turns += 1;
-                }
+        (header, bytes)
+    }
+
+    /// Everything in a recording that comes in pieces of this length.
+    fn read(
+        bytes: &[u8],
+        piece: usize,
+    ) -> Result<(Option<RecordingHeader>, Vec<Item<Word>>), BadRecording> {
+        let mut reader = RecordingReader::new();
+        let (mut header, mut items) = (None, Vec::new());
+        for piece in bytes.chunks(piece) {
+            reader.feed(piece);
+            if header.is_none() {
+                header = reader.header()?;
+            }
+            while header.is_some()
+                && let Some(item) = reader.next_item()?
+            {
+                items.push(item);
             }
         }
-        assert_eq!(turns, events().len());
-        // Cut short: the records before the cut are still there.
-        let (_, mut short) = Recording::open(whole.slice(..whole.len() - 3)).unwrap();
-        let mut items = 0;
-        while short.next_item::<Word>().unwrap().is_some() {
-            items += 1;
+        Ok((header, items))
+    }
+
+    #[test]
+    fn a_recording_repeats_the_run() {
+        let (header, bytes) = recording();
+        for piece in [1, 7, bytes.len()] {
+            let (found, items) = read(&bytes, piece).unwrap();
+            assert_eq!(found.as_ref(), Some(&header));
+            let mut again = Trace::new();
+            let mut turns = 0;
+            for item in items {
+                match item {
+                    Item::Event(now, event) => again.event(now, &event),
+                    Item::EndOfTurn(_, hash) => {
+                        again.effect::<Word>(&Effect::Close { conn: ConnId(turns) });
+                        assert_eq!(hash, again.digest());
+                        turns += 1;
+                    }
+                }
+            }
+            assert_eq!(turns, events().len() as u64);
         }
-        assert_eq!(items, 2 * events().len() - 1);
+    }
+
+    #[test]
+    fn a_recording_cut_short_is_one_of_a_shorter_run() {
+        let (_, bytes) = recording();
+        let mut last = 0;
+        for cut in 0..bytes.len() {
+            let (header, items) = read(&bytes[..cut], 64).unwrap();
+            assert!(items.len() >= last && (header.is_some() || items.is_empty()), "{cut}");
+            last = items.len();
+        }
+        assert_eq!(last, 2 * events().len() - 1);
+    }
+
+    #[test]
+    fn each_changed_bit_is_found_and_placed() {
+        let (_, bytes) = recording();
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let bad = read(&bytes, 64).unwrap_err();
+            assert!(bad.offset <= bit as u64 / 8, "{bad} for byte {}", bit / 8);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_recording_is_refused() {
+        let refused = |bytes: &[u8]| read(bytes, 64).unwrap_err().to_string();
+        let expected = "at byte 0: recording: it does not begin as a recording does";
+        assert_eq!(refused(b"{\"seed\": 7}"), expected);
+        assert_eq!(refused(b"B\0"), expected);
+        let newer = [MAGIC.as_slice(), &[VERSION + 1]].concat();
+        assert!(refused(&newer).contains("newer"), "{}", refused(&newer));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(tail in proptest::collection::vec(0u8.., 0..99)) {
+            let (_, mut bytes) = recording();
+            // Behind a frame that is sound, so that the fields are reached.
+            append_record(&tail, &mut bytes).unwrap();
+            let _ = read(&bytes, 64);
+            let _ = read(&tail, 64);
+        }
     }
 }

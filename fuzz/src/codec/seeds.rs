@@ -12,8 +12,7 @@ use basalt_core::instance::message::{
     RequestKind, Response, ResponseKind, SnapshotChunk, SnapshotPull,
 };
 use basalt_core::raft::{Change, Membership};
-use basalt_core::seam::record::write_item;
-use basalt_core::seam::{ConnKind, Event, Item, Lane, Mono, Now, RecordingHeader, Wall};
+use basalt_core::seam::{ConnKind, Event, Lane, Mono, Now, RecordingHeader, RecordingWriter, Wall};
 use basalt_core::storage::snapshot::SnapshotMeta;
 use basalt_core::topology::ddl::{DdlRequest, DropRequest, SchemaChange, SchemaOp};
 use basalt_core::topology::entry::{Bootstrap, CreateUser};
@@ -336,7 +335,8 @@ fn snapshot() -> Vec<u8> {
 fn recording() -> Vec<u8> {
     let now = Now { mono: Mono(1), wall: Wall(2) };
     let conn = basalt_core::base::ConnId(4);
-    let mut bytes = RecordingHeader { seed: [7; 32], config: "{}".into() }.encode();
+    let header = RecordingHeader { seed: [7; 32], program: "1".into(), config: "{}".into() };
+    let mut writer = RecordingWriter::new(&header).expect("a short start");
     let peer = Event::Peer {
         from: basalt_core::seam::PeerAddr::new("h:1"),
         msg: Msg { cluster: 3, body: Body::Status { request: 1 } },
@@ -348,8 +348,8 @@ fn recording() -> Vec<u8> {
         peer,
     ];
     for event in events {
-        write_item(&Item::Event(now, event), &mut bytes);
-        write_item(&Item::<Msg>::EndOfTurn(now, 99), &mut bytes);
+        writer.event(now, &event).expect("a short event");
+        writer.end_turn::<Msg>(now, &[]);
     }
-    bytes
+    writer.bytes().to_vec()
 }

@@ -49,6 +49,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("cores", "LIST", "One instance on each of these cores, for example 0-3; the k-th listens on port + k"),
     Setting { default: Some("1G"), ..setting("memory", "SIZE", "Memory for rows and indexes of an instance") },
     setting("admin-sock", "PATH", "The admin console's socket; DIR/admin.sock if absent"),
+    setting("record", "DIR", "Keep everything each instance is given in a new file here, for basalt-sim replay; it holds rows, statements and passwords, and grows without bound"),
     Setting { default: Some("info"), ..setting("log-level", "LEVEL", "error, warn, info, debug, trace, or a filter such as info,basalt_core=debug") },
     Setting { default: Some("plain"), ..setting("log-format", "FORMAT", "plain or json") },
 ];

@@ -28,6 +28,8 @@ pub struct ServerOptions {
     pub cores: Vec<usize>,
     pub memory_bytes: u64,
     pub admin_sock: Option<PathBuf>,
+    /// Where recordings are made.
+    pub record: Option<PathBuf>,
     pub log_level: String,
     pub log_format: LogFormat,
 }
@@ -60,6 +62,7 @@ pub fn options(values: &Values) -> Result<ServerOptions> {
         cores: read(values, "cores", parse::cores)?.unwrap_or_default(),
         memory_bytes: read(values, "memory", parse::size)?.ok_or_else(|| missing("memory"))?,
         admin_sock: path("admin-sock")?,
+        record: path("record")?,
         log_level: text("log-level")?.ok_or_else(|| missing("log-level"))?,
         log_format: read(values, "log-format", log_format)?.unwrap_or(LogFormat::Plain),
     };

@@ -6,5 +6,6 @@
 mod cluster;
 mod command_line;
 mod demo;
+mod recording;
 mod tokio_client;
 mod wire_values;
