@@ -5,6 +5,8 @@
 
 mod components;
 mod search;
+mod shorten;
+mod walk;
 
 pub(crate) use components::components;
 pub(crate) use search::{Component, FoundCycle, find_cycles};
@@ -12,8 +14,8 @@ pub(crate) use search::{Component, FoundCycle, find_cycles};
 use crate::verdict::EdgeReason;
 
 const REASON_BITS: u32 = 3;
-/// Nodes are fewer than this.
-pub(crate) const NODE_LIMIT: u32 = 1 << (32 - REASON_BITS);
+/// Nodes are at most so many.
+const NODE_LIMIT: u32 = 1 << (32 - REASON_BITS);
 
 /// A set of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,9 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub fn new(node_count: usize, lists: &[EdgeList]) -> Graph {
+        let edge_count: usize = lists.iter().map(|list| list.0.len()).sum();
+        assert!(node_count <= NODE_LIMIT as usize, "{node_count} nodes do not fit into a word");
+        assert!(edge_count <= u32::MAX as usize, "{edge_count} edges do not fit into a word");
         let mut starts = vec![0u32; node_count + 1];
         for (from, _) in lists.iter().flat_map(|list| &list.0) {
             starts[*from as usize + 1] += 1;

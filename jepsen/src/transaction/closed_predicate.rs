@@ -24,12 +24,12 @@
 use std::collections::BTreeMap;
 
 use super::cycles::cyclic_anomalies;
-use super::tell;
+use super::story::{found as anomaly, verdict};
 use crate::graph::EdgeList;
 use crate::history::{
     Atom, Function, History, KeyId, OperationId, Outcome, PackedStep, Predicate, RowRead, StepKind,
 };
-use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Model, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Verdict};
 
 /// Checks a history of writes, inserts, deletes, reads of keys and predicate reads.
 ///
@@ -52,12 +52,12 @@ pub fn check_closed_predicate(
     for edge in &checker.edges {
         list.push(edge.from.0, edge.to.0, edge.reason);
     }
-    let explain = |from, to, reason| checker.explain(from, to, reason);
-    let (cyclic, mut statistics) = cyclic_anomalies(history, vec![list], options, &explain);
+    let (cyclic, mut statistics) = cyclic_anomalies(history, vec![list]);
     statistics.keys = checker.universe.keys.iter().filter(|key| key.all.len() > 1).count();
     let mut found = std::mem::take(&mut checker.found);
     found.extend(cyclic);
-    Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
+    let explain = |from, to, reason| checker.explain(from, to, reason);
+    Ok(verdict(history, found, statistics, options, &explain))
 }
 
 /// A state of a key; nil where it is not there.
@@ -361,7 +361,7 @@ impl Checker<'_> {
     }
 
     fn tell(&mut self, kind: AnomalyKind, operations: Vec<OperationId>, words: String) {
-        self.found.push(tell(self.history, kind, operations, words));
+        self.found.push(anomaly(kind, operations, words));
     }
 
     fn tell_internal(&mut self, id: OperationId, key: KeyId, own: Atom) {

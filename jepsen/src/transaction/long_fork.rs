@@ -10,9 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use super::tell;
+use super::story::{found as anomaly, verdict};
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
-use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, Model, Statistics, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, Statistics, Verdict};
 
 /// Checks a history of single writes and of reads of several keys.
 ///
@@ -46,7 +46,7 @@ pub fn check_long_fork(history: &History, options: &CheckOptions) -> Result<Verd
         keys: history.key_count(),
         ..Statistics::default()
     };
-    Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
+    Ok(verdict(history, found, statistics, options, &|_, _, _| String::new()))
 }
 
 fn find(history: &History, written: &[Option<(OperationId, Atom)>]) -> Vec<Anomaly> {
@@ -65,7 +65,7 @@ fn find(history: &History, written: &[Option<(OperationId, Atom)>]) -> Vec<Anoma
             let expected = written[step.key.0 as usize].map(|(_, value)| value);
             if expected != Some(step.atom()) {
                 let words = format!("nobody wrote {}", history.names.text(step.atom()));
-                found.push(tell(history, AnomalyKind::GarbageRead, vec![id], words));
+                found.push(anomaly(AnomalyKind::GarbageRead, vec![id], words));
             }
         }
         for (one, other) in with.iter().flat_map(|a| without.iter().map(move |b| (a.key, b.key))) {
@@ -84,7 +84,7 @@ fn find(history: &History, written: &[Option<(OperationId, Atom)>]) -> Vec<Anoma
             let writer = |key: KeyId| written[key.0 as usize].map(|(writer, _)| writer);
             let operations = [writer(one), writer(other), Some(opposite), Some(id)];
             let operations = operations.into_iter().flatten().collect();
-            found.push(tell(history, AnomalyKind::LongFork, operations, words));
+            found.push(anomaly(AnomalyKind::LongFork, operations, words));
         }
     }
     found
