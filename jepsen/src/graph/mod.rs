@@ -4,6 +4,7 @@
 //! of different reasons are separate words, so that a projection is a mask over reasons.
 
 mod components;
+mod order;
 mod search;
 mod shorten;
 mod walk;
@@ -34,6 +35,10 @@ impl Mask {
 
     pub const fn with(self, other: Mask) -> Mask {
         Mask(self.0 | other.0)
+    }
+
+    pub const fn without(self, other: Mask) -> Mask {
+        Mask(self.0 & !other.0)
     }
 
     pub const fn has(self, reason: EdgeReason) -> bool {

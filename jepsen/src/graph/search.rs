@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Only where a class is known to be there is a cycle searched for, breadth first from the edges
-//! that must be in it, to growing depths, so that short cycles in giant components are cheap.
+//! one of which must be in it, to growing depths, so that short cycles in giant components are cheap.
 //!
 //! Anti-dependencies of predicates take part only after that, and only in classes that rule out
 //! more than what the component was found to show already.
@@ -22,6 +22,7 @@
 //! A class is not searched for again with more edges where it, or a worse one, was found with
 //! fewer. Therefore a cycle found with the order of processes or real time needs that order.
 
+use super::order::Order;
 use super::shorten::shortened;
 use super::walk::{Scratch, Start, Walk};
 use super::{EdgeList, Graph, Mask, components};
@@ -47,6 +48,8 @@ pub(crate) struct Component {
     pub times: Vec<(u32, u32)>,
     /// For each operation, its process.
     pub processes: Vec<u32>,
+    /// For each node, when it began, as an event.
+    pub moments: Vec<u32>,
 }
 
 impl Component {
@@ -93,6 +96,17 @@ impl Rule {
         };
         let nonadjacent = matches!(class, Class::GNonadjacent | Class::GNonadjacentPredicate);
         Rule { family, class, mask: edges.with(order_of(family)), nonadjacent }
+    }
+
+    /// Whether exactly one anti-dependency is in the cycle, with which it begins.
+    pub fn is_single(&self) -> bool {
+        matches!(self.class, CycleClass::GSingle | CycleClass::GSinglePredicate)
+    }
+
+    /// Whether the cycle may have no edge with which it can begin and which leads back, but only
+    /// others that do: those of items beside one of a predicate.
+    fn can_begin_forward(&self) -> bool {
+        matches!(self.class, CycleClass::GNonadjacentPredicate | CycleClass::G2)
     }
 
     /// Whether a cycle of this class can begin with an edge.
@@ -161,6 +175,7 @@ struct Search<'a> {
     /// For each state, the part it was last put in.
     part_of: Vec<u32>,
     part: u32,
+    order: Order,
     scratch: Scratch,
 }
 
@@ -172,6 +187,7 @@ impl<'a> Search<'a> {
             covered: vec![false; node_count],
             part_of: vec![0; node_count * 2],
             part: 0,
+            order: Order::new(node_count),
             scratch: Scratch::new(node_count * 2),
         }
     }
@@ -195,12 +211,26 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.enclose(part.iter().map(|node| node * 2));
-            let starts = starts(self.component, &part, &rule, |to| self.is_inside(to * 2));
+            let mut starts = starts(self.component, &part, &rule, |to| self.is_inside(to * 2));
+            self.order(&part, &rule);
+            starts.retain(|start| rule.can_begin_forward() || self.order.leads_back(start));
             if let Some(cycle) = self.shortest(&starts, &rule) {
                 found.push(cycle);
                 self.cover(&part);
             }
         }
+    }
+
+    /// Puts the nodes of the part that is enclosed in an order in which few edges lead back.
+    fn order(&mut self, nodes: &[u32], rule: &Rule) {
+        if matches!(rule.class, CycleClass::G0 | CycleClass::G1c) {
+            self.order.by_time(self.component, nodes);
+            return;
+        }
+        let (part_of, part) = (&self.part_of, self.part);
+        let inside = |node: u32| part_of[node as usize * 2] == part;
+        let mask = rule.mask.without(ANTI.with(PREDICATES));
+        self.order.by_edges(self.component, nodes, mask, inside);
     }
 
     fn cover(&mut self, part: &[u32]) {
@@ -238,10 +268,14 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.enclose(nodes.iter().map(|node| node * 2));
-            let mut cycle = self.shortest(&starts, &single);
+            self.order(&nodes, &single);
+            let back: Vec<Start> =
+                starts.iter().copied().filter(|start| self.order.leads_back(start)).collect();
+            let mut cycle = self.shortest(&back, &single);
             if cycle.is_none() && wants_fork {
                 self.enclose(part.iter().copied());
-                cycle = self.shortest(&starts, &fork);
+                let starts = if fork.can_begin_forward() { &starts } else { &back };
+                cycle = self.shortest(starts, &fork);
             }
             if let Some(cycle) = cycle {
                 found.push(cycle);
@@ -270,7 +304,11 @@ impl<'a> Search<'a> {
     /// A shortest cycle that begins with one of `starts`.
     fn shortest(&mut self, starts: &[Start], rule: &Rule) -> Option<FoundCycle> {
         let inside = (self.part_of.as_slice(), self.part);
-        let mut walk = Walk::new(&self.component.graph, *rule, inside, &mut self.scratch);
+        let graph = &self.component.graph;
+        let mut walk = Walk::new(graph, *rule, inside, &mut self.scratch);
+        if rule.is_single() {
+            walk.follow(self.order.places());
+        }
         let cycle = walk.shortest(starts)?;
         let edges = shortened(self.component, &cycle, *rule);
         assert!(fits(&edges, rule.class), "{edges:?} is no {:?}", rule.class);
@@ -327,7 +365,8 @@ mod tests {
         let graph = Graph::new(nodes, &[list]);
         // All at once, so that real time is what the edges say.
         let (times, processes) = (vec![(0, u32::MAX); operations], vec![0; operations]);
-        let component = Component { graph, times, processes };
+        let moments = vec![0; nodes];
+        let component = Component { graph, times, processes, moments };
         find_cycles(&component)
             .iter()
             .map(|cycle| format!("{:?} {:?} {}", cycle.family, cycle.class, cycle.edges.len()))

@@ -122,6 +122,7 @@ fn shortest_among(component: &Component, cycle: &[(u32, EdgeReason)], rule: Rule
 fn cut_out(component: &Component, operations: &[u32]) -> Component {
     let times: Vec<(u32, u32)> = operations.iter().map(|&n| component.times[n as usize]).collect();
     let processes: Vec<u32> = operations.iter().map(|&n| component.processes[n as usize]).collect();
+    let moments = times.iter().map(|(began, _)| *began).collect();
     let mut edges = EdgeList::default();
     for (from, &node) in operations.iter().enumerate() {
         for (target, reason) in component.graph.edges(node) {
@@ -136,7 +137,7 @@ fn cut_out(component: &Component, operations: &[u32]) -> Component {
             edges.push(from as u32, to as u32, EdgeReason::Realtime);
         }
     }
-    Component { graph: Graph::new(operations.len(), &[edges]), times, processes }
+    Component { graph: Graph::new(operations.len(), &[edges]), times, processes, moments }
 }
 
 #[cfg(test)]
@@ -158,7 +159,8 @@ mod tests {
         let graph = Graph::new(length as usize, &[edges]);
         let times = (0..length).map(|node| (2 * node, 2 * node + 1)).collect();
         let processes = (0..length).map(|node| node % 2).collect();
-        (Component { graph, times, processes }, cycle)
+        let moments = (0..length).map(|node| 2 * node).collect();
+        (Component { graph, times, processes, moments }, cycle)
     }
 
     #[test]

@@ -33,11 +33,15 @@ pub(super) struct Walk<'a> {
     part_of: &'a [u32],
     part: u32,
     scratch: &'a mut Scratch,
+    /// Places of nodes that grow along every edge but the first.
+    places: Option<&'a [u32]>,
     steps: u64,
 }
 
 /// Once a cycle of some depth is known, shorter ones of that depth are looked for no longer.
 const STEPS_AFTER_FOUND: u64 = 20_000_000;
+/// After so many steps without a cycle, any will do.
+const STEPS_BEFORE_FOUND: u64 = 200_000_000;
 
 impl<'a> Walk<'a> {
     /// A search by `rule` among the states whose `part_of` is `part`.
@@ -47,30 +51,47 @@ impl<'a> Walk<'a> {
         (part_of, part): (&'a [u32], u32),
         scratch: &'a mut Scratch,
     ) -> Walk<'a> {
-        Walk { graph, rule, part_of, part, scratch, steps: 0 }
+        Walk { graph, rule, part_of, part, scratch, places: None, steps: 0 }
+    }
+
+    /// Leaves out what comes after where the cycle began, by places that grow along every edge but
+    /// its first.
+    pub fn follow(&mut self, places: &'a [u32]) {
+        self.places = Some(places);
     }
 
     /// The shortest cycle that begins with one of the edges, and why each node precedes the next.
     pub fn shortest(&mut self, starts: &[Start]) -> Option<Vec<(u32, EdgeReason)>> {
+        if starts.is_empty() {
+            return None;
+        }
         let states = self.graph.node_count() * 2;
         let mut depth = 1;
+        let mut steps_before = 0;
         loop {
             let mut best: Option<Vec<(u32, EdgeReason)>> = None;
             self.steps = 0;
+            let takes_any = steps_before > STEPS_BEFORE_FOUND;
             for start in starts {
                 let limit = best.as_ref().map_or(depth, |best| best.len() - 2);
                 if let Some(cycle) = self.back(*start, limit) {
                     best = Some(cycle);
                 }
                 let is_shortest = best.as_ref().is_some_and(|best| best.len() == 2);
-                if is_shortest || best.is_some() && self.steps > STEPS_AFTER_FOUND {
+                let is_enough = takes_any || self.steps > STEPS_AFTER_FOUND;
+                if is_shortest || best.is_some() && is_enough {
                     break;
                 }
             }
             if best.is_some() || depth > states {
                 return best;
             }
-            depth = if depth < 8 { depth + 1 } else { depth * 2 };
+            steps_before += self.steps;
+            depth = match depth {
+                _ if steps_before > STEPS_BEFORE_FOUND => states + 1,
+                0..8 => depth + 1,
+                _ => depth * 2,
+            };
         }
     }
 
@@ -81,6 +102,7 @@ impl<'a> Walk<'a> {
         let epoch = self.scratch.epoch;
         let entered = self.state(first, reason);
         self.scratch.seen[entered as usize] = epoch;
+        let place_of_home = self.places.map(|places| places[home as usize]);
         let mut frontier = vec![entered];
         for _ in 0..depth {
             let mut next = Vec::new();
@@ -94,6 +116,10 @@ impl<'a> Walk<'a> {
                     }
                     if target == home && !(self.rule.nonadjacent && is_anti) {
                         return Some(self.cycle(start, state, reason));
+                    }
+                    let place = self.places.map(|places| places[target as usize]);
+                    if place > place_of_home {
+                        continue;
                     }
                     let reached = self.state(target, reason);
                     let is_inside = self.part_of[reached as usize] == self.part;

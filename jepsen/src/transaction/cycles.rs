@@ -20,9 +20,9 @@ pub(super) fn cyclic_anomalies(
     history: &History,
     mut edges: Vec<EdgeList>,
 ) -> (Vec<Anomaly>, Statistics) {
-    let (realtime, node_count) = instants(history);
+    let (realtime, instants) = instants(history);
     edges.push(realtime);
-    let graph = Graph::new(node_count, &edges);
+    let graph = Graph::new(history.operation_count() + instants.len(), &edges);
     drop(edges);
     let parts = components(&graph, ALL);
     let statistics = Statistics {
@@ -33,7 +33,7 @@ pub(super) fn cyclic_anomalies(
     };
     let mut found = Vec::new();
     for part in &parts {
-        let component = cut_out(history, &graph, part);
+        let component = cut_out(history, &graph, &instants, part);
         found.extend(find_cycles(&component).iter().map(|cycle| anomaly(cycle, part)));
     }
     (found, statistics)
@@ -41,7 +41,7 @@ pub(super) fn cyclic_anomalies(
 
 /// A component as a graph of its own, with the order of processes, which real time contains and
 /// which is therefore not in the large graph.
-fn cut_out(history: &History, graph: &Graph, part: &[u32]) -> Component {
+fn cut_out(history: &History, graph: &Graph, instants: &[u32], part: &[u32]) -> Component {
     let operation_count = part.partition_point(|&node| (node as usize) < history.operation_count());
     let mut edges = EdgeList::default();
     for (index, &node) in part.iter().enumerate() {
@@ -69,7 +69,12 @@ fn cut_out(history: &History, graph: &Graph, part: &[u32]) -> Component {
             last_of_process.insert(operation.process, index as u32);
         }
     }
-    Component { graph: Graph::new(part.len(), &[edges]), times, processes }
+    let of_operations = times.iter().map(|(began, _)| *began);
+    let of_instants = part[operation_count..]
+        .iter()
+        .map(|&node| instants[node as usize - history.operation_count()]);
+    let moments = of_operations.chain(of_instants).collect();
+    Component { graph: Graph::new(part.len(), &[edges]), times, processes, moments }
 }
 
 fn anomaly(cycle: &FoundCycle, part: &[u32]) -> Anomaly {

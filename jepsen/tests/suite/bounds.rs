@@ -87,3 +87,30 @@ fn a_cycle_around_a_long_history_is_told_in_short() {
     assert_eq!(verdict.names(), ["G-single-process"], "{verdict}");
     assert_eq!(verdict.anomalies[0].cycle.len(), 2, "{verdict}");
 }
+
+/// Reads and appends of ever new keys, and at the end a read that misses the very first append: what
+/// lies between is one component, in which almost every read has an anti-dependency.
+#[test]
+fn a_read_that_is_stale_by_a_whole_history_is_found_soon() {
+    let told = |process, begin, step| Told {
+        process,
+        begin,
+        end: Some(begin + 5),
+        outcome: Outcome::Ok,
+        steps: vec![step],
+    };
+    let first = told(-1, -10, OwnedStep::Append(Atom::from(-1), Atom::from(1)));
+    let between = (0..40_000).map(|n| {
+        let key = Atom::from(n / 20);
+        let step = match n % 2 {
+            0 => OwnedStep::Append(key, Atom::from(n)),
+            _ => OwnedStep::ReadList(key, (n / 20 * 20..n).step_by(2).map(Atom::from).collect()),
+        };
+        told(n % 9, 2 * n, step)
+    });
+    let last = told(-2, 100_000, OwnedStep::ReadList(Atom::from(-1), Vec::new()));
+    let all: Vec<Told> = [first].into_iter().chain(between).chain([last]).collect();
+    let verdict = check_list_append(&record(&all), &CheckOptions::default()).unwrap();
+    assert_eq!(verdict.names(), ["G-single-realtime"], "{verdict}");
+    assert_eq!(verdict.anomalies[0].cycle.len(), 2, "{verdict}");
+}
