@@ -263,6 +263,10 @@ impl Parser<'_> {
             b"null" => Atom::NIL,
             b"true" | b"false" => self.intern(word)?,
             _ if is_number => self.intern(word)?,
+            b"" => {
+                let found = lossy(&self.text[start..start + 1]);
+                return bad(format!("expected a value, found {found:?}"));
+            }
             _ => return bad(format!("expected a value, found {:?}", lossy(word))),
         };
         self.at = end;

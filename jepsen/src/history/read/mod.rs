@@ -430,6 +430,7 @@ mod tests {
             ("{process:1}", "expected"),
             ("{\"process\":1,\"type\":\"invoke\",\"f\":\"txn\",\"value\":[[\"r\"]]}", "key"),
             ("nonsense", "expected"),
+            ("{\"process\":1,\"type\":\"invoke\",\"f\":\"cas\",\"value\":[1,]}", "found \"]\""),
             ("{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"value\":1x}", "a value"),
             ("{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"value\":-}", "a value"),
         ];
