@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::story::{found as anomaly, verdict};
+use super::story::{anomaly, tell};
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
 use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, Statistics, Verdict};
 
@@ -26,7 +26,7 @@ pub fn check_long_fork(history: &History, options: &CheckOptions) -> Result<Verd
         keys: history.key_count(),
         ..Statistics::default()
     };
-    Ok(verdict(history, found, statistics, options, &|_, _, _| String::new()))
+    Ok(tell(history, found, statistics, options, &|_, _, _| String::new()))
 }
 
 /// The one write of a key.

@@ -7,7 +7,8 @@
 //!
 //! Three workloads give versions: [`list_append`], where every read shows the order of all writes
 //! before it, [`rw_register`], where only some of the order can be known, and
-//! [`closed_predicate`], where each key changes once and reads may ask for all that match. Follows Kingsbury and
+//! [`closed_predicate`], where each key changes once and reads may ask for all that match. What they
+//! find has no words until [`story`] tells the examples that a verdict keeps. Follows Kingsbury and
 //! Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Observations* (2020), and Adya,
 //! *Weak Consistency* (1999).
 

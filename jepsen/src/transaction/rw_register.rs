@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use super::cycles::cyclic_anomalies;
 use super::is_repeated;
 use super::readers::relate;
-use super::story::{found as anomaly, verdict};
+use super::story::{anomaly, tell};
 use super::writers::{Writer, Writers};
 use crate::graph::EdgeList;
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
@@ -41,7 +41,7 @@ pub fn check_rw_register(history: &History, options: &CheckOptions) -> Result<Ve
     let (cyclic, statistics) = cyclic_anomalies(history, vec![edges]);
     found.extend(cyclic);
     let explain = |from, to, reason| checker.explain(from, to, reason);
-    let verdict = verdict(history, found, statistics, options, &explain);
+    let verdict = tell(history, found, statistics, options, &explain);
     Ok(Verdict { edges_left_out, ..verdict })
 }
 

@@ -15,12 +15,12 @@ pub(super) type Explain<'a> = &'a dyn Fn(OperationId, OperationId, EdgeReason) -
 const EDGES_MAX: usize = 40;
 
 /// An anomaly that is no cycle: the operations that show it and the reason.
-pub(super) fn found(kind: AnomalyKind, operations: Vec<OperationId>, reason: String) -> Anomaly {
+pub(super) fn anomaly(kind: AnomalyKind, operations: Vec<OperationId>, reason: String) -> Anomaly {
     Anomaly { kind, operations, story: vec![reason], cycle: Vec::new() }
 }
 
 /// The verdict on transactions, its examples with their operations and reasons in words.
-pub(super) fn verdict(
+pub(super) fn tell(
     history: &History,
     found: Vec<Anomaly>,
     statistics: Statistics,
