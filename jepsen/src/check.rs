@@ -1,7 +1,7 @@
 //! `basalt-jepsen check`: a file in, a verdict out.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -51,8 +51,8 @@ pub struct Arguments {
     #[arg(long, value_parser = ["edn", "json"])]
     format: Option<String>,
     /// Threads to use; all cores where not given.
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     /// How many anomalies of each kind are explained.
     #[arg(long, default_value_t = 4)]
     examples: usize,
@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, String> {
         Some(model) => verdict.satisfies(model),
         None => verdict.is_clean(),
     };
-    print(&verdict, promised, is_valid).map_err(|error| format!("cannot print: {error}"))?;
+    print(&verdict, promised, is_valid)?;
     let megabytes = bytes as f64 / 1e6;
     let Statistics { operations, keys, edges, components } = verdict.statistics;
     eprintln!(
@@ -236,7 +236,7 @@ fn read(arguments: &Arguments) -> Result<(History, u64), String> {
 
 /// How many threads to use, at least one.
 fn threads(arguments: &Arguments) -> usize {
-    arguments.threads.unwrap_or_else(cores).max(1)
+    arguments.threads.map_or_else(cores, usize::from)
 }
 
 fn cores() -> usize {
@@ -271,12 +271,11 @@ fn draw_all(arguments: &Arguments, history: &History, verdict: &Verdict) -> Resu
     write(&arguments.html, &|| draw::html(history, verdict, &title))
 }
 
-fn print(verdict: &Verdict, promised: Option<Model>, is_valid: bool) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    write!(out, "{verdict}")?;
+fn print(verdict: &Verdict, promised: Option<Model>, is_valid: bool) -> Result<(), String> {
+    let mut text = verdict.to_string();
     let promise = promised.map_or_else(String::new, |model| format!(" under {}", model.name()));
     if is_valid {
-        writeln!(out, "valid{promise}")
+        text += &format!("valid{promise}\n");
     } else {
         let forbidden = verdict
             .counts
@@ -284,7 +283,14 @@ fn print(verdict: &Verdict, promised: Option<Model>, is_valid: bool) -> std::io:
             .map(|(kind, _)| *kind)
             .filter(|kind| promised.is_none_or(|model| model.forbids(*kind)));
         let names: Vec<&str> = forbidden.map(|kind| kind.name()).collect();
-        writeln!(out, "invalid{promise}: {}", names.join(", "))
+        text += &format!("invalid{promise}: {}\n", names.join(", "));
+    }
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Who reads no further, as `head` does, has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot print: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 

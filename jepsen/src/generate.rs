@@ -1,13 +1,13 @@
 //! `basalt-jepsen generate`: writes a history of a toy database.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use basalt_jepsen::generator::{Engine, GeneratorOptions, Workload, generate};
 use basalt_jepsen::history::read::Format;
 use basalt_jepsen::history::write::write_history;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Model {
@@ -27,30 +27,30 @@ pub struct Arguments {
     model: Model,
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    #[arg(long, default_value_t = 1000)]
-    operations: usize,
-    #[arg(long, default_value_t = 10)]
-    processes: usize,
+    #[arg(long, default_value_t = 1000, value_parser = value_parser!(u32).range(..1 << 30))]
+    operations: u32,
+    #[arg(long, default_value_t = 10, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    processes: u32,
     /// Keys in use at one time.
-    #[arg(long, default_value_t = 5)]
-    keys: usize,
+    #[arg(long, default_value_t = 5, value_parser = value_parser!(u32).range(1..=1_000_000))]
+    keys: u32,
     /// A key is replaced by a new one after so many writes.
-    #[arg(long, default_value_t = 64)]
-    writes_per_key: usize,
+    #[arg(long, default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
+    writes_per_key: u32,
     /// Most steps of a transaction.
-    #[arg(long, default_value_t = 4)]
-    steps: usize,
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u32).range(1..=1000))]
+    steps: u32,
     /// All transactions have the most steps.
     #[arg(long)]
     steps_fixed: bool,
     /// The probability that a step is a read.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, value_parser = probability)]
     reads: f64,
     /// The probability that the outcome of an operation stays unknown.
-    #[arg(long)]
+    #[arg(long, value_parser = probability)]
     info: Option<f64>,
     /// The probability that a transaction is aborted.
-    #[arg(long)]
+    #[arg(long, value_parser = probability)]
     abort: Option<f64>,
     /// The history, in EDN (`.edn`) or JSON lines (any other name); `-` is the standard output,
     /// in EDN.
@@ -62,11 +62,6 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         let known = Engine::ALL.map(Engine::name).join(", ");
         format!("unknown engine {}; known are {known}", arguments.engine)
     })?;
-    for (name, value) in [("processes", arguments.processes), ("keys", arguments.keys)] {
-        if value == 0 {
-            return Err(format!("--{name} must not be 0"));
-        }
-    }
     let defaults = GeneratorOptions::new(engine);
     let options = GeneratorOptions {
         workload: match arguments.model {
@@ -75,11 +70,11 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
             Model::Register => Workload::Register,
         },
         seed: arguments.seed,
-        operations: arguments.operations,
-        processes: arguments.processes,
-        keys: arguments.keys,
-        writes_per_key: arguments.writes_per_key.max(1),
-        steps_max: arguments.steps.max(1),
+        operations: arguments.operations as usize,
+        processes: arguments.processes as usize,
+        keys: arguments.keys as usize,
+        writes_per_key: arguments.writes_per_key as usize,
+        steps_max: arguments.steps as usize,
         steps_fixed: arguments.steps_fixed,
         reads: arguments.reads,
         info: arguments.info.unwrap_or(defaults.info),
@@ -99,5 +94,18 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
             sink.flush()
         })
     };
-    result.map_err(|error| format!("cannot write {}: {error}", path.display()))
+    match result {
+        // Who reads no further, as `head` does, has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(format!("cannot write {}: {error}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(probability) if (0.0..=1.0).contains(&probability) => Ok(probability),
+        _ => Err("a probability is a number from 0 to 1".into()),
+    }
 }

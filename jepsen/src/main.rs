@@ -1,4 +1,5 @@
-//! The command line of the checker. Exit status: 0 valid, 1 an anomaly, 64 bad usage or input.
+//! The command line of the checker. Exit status: 0 valid, 1 an anomaly, 64 bad usage or input, or
+//! what cannot be decided.
 
 mod check;
 mod generate;

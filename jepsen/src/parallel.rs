@@ -16,7 +16,8 @@ pub(crate) fn map_parts<P: Send, T: Send>(parts: Vec<P>, work: impl Fn(P) -> T +
 
 /// So many numbers in so many ranges of about one size; fewer ranges where there is little to do.
 pub(crate) fn ranges(count: u32, parts: usize) -> Vec<std::ops::Range<u32>> {
-    let share = count.div_ceil(parts.max(1) as u32).max(1);
+    let parts = u32::try_from(parts).unwrap_or(u32::MAX).max(1);
+    let share = count.div_ceil(parts).max(1);
     (0..count).step_by(share as usize).map(|from| from..(from + share).min(count)).collect()
 }
 
@@ -32,6 +33,7 @@ mod tests {
         assert_eq!(ranges(7, 1), std::slice::from_ref(&whole));
         assert_eq!(ranges(7, 2), [0..4, 4..7]);
         assert_eq!(ranges(2, 5), [0..1, 1..2]);
+        assert_eq!(ranges(2, 1 << 32), [0..1, 1..2]);
     }
 
     #[test]

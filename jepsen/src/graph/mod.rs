@@ -4,7 +4,10 @@
 //! of different reasons are separate words, so that a projection is a mask over reasons.
 
 mod components;
+mod order;
 mod search;
+mod shorten;
+mod walk;
 
 pub(crate) use components::components;
 pub(crate) use search::{Component, FoundCycle, find_cycles};
@@ -12,8 +15,8 @@ pub(crate) use search::{Component, FoundCycle, find_cycles};
 use crate::verdict::EdgeReason;
 
 const REASON_BITS: u32 = 3;
-/// Nodes are fewer than this.
-pub(crate) const NODE_LIMIT: u32 = 1 << (32 - REASON_BITS);
+/// Nodes are at most so many.
+const NODE_LIMIT: u32 = 1 << (32 - REASON_BITS);
 
 /// A set of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,10 @@ impl Mask {
 
     pub const fn with(self, other: Mask) -> Mask {
         Mask(self.0 | other.0)
+    }
+
+    pub const fn without(self, other: Mask) -> Mask {
+        Mask(self.0 & !other.0)
     }
 
     pub const fn has(self, reason: EdgeReason) -> bool {
@@ -62,6 +69,9 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub fn new(node_count: usize, lists: &[EdgeList]) -> Graph {
+        let edge_count: usize = lists.iter().map(|list| list.0.len()).sum();
+        assert!(node_count <= NODE_LIMIT as usize, "{node_count} nodes do not fit into a word");
+        assert!(edge_count <= u32::MAX as usize, "{edge_count} edges do not fit into a word");
         let mut starts = vec![0u32; node_count + 1];
         for (from, _) in lists.iter().flat_map(|list| &list.0) {
             starts[*from as usize + 1] += 1;

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Only where a class is known to be there is a cycle searched for, breadth first from the edges
-//! that must be in it, to growing depths, so that short cycles in giant components are cheap.
+//! one of which must be in it, to growing depths, so that short cycles in giant components are cheap.
 //!
 //! Anti-dependencies of predicates take part only after that, and only in classes that rule out
 //! more than what the component was found to show already.
@@ -22,8 +22,9 @@
 //! A class is not searched for again with more edges where it, or a worse one, was found with
 //! fewer. Therefore a cycle found with the order of processes or real time needs that order.
 
-use std::collections::BTreeSet;
-
+use super::order::Order;
+use super::shorten::shortened;
+use super::walk::{Scratch, Start, Walk};
 use super::{EdgeList, Graph, Mask, components};
 use crate::verdict::{CycleClass, EdgeReason, Family};
 
@@ -45,9 +46,17 @@ pub(crate) struct Component {
     pub graph: Graph,
     /// For each operation, the events of its invocation and its certain end.
     pub times: Vec<(u32, u32)>,
+    /// For each operation, its process.
+    pub processes: Vec<u32>,
+    /// For each node, when it began, as an event.
+    pub moments: Vec<u32>,
 }
 
 impl Component {
+    pub fn is_operation(&self, node: u32) -> bool {
+        (node as usize) < self.times.len()
+    }
+
     fn has_predicates(&self) -> bool {
         let nodes = 0..self.graph.node_count() as u32;
         let mut edges = nodes.flat_map(|node| self.graph.edges(node));
@@ -65,17 +74,17 @@ pub(crate) struct FoundCycle {
 
 /// What a cycle may contain.
 #[derive(Clone, Copy)]
-struct Rule {
+pub(super) struct Rule {
     family: Family,
     class: CycleClass,
     /// The edges that may close the cycle after its first one.
-    mask: Mask,
+    pub mask: Mask,
     /// No two anti-dependencies in a row.
-    nonadjacent: bool,
+    pub nonadjacent: bool,
 }
 
 impl Rule {
-    fn new(family: Family, class: CycleClass) -> Rule {
+    pub fn new(family: Family, class: CycleClass) -> Rule {
         use CycleClass as Class;
         let any = if class.has_predicate() { ANTI.with(PREDICATES) } else { ANTI };
         let edges = match class {
@@ -87,6 +96,17 @@ impl Rule {
         };
         let nonadjacent = matches!(class, Class::GNonadjacent | Class::GNonadjacentPredicate);
         Rule { family, class, mask: edges.with(order_of(family)), nonadjacent }
+    }
+
+    /// Whether exactly one anti-dependency is in the cycle, with which it begins.
+    pub fn is_single(&self) -> bool {
+        matches!(self.class, CycleClass::GSingle | CycleClass::GSinglePredicate)
+    }
+
+    /// Whether the cycle may have no edge with which it can begin and which leads back, but only
+    /// others that do: those of items beside one of a predicate.
+    fn can_begin_forward(&self) -> bool {
+        matches!(self.class, CycleClass::GNonadjacentPredicate | CycleClass::G2)
     }
 
     /// Whether a cycle of this class can begin with an edge.
@@ -155,28 +175,9 @@ struct Search<'a> {
     /// For each state, the part it was last put in.
     part_of: Vec<u32>,
     part: u32,
+    order: Order,
     scratch: Scratch,
 }
-
-/// What a breadth-first search remembers of each state, kept from search to search.
-struct Scratch {
-    /// The search in which the state was last seen.
-    seen: Vec<u32>,
-    parents: Vec<(u32, EdgeReason)>,
-    epoch: u32,
-}
-
-impl Scratch {
-    fn new(states: usize) -> Scratch {
-        Scratch {
-            seen: vec![0; states],
-            parents: vec![(0, EdgeReason::WriteWrite); states],
-            epoch: 0,
-        }
-    }
-}
-
-type Start = (u32, u32, EdgeReason);
 
 impl<'a> Search<'a> {
     fn new(component: &'a Component) -> Search<'a> {
@@ -186,6 +187,7 @@ impl<'a> Search<'a> {
             covered: vec![false; node_count],
             part_of: vec![0; node_count * 2],
             part: 0,
+            order: Order::new(node_count),
             scratch: Scratch::new(node_count * 2),
         }
     }
@@ -203,17 +205,15 @@ impl<'a> Search<'a> {
         self.part_of[state as usize] == self.part
     }
 
-    fn is_operation(&self, node: u32) -> bool {
-        (node as usize) < self.component.times.len()
-    }
-
     fn find_in_projection(&mut self, rule: Rule, found: &mut Vec<FoundCycle>) {
         for part in components(&self.component.graph, rule.mask) {
             if part.iter().any(|&node| self.covered[node as usize]) {
                 continue;
             }
             self.enclose(part.iter().map(|node| node * 2));
-            let starts = self.starts(&part, &rule, |target| self.is_inside(target * 2));
+            let mut starts = starts(self.component, &part, &rule, |to| self.is_inside(to * 2));
+            self.order(&part, &rule);
+            starts.retain(|start| rule.can_begin_forward() || self.order.leads_back(start));
             if let Some(cycle) = self.shortest(&starts, &rule) {
                 found.push(cycle);
                 self.cover(&part);
@@ -221,23 +221,22 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Puts the nodes of the part that is enclosed in an order in which few edges lead back.
+    fn order(&mut self, nodes: &[u32], rule: &Rule) {
+        if matches!(rule.class, CycleClass::G0 | CycleClass::G1c) {
+            self.order.by_time(self.component, nodes);
+            return;
+        }
+        let (part_of, part) = (&self.part_of, self.part);
+        let inside = |node: u32| part_of[node as usize * 2] == part;
+        let mask = rule.mask.without(ANTI.with(PREDICATES));
+        self.order.by_edges(self.component, nodes, mask, inside);
+    }
+
     fn cover(&mut self, part: &[u32]) {
         for &node in part {
             self.covered[node as usize] = true;
         }
-    }
-
-    /// The edges with which a cycle of this rule can begin.
-    fn starts(&self, part: &[u32], rule: &Rule, inside: impl Fn(u32) -> bool) -> Vec<Start> {
-        let mut starts = Vec::new();
-        for &node in part.iter().filter(|&&node| self.is_operation(node)) {
-            for (target, reason) in self.component.graph.edges(node) {
-                if rule.begins_with(reason) && inside(target) {
-                    starts.push((node, target, reason));
-                }
-            }
-        }
-        starts
     }
 
     /// A cycle with one anti-dependency, of class `single`, and where there is none and it is
@@ -262,16 +261,21 @@ impl<'a> Search<'a> {
                 continue;
             }
             self.enclose(part.iter().copied());
-            let mut starts = self.starts(&nodes, &fork, |target| self.is_inside(target * 2 + 1));
+            let inside = |target: u32| self.is_inside(target * 2 + 1);
+            let mut starts = starts(self.component, &nodes, &fork, inside);
             starts.retain(|(from, ..)| self.is_inside(*from * 2));
             if starts.is_empty() {
                 continue;
             }
             self.enclose(nodes.iter().map(|node| node * 2));
-            let mut cycle = self.shortest(&starts, &single);
+            self.order(&nodes, &single);
+            let back: Vec<Start> =
+                starts.iter().copied().filter(|start| self.order.leads_back(start)).collect();
+            let mut cycle = self.shortest(&back, &single);
             if cycle.is_none() && wants_fork {
                 self.enclose(part.iter().copied());
-                cycle = self.shortest(&starts, &fork);
+                let starts = if fork.can_begin_forward() { &starts } else { &back };
+                cycle = self.shortest(starts, &fork);
             }
             if let Some(cycle) = cycle {
                 found.push(cycle);
@@ -299,56 +303,35 @@ impl<'a> Search<'a> {
 
     /// A shortest cycle that begins with one of `starts`.
     fn shortest(&mut self, starts: &[Start], rule: &Rule) -> Option<FoundCycle> {
-        let mut walk = Walk {
-            graph: &self.component.graph,
-            rule: *rule,
-            part_of: &self.part_of,
-            part: self.part,
-            scratch: &mut self.scratch,
-            steps: 0,
-        };
+        let inside = (self.part_of.as_slice(), self.part);
+        let graph = &self.component.graph;
+        let mut walk = Walk::new(graph, *rule, inside, &mut self.scratch);
+        if rule.is_single() {
+            walk.follow(self.order.places());
+        }
         let cycle = walk.shortest(starts)?;
-        let edges = self.distil(&cycle, rule);
+        let edges = shortened(self.component, &cycle, *rule);
         assert!(fits(&edges, rule.class), "{edges:?} is no {:?}", rule.class);
         Some(FoundCycle { family: rule.family, class: rule.class, edges })
     }
+}
 
-    /// Finds the shortest cycle among the operations of one, with instants of time left out.
-    fn distil(&self, cycle: &[(u32, EdgeReason)], rule: &Rule) -> Vec<(u32, EdgeReason)> {
-        let operations: BTreeSet<u32> =
-            cycle.iter().map(|(node, _)| *node).filter(|&node| self.is_operation(node)).collect();
-        let operations: Vec<u32> = operations.into_iter().collect();
-        let place = |node: u32| operations.binary_search(&node).ok().map(|index| index as u32);
-        let mut edges = EdgeList::default();
-        for (index, &node) in operations.iter().enumerate() {
-            for (target, reason) in self.component.graph.edges(node) {
-                let Some(target) = place(target) else { continue };
-                edges.push(index as u32, target, reason);
-            }
-            for (other, &target) in operations.iter().enumerate() {
-                let ended = self.component.times[node as usize].1;
-                if ended < self.component.times[target as usize].0 {
-                    edges.push(index as u32, other as u32, EdgeReason::Realtime);
-                }
+/// The edges between some nodes with which a cycle of a rule can begin.
+pub(super) fn starts(
+    component: &Component,
+    nodes: &[u32],
+    rule: &Rule,
+    inside: impl Fn(u32) -> bool,
+) -> Vec<Start> {
+    let mut starts = Vec::new();
+    for &node in nodes.iter().filter(|&&node| component.is_operation(node)) {
+        for (target, reason) in component.graph.edges(node) {
+            if rule.begins_with(reason) && inside(target) {
+                starts.push((node, target, reason));
             }
         }
-        let graph = Graph::new(operations.len(), &[edges]);
-        let times = operations.iter().map(|&node| self.component.times[node as usize]).collect();
-        let small = Component { graph, times };
-        let all: Vec<u32> = (0..operations.len() as u32).collect();
-        let starts = Search::new(&small).starts(&all, rule, |_| true);
-        let states = operations.len() * 2;
-        let mut walk = Walk {
-            graph: &small.graph,
-            rule: *rule,
-            part_of: &vec![0; states],
-            part: 0,
-            scratch: &mut Scratch::new(states),
-            steps: 0,
-        };
-        let shortest = walk.shortest(&starts).expect("the operations of a cycle hold a cycle");
-        shortest.into_iter().map(|(node, r)| (operations[node as usize], r)).collect()
     }
+    starts
 }
 
 /// Whether a cycle has the anti-dependencies of its class.
@@ -367,102 +350,6 @@ fn fits(edges: &[(u32, EdgeReason)], class: CycleClass) -> bool {
         }
 }
 
-/// Breadth-first search back to where a cycle began. A state is a node and, in the lowest bit,
-/// whether it was entered through an anti-dependency (always 0 where that does not matter).
-struct Walk<'a> {
-    graph: &'a Graph,
-    rule: Rule,
-    part_of: &'a [u32],
-    part: u32,
-    scratch: &'a mut Scratch,
-    steps: u64,
-}
-
-/// Once a cycle of some depth is known, shorter ones of that depth are looked for no longer.
-const STEPS_AFTER_FOUND: u64 = 20_000_000;
-
-impl Walk<'_> {
-    fn shortest(&mut self, starts: &[Start]) -> Option<Vec<(u32, EdgeReason)>> {
-        let states = self.graph.node_count() * 2;
-        let mut depth = 1;
-        loop {
-            let mut best: Option<Vec<(u32, EdgeReason)>> = None;
-            self.steps = 0;
-            for start in starts {
-                let limit = best.as_ref().map_or(depth, |best| best.len() - 2);
-                if let Some(cycle) = self.back(*start, limit) {
-                    best = Some(cycle);
-                }
-                let is_shortest = best.as_ref().is_some_and(|best| best.len() == 2);
-                if is_shortest || best.is_some() && self.steps > STEPS_AFTER_FOUND {
-                    break;
-                }
-            }
-            if best.is_some() || depth > states {
-                return best;
-            }
-            depth = if depth < 8 { depth + 1 } else { depth * 2 };
-        }
-    }
-
-    /// The cycle of at most `depth` further edges that begins with `start`, if there is one.
-    fn back(&mut self, start: Start, depth: usize) -> Option<Vec<(u32, EdgeReason)>> {
-        let (home, first, reason) = start;
-        self.scratch.epoch += 1;
-        let epoch = self.scratch.epoch;
-        let entered = self.state(first, reason);
-        self.scratch.seen[entered as usize] = epoch;
-        let mut frontier = vec![entered];
-        for _ in 0..depth {
-            let mut next = Vec::new();
-            for state in frontier {
-                let adjacent = self.rule.nonadjacent && state & 1 == 1;
-                for (target, reason) in self.graph.edges(state / 2) {
-                    self.steps += 1;
-                    let is_anti = reason.is_anti();
-                    if !self.rule.mask.has(reason) || adjacent && is_anti {
-                        continue;
-                    }
-                    if target == home && !(self.rule.nonadjacent && is_anti) {
-                        return Some(self.cycle(start, state, reason));
-                    }
-                    let reached = self.state(target, reason);
-                    let is_inside = self.part_of[reached as usize] == self.part;
-                    if is_inside && self.scratch.seen[reached as usize] != epoch {
-                        self.scratch.seen[reached as usize] = epoch;
-                        self.scratch.parents[reached as usize] = (state, reason);
-                        next.push(reached);
-                    }
-                }
-            }
-            if next.is_empty() {
-                return None;
-            }
-            frontier = next;
-        }
-        None
-    }
-
-    fn state(&self, node: u32, reason: EdgeReason) -> u32 {
-        node * 2 + u32::from(self.rule.nonadjacent && reason.is_anti())
-    }
-
-    fn cycle(&self, start: Start, last: u32, closing: EdgeReason) -> Vec<(u32, EdgeReason)> {
-        let (home, first, reason) = start;
-        let entered = self.state(first, reason);
-        let mut edges = vec![(last / 2, closing)];
-        let mut state = last;
-        while state != entered {
-            let (parent, reason) = self.scratch.parents[state as usize];
-            edges.push((parent / 2, reason));
-            state = parent;
-        }
-        edges.push((home, reason));
-        edges.reverse();
-        edges
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,7 +364,9 @@ mod tests {
         }
         let graph = Graph::new(nodes, &[list]);
         // All at once, so that real time is what the edges say.
-        let component = Component { graph, times: vec![(0, u32::MAX); operations] };
+        let (times, processes) = (vec![(0, u32::MAX); operations], vec![0; operations]);
+        let moments = vec![0; nodes];
+        let component = Component { graph, times, processes, moments };
         find_cycles(&component)
             .iter()
             .map(|cycle| format!("{:?} {:?} {}", cycle.family, cycle.class, cycle.edges.len()))

@@ -206,14 +206,15 @@ impl Names {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dense {
     atoms: Vec<Atom>,
-    /// Integers below its length; most keys are small integers, and a table is faster than a map.
-    small: Vec<u32>,
-    /// Everything else.
     by_atom: Lookup<Atom, u32>,
+    /// By integer, those below its length. Most keys are small integers, and a table is faster than
+    /// a map.
+    small: Vec<u32>,
 }
 
-/// A table entry is spent on up to this many integers for each atom seen.
-const TABLE_PER_ATOM: usize = 8;
+/// The table has at most so many places for each atom, so that a few large numbers cost little.
+const PLACES_AN_ATOM: usize = 8;
+const FEW_PLACES: usize = 256;
 const ABSENT: u32 = u32::MAX;
 
 impl Dense {
@@ -223,43 +224,41 @@ impl Dense {
         }
         let index = u32::try_from(self.atoms.len()).expect("fewer than 2^32 distinct atoms");
         self.atoms.push(atom);
-        self.grow_table(atom);
-        match self.slot(atom) {
-            Some(slot) => self.small[slot] = index,
-            None => {
-                self.by_atom.insert(atom, index);
-            }
+        let place = small_place(atom);
+        if let Some(place) = place
+            && (self.small.len()..self.places_max()).contains(&place)
+        {
+            self.grow(place + 1);
+        }
+        match place.and_then(|place| self.small.get_mut(place)) {
+            Some(place) => *place = index,
+            None => _ = self.by_atom.insert(atom, index),
         }
         index
     }
 
-    pub fn find(&self, atom: Atom) -> Option<u32> {
-        match self.slot(atom) {
-            Some(slot) => Some(self.small[slot]).filter(|&index| index != ABSENT),
-            None => self.by_atom.get(&atom).copied(),
-        }
+    fn places_max(&self) -> usize {
+        FEW_PLACES + PLACES_AN_ATOM * self.atoms.len()
     }
 
-    fn slot(&self, atom: Atom) -> Option<usize> {
-        let integer = usize::try_from(atom.as_integer()?).ok()?;
-        (integer < self.small.len()).then_some(integer)
-    }
-
-    /// Makes room for an integer in the table, unless it is too far beyond the number of atoms.
-    fn grow_table(&mut self, atom: Atom) {
-        let Some(integer) = atom.as_integer().and_then(|n| usize::try_from(n).ok()) else { return };
-        if integer < self.small.len() || integer >= TABLE_PER_ATOM * self.atoms.len() {
-            return;
-        }
-        self.small.resize((integer + 1).next_power_of_two(), ABSENT);
-        let limit = self.small.len();
-        for (index, atom) in self.atoms.iter().enumerate() {
-            let Some(integer) = atom.as_integer().and_then(|n| usize::try_from(n).ok()) else {
-                continue;
-            };
-            if integer < limit && self.by_atom.remove(atom).is_some() {
-                self.small[integer] = index as u32;
+    /// Makes room for so many places, and moves what belongs there from the map.
+    fn grow(&mut self, places: usize) {
+        let before = self.small.len();
+        self.small.resize(places.next_power_of_two(), ABSENT);
+        for (index, &atom) in self.atoms.iter().enumerate() {
+            if let Some(place) = small_place(atom).filter(|&place| place >= before)
+                && let Some(place) = self.small.get_mut(place)
+            {
+                *place = index as u32;
+                self.by_atom.remove(&atom);
             }
+        }
+    }
+
+    pub fn find(&self, atom: Atom) -> Option<u32> {
+        match small_place(atom).and_then(|place| self.small.get(place)) {
+            Some(&index) => (index != ABSENT).then_some(index),
+            None => self.by_atom.get(&atom).copied(),
         }
     }
 
@@ -270,6 +269,11 @@ impl Dense {
     pub fn len(&self) -> usize {
         self.atoms.len()
     }
+}
+
+/// The place of an atom in a table by integer, were it large enough.
+fn small_place(atom: Atom) -> Option<usize> {
+    atom.as_integer().and_then(|n| usize::try_from(n).ok())
 }
 
 #[cfg(test)]
@@ -320,5 +324,22 @@ mod tests {
         }
         assert_eq!(dense.index(Atom::from(-1)), 1);
         assert_eq!(dense.atom(2), Atom::from(1 << 40));
+    }
+
+    #[test]
+    fn a_table_is_as_large_as_there_are_atoms() {
+        let mut dense = Dense::default();
+        // First too large for a table, later not.
+        let numbers: Vec<i64> = (0..2000).rev().chain(100_000..101_000).collect();
+        for (index, &n) in numbers.iter().enumerate() {
+            assert_eq!(dense.index(Atom::from(n)), index as u32);
+            assert!(dense.small.len() <= 2 * dense.places_max(), "{}", dense.small.len());
+        }
+        for (index, &n) in numbers.iter().enumerate() {
+            assert_eq!(dense.find(Atom::from(n)), Some(index as u32), "{n}");
+        }
+        assert_eq!(dense.find(Atom::from(2000)), None);
+        assert!(dense.small.len() >= 2000);
+        assert!(dense.by_atom.keys().all(|atom| atom.as_integer() >= Some(100_000)));
     }
 }

@@ -99,6 +99,17 @@ pub enum Step<'a> {
     },
 }
 
+impl Step<'_> {
+    /// What is asked, without an answer.
+    fn asked(self) -> Self {
+        match self {
+            Step::Read { key, .. } | Step::ReadList { key, .. } => Step::Read { key, value: None },
+            Step::ReadWhere { predicate, .. } => Step::ReadWhere { predicate, rows: None },
+            other => other,
+        }
+    }
+}
+
 /// The place of an operation in its history, in order of invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OperationId(pub u32);
@@ -202,7 +213,8 @@ impl History {
         self.names.intern(text)
     }
 
-    /// Begins an operation. Its outcome is unknown until [`History::complete`] says otherwise.
+    /// Begins an operation. Its outcome is unknown until [`History::complete`] says otherwise, and
+    /// so is what its steps read, whatever they say.
     pub fn invoke(
         &mut self,
         process: Atom,
@@ -224,7 +236,7 @@ impl History {
         let invoked = self.next_event();
         let process = self.processes.index(process);
         let first_step = self.steps.len() as u32;
-        self.push_steps(steps);
+        self.push_steps(steps.map(Step::asked));
         self.operations.push(Operation {
             process,
             invoked,
@@ -417,7 +429,7 @@ impl History {
         (step.kind == StepKind::ReadWhere).then(|| &self.row_reads[step.value as usize])
     }
 
-    /// The process, invocation, end and outcome of an operation, for callers outside the crate.
+    /// How an operation ended; `Info` where it has not.
     pub fn outcome(&self, id: OperationId) -> Outcome {
         self.operation(id).outcome
     }
@@ -477,6 +489,17 @@ impl History {
             operation.invoked,
             self.describe_steps(id)
         )
+    }
+
+    /// A line each about some operations, and how many more there are.
+    pub(crate) fn describe_all(&self, ids: &[OperationId]) -> Vec<String> {
+        const TOLD_MAX: usize = 40;
+        let mut lines: Vec<String> =
+            ids.iter().take(TOLD_MAX).map(|&id| self.describe(id)).collect();
+        if ids.len() > TOLD_MAX {
+            lines.push(format!("… and {} more", ids.len() - TOLD_MAX));
+        }
+        lines
     }
 
     /// The steps of an operation in words.
@@ -554,6 +577,22 @@ mod tests {
         assert_eq!(history.steps.len(), lists.len(), "steps are replaced in place");
         assert_eq!(history.stray_lists.len(), 1, "only [2] is no prefix");
         assert_eq!(history.describe(ids[0]), "T0 (process 0, events 0–1, ok): read :x [1 2]");
+    }
+
+    #[test]
+    fn what_an_invocation_claims_to_read_is_not_believed() {
+        let mut history = History::new();
+        let key = history.name(":x");
+        let claim = atoms(&[1, 2]);
+        for (outcome, seen) in [(Outcome::Fail, &[][..]), (Outcome::Ok, &[1, 3])] {
+            let asked = Step::ReadList { key, elements: &claim };
+            let id = history.invoke(Atom::from(0), 0, Function::Transaction, &[asked]);
+            assert_eq!(history.steps(id), [Step::Read { key, value: None }]);
+            let answer = atoms(seen);
+            history.complete(id, 1, outcome, &[Step::ReadList { key, elements: &answer }]);
+        }
+        assert!(!history.has_stray_lists());
+        assert_eq!(history.longest(KeyId(0)), atoms(&[1, 3]));
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn read_text(history: &History, steps: &[Step<'_>], form: &Dialect) -> String {
         [Step::ReadList { elements, .. }] => list(elements),
         [Step::Read { key, value: Some(value) }] if key.is_nil() => atom(*value),
         [Step::Read { key, value: Some(value) }] => list(&[*key, *value]),
-        [] | [Step::Read { value: None, .. }] => form.nil.to_string(),
+        [Step::Read { value: None, .. }] => form.nil.to_string(),
         balances => {
             let pairs = balances.iter().filter_map(|step| match step {
                 Step::Read { key, value: Some(value) } => Some([*key, *value]),
@@ -267,6 +267,7 @@ mod tests {
 {:process 0 :type :invoke :f :read :value [7 nil]} {:process 0 :type :ok :f :read :value [7 4]}
 {:process 0 :type :invoke :f :add :value 3} {:process 0 :type :ok :f :add :value 3}
 {:process 0 :type :invoke :f :read :value nil} {:process 0 :type :ok :f :read :value #{3}}
+{:process 0 :type :invoke :f :read :value nil} {:process 0 :type :ok :f :read :value {}}
 {:process 2 :type :invoke :f :txn :value [[:w 1 2]]}
 {:process 3 :type :invoke :f :init :value {:x 1, 2 3}} {:process 3 :type :ok :f :init :value {:x 1, 2 3}}
 {:process 3 :type :invoke :f :txn :value [[:delete 2] [:rp :true nil] [:rp [:= :v] nil] [:rp [:mod 2 1] nil]]}

@@ -21,6 +21,9 @@ struct Set {
     reads: Vec<(OperationId, Vec<Atom>)>,
 }
 
+/// The event after which an element is certainly there, the operation that shows it, and it.
+type Known = (u32, OperationId, Atom);
+
 /// Checks every set of a history.
 ///
 /// # Errors
@@ -92,7 +95,7 @@ impl Set {
                 }
             }
         }
-        let mut certain: Vec<(u32, OperationId, Atom)> = self
+        let mut certain: Vec<Known> = self
             .elements
             .iter()
             .filter_map(|element| element.certain.map(|(at, by)| (at, by, element.atom)))
@@ -101,10 +104,10 @@ impl Set {
         for (id, elements) in &self.reads {
             let invoked = history.operation(*id).invoked;
             let known = certain.partition_point(|(at, ..)| *at < invoked);
-            for (_, shown_by, atom) in &certain[..known] {
-                if elements.binary_search(atom).is_err() {
-                    found.push(tell_lost(history, key, *id, *shown_by, *atom));
-                }
+            let is_lost = |(.., atom): &Known| elements.binary_search(atom).is_err();
+            // An element is lost once, however often it is missed.
+            for (_, shown_by, atom) in certain.extract_if(..known, |known| is_lost(known)) {
+                found.push(tell_lost(history, key, *id, shown_by, atom));
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::history::History;
 use crate::history::read::{Format, read_history};
-use crate::verdict::{CheckError, CheckOptions, Verdict};
+use crate::verdict::{AnomalyKind, CheckError, CheckOptions, Verdict};
 
 /// Lines of `process type function value`, ended by what happened.
 fn history(lines: &str) -> History {
@@ -45,6 +45,9 @@ fn a_set_keeps_what_was_added() {
     for (read, expected) in cases {
         assert_eq!(set(&format!("{adds}{read}")).names(), [expected], "{read}");
     }
+    let empty = "2 ok read #{}\n2 invoke read nil\n".repeat(9);
+    let lost = set(&format!("{adds}{empty}2 ok read #{{2}}"));
+    assert_eq!(lost.counts, [(AnomalyKind::LostElement, 1)], "an element is lost once");
     let failed = "0 invoke add 1\n0 fail add 1\n2 invoke read nil\n";
     assert!(set(&format!("{failed}2 ok read #{{}}")).is_clean());
     assert_eq!(set(&format!("{failed}2 ok read #{{1}}")).names(), ["unexpected-element"]);
@@ -64,6 +67,8 @@ fn a_bank_has_one_total() {
     assert!(bank(&good, &any).is_empty());
     assert_eq!(bank(&good, &BankOptions { total: Some(30), ..any }), ["wrong-total"]);
     assert_eq!(bank(&(good.clone() + &read("0 5, 1 14")), &any), ["wrong-total"]);
+    assert_eq!(bank(&(good.clone() + &read("")), &any), ["wrong-total"], "no account is there");
+    assert!(bank(&(read("") + &good), &any).is_empty(), "nothing is a total of nothing");
     let account = |n: i64| format!("{n} 999999999999999999, ");
     let large = read(&(0..10).map(account).collect::<String>());
     assert!(bank(&(large.clone() + &large), &any).is_empty(), "a total larger than its parts");

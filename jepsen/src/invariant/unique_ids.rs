@@ -24,7 +24,7 @@ pub fn check_unique_ids(history: &History, options: &CheckOptions) -> Result<Ver
     let mut found = Vec::new();
     for pair in given.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() >= 2) {
         let operations: Vec<OperationId> = pair.iter().map(|(_, id)| *id).collect();
-        let story = operations.iter().map(|&id| history.describe(id)).collect();
+        let story = history.describe_all(&operations);
         found.push(Anomaly {
             kind: AnomalyKind::DuplicateId,
             operations,

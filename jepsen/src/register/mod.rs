@@ -147,8 +147,8 @@ fn tell(history: &History, register: &Register, refutation: Refutation) -> Anoma
         true => "the register".to_string(),
         false => format!("register {}", history.names.text(key)),
     };
-    let mut story = vec![format!("{name}: {}", refutation.words)];
-    story.extend(refutation.operations.iter().map(|&id| history.describe(id)));
+    let mut story = history.describe_all(&refutation.operations);
+    story.push(format!("{name}: {}", refutation.words));
     Anomaly {
         kind: AnomalyKind::Nonlinearizable,
         operations: refutation.operations,

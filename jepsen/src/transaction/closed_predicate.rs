@@ -24,12 +24,12 @@
 use std::collections::BTreeMap;
 
 use super::cycles::cyclic_anomalies;
-use super::tell;
+use super::story::{anomaly, tell};
 use crate::graph::EdgeList;
 use crate::history::{
     Atom, Function, History, KeyId, OperationId, Outcome, PackedStep, Predicate, RowRead, StepKind,
 };
-use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Model, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Verdict};
 
 /// Checks a history of writes, inserts, deletes, reads of keys and predicate reads.
 ///
@@ -52,12 +52,12 @@ pub fn check_closed_predicate(
     for edge in &checker.edges {
         list.push(edge.from.0, edge.to.0, edge.reason);
     }
-    let explain = |from, to, reason| checker.explain(from, to, reason);
-    let (cyclic, mut statistics) = cyclic_anomalies(history, vec![list], options, &explain);
+    let (cyclic, mut statistics) = cyclic_anomalies(history, vec![list]);
     statistics.keys = checker.universe.keys.iter().filter(|key| key.all.len() > 1).count();
     let mut found = std::mem::take(&mut checker.found);
     found.extend(cyclic);
-    Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
+    let explain = |from, to, reason| checker.explain(from, to, reason);
+    Ok(tell(history, found, statistics, options, &explain))
 }
 
 /// A state of a key; nil where it is not there.
@@ -263,7 +263,7 @@ impl Checker<'_> {
                     self.key_name(key),
                     id.0
                 );
-                self.tell(AnomalyKind::GarbageRead, vec![id], words);
+                self.add(AnomalyKind::GarbageRead, vec![id], words);
             }
         }
         for key in (0..self.universe.keys.len() as u32).map(KeyId) {
@@ -284,7 +284,7 @@ impl Checker<'_> {
         let id = reading.id;
         if let Some(own) = reading.own(key) {
             if own != value {
-                self.tell_internal(id, key, own);
+                self.add_internal(id, key, own);
             }
             return;
         }
@@ -299,7 +299,7 @@ impl Checker<'_> {
             },
         };
         let Some(place) = place else {
-            self.tell_unwritten(id, key, value);
+            self.add_unwritten(id, key, value);
             return;
         };
         if versions.all[place].writer == Some(id) {
@@ -309,7 +309,7 @@ impl Checker<'_> {
                 self.text(value),
                 self.key_name(key)
             );
-            self.tell(AnomalyKind::FutureRead, vec![id], words);
+            self.add(AnomalyKind::FutureRead, vec![id], words);
             return;
         }
         self.depend(id, key, place, predicate);
@@ -324,20 +324,20 @@ impl Checker<'_> {
         let id = reading.id;
         if let Some(own) = reading.own(key) {
             if predicate.matches(own) {
-                self.tell_internal(id, key, own);
+                self.add_internal(id, key, own);
             }
             return;
         }
         let versions = self.universe.versions(key);
         if versions.all[versions.first..].iter().all(|v| predicate.matches(v.value)) {
             let words = format!("all versions of {} match", self.key_name(key));
-            self.tell(AnomalyKind::PredicateReadMiss, vec![id], words);
+            self.add(AnomalyKind::PredicateReadMiss, vec![id], words);
             return;
         }
         let Some(place) = versions.only(|value| !predicate.matches(value)) else { return };
         if versions.all[place].writer == Some(id) {
             let words = format!("T{} read {} before it changed it", id.0, self.key_name(key));
-            self.tell(AnomalyKind::FutureRead, vec![id], words);
+            self.add(AnomalyKind::FutureRead, vec![id], words);
             return;
         }
         let later: Vec<OperationId> = versions.all[place + 1..]
@@ -360,26 +360,26 @@ impl Checker<'_> {
         }
     }
 
-    fn tell(&mut self, kind: AnomalyKind, operations: Vec<OperationId>, words: String) {
-        self.found.push(tell(self.history, kind, operations, words));
+    fn add(&mut self, kind: AnomalyKind, operations: Vec<OperationId>, words: String) {
+        self.found.push(anomaly(kind, operations, words));
     }
 
-    fn tell_internal(&mut self, id: OperationId, key: KeyId, own: Atom) {
+    fn add_internal(&mut self, id: OperationId, key: KeyId, own: Atom) {
         let (key, own) = (self.key_name(key), self.text(own));
         let words = format!("T{} should have read {key} as {own}, after its own steps", id.0);
-        self.tell(AnomalyKind::Internal, vec![id], words);
+        self.add(AnomalyKind::Internal, vec![id], words);
     }
 
-    fn tell_unwritten(&mut self, id: OperationId, key: KeyId, value: Atom) {
+    fn add_unwritten(&mut self, id: OperationId, key: KeyId, value: Atom) {
         let (name, text) = (self.key_name(key), self.text(value));
         match self.universe.aborted.get(&(key, value)) {
             Some(&by) => {
                 let words = format!("{text} was written to {name} by a failed operation");
-                self.tell(AnomalyKind::G1a, vec![by, id], words);
+                self.add(AnomalyKind::G1a, vec![by, id], words);
             }
             None => {
                 let words = format!("nobody wrote {text} to {name}");
-                self.tell(AnomalyKind::GarbageRead, vec![id], words);
+                self.add(AnomalyKind::GarbageRead, vec![id], words);
             }
         }
     }

@@ -14,22 +14,24 @@ use crate::graph::EdgeList;
 use crate::history::{History, NEVER, Outcome};
 use crate::verdict::EdgeReason;
 
-/// The edges of real time, and how many nodes there are with the instants, which follow the
-/// operations.
-pub(super) fn instants(history: &History) -> (EdgeList, usize) {
+/// The edges of real time, and of each instant the event before it. The nodes of instants follow
+/// those of operations.
+pub(super) fn instants(history: &History) -> (EdgeList, Vec<u32>) {
     let mut edges = EdgeList::default();
-    let mut node_count = history.operation_count() as u32;
+    let mut moments: Vec<u32> = Vec::new();
+    let operation_count = history.operation_count() as u32;
     let mut ended: Vec<u32> = Vec::new();
     let mut current: Option<u32> = None;
-    for event in events(history) {
+    for (at, event) in events(history).into_iter().enumerate() {
         let Some((node, is_end)) = event.unpack() else { continue };
         if is_end {
             ended.push(node);
             continue;
         }
         if !ended.is_empty() {
-            let instant = node_count;
-            node_count += 1;
+            let instant = operation_count + moments.len() as u32;
+            // An end came before, so this is not the first event.
+            moments.push(at as u32 - 1);
             for before in ended.drain(..).chain(current) {
                 edges.push(before, instant, EdgeReason::Realtime);
             }
@@ -39,7 +41,7 @@ pub(super) fn instants(history: &History) -> (EdgeList, usize) {
             edges.push(instant, node, EdgeReason::Realtime);
         }
     }
-    (edges, node_count as usize)
+    (edges, moments)
 }
 
 /// An event that matters: an operation and whether it is its end.

@@ -15,13 +15,15 @@
 use std::ops::Range;
 
 use super::cycles::cyclic_anomalies;
+use super::is_repeated;
 use super::list_versions::ListVersions;
+use super::readers::relate;
+use super::story::{anomaly, tell};
 use super::writers::Writer;
-use super::{is_repeated, tell};
 use crate::graph::EdgeList;
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
 use crate::parallel::{map_parts, ranges};
-use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Model, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Verdict};
 
 /// Checks a history of appends and list reads.
 ///
@@ -31,12 +33,13 @@ pub fn check_list_append(history: &History, options: &CheckOptions) -> Result<Ve
     refuse_others(history)?;
     let versions = ListVersions::new(history)?;
     let checker = Checker { history, versions };
-    let edges = checker.edges(options.threads);
+    let (edges, edges_left_out) = checker.edges(options.threads);
     let mut found = checker.direct_anomalies(options.threads);
-    let explain = |from, to, reason| checker.explain(from, to, reason);
-    let (cyclic, statistics) = cyclic_anomalies(history, edges, options, &explain);
+    let (cyclic, statistics) = cyclic_anomalies(history, edges);
     found.extend(cyclic);
-    Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
+    let explain = |from, to, reason| checker.explain(from, to, reason);
+    let verdict = tell(history, found, statistics, options, &explain);
+    Ok(Verdict { edges_left_out, ..verdict })
 }
 
 fn refuse_others(history: &History) -> Result<(), CheckError> {
@@ -76,10 +79,6 @@ enum ExternalRead {
 /// A list of a key, by its length, that an operation read and appended to.
 type Update = (KeyId, u32, OperationId);
 
-/// Unread appends and readers of the longest list are all related. Where that is more edges than
-/// this for one key, only the appends that ended first take part.
-const UNREAD_EDGES_MAX: usize = 1 << 16;
-
 impl Checker<'_> {
     fn committed(&self) -> impl Iterator<Item = (OperationId, &[PackedStep])> {
         self.history
@@ -89,32 +88,35 @@ impl Checker<'_> {
     }
 
     /// The external version that the read at `index` shows; `None` where it is not the first read
-    /// of its key, or is no read.
+    /// of its key, is no read, or does not end in what the transaction appended before, so that
+    /// nobody knows what came from outside.
     fn external_read(&self, steps: &[PackedStep], index: usize) -> Option<ExternalRead> {
         let step = &steps[index];
         let elements = self.history.elements(step)?;
-        let mut own = 0;
+        let mut own: Vec<Atom> = Vec::new();
         if is_repeated(steps, index) {
             for earlier in steps[..index].iter().filter(|earlier| earlier.key == step.key) {
                 match earlier.kind {
-                    StepKind::Append => own += 1,
+                    StepKind::Append => own.push(earlier.atom()),
                     _ => return None,
                 }
             }
         }
-        let length = elements.len().saturating_sub(own);
+        let external = elements.strip_suffix(own.as_slice())?;
         Some(match step.kind {
-            StepKind::ReadStray => ExternalRead::Stray(elements[..length].last().copied()),
-            _ => ExternalRead::Prefix(length),
+            StepKind::ReadStray => ExternalRead::Stray(external.last().copied()),
+            _ => ExternalRead::Prefix(external.len()),
         })
     }
 
-    fn edges(&self, threads: usize) -> Vec<EdgeList> {
+    /// All dependencies, and how many are left out because they were too many.
+    fn edges(&self, threads: usize) -> (Vec<EdgeList>, usize) {
         let reads = ranges(self.history.operation_count() as u32, threads);
         let mut lists = map_parts(reads, |range| self.read_edges(range));
         lists.push(self.write_edges());
-        lists.push(self.unread_edges());
-        lists
+        let (unread, left_out) = self.unread_edges();
+        lists.push(unread);
+        (lists, left_out)
     }
 
     fn keys(&self) -> impl Iterator<Item = KeyId> {
@@ -189,10 +191,10 @@ impl Checker<'_> {
     }
 
     /// From the readers of all that is known of a key to what was appended unseen.
-    fn unread_edges(&self) -> EdgeList {
+    fn unread_edges(&self) -> (EdgeList, usize) {
         let mut edges = EdgeList::default();
         if self.keys().all(|key| self.versions.unread(key).is_empty()) {
-            return edges;
+            return (edges, 0);
         }
         let mut readers: Vec<Vec<OperationId>> = vec![Vec::new(); self.history.key_count()];
         for (id, steps) in self.committed() {
@@ -208,21 +210,12 @@ impl Checker<'_> {
                 }
             }
         }
+        let mut left_out = 0;
         for key in self.keys() {
-            let readers = &readers[key.0 as usize];
-            let mut unread = self.versions.unread(key).to_vec();
-            let most = UNREAD_EDGES_MAX / readers.len().max(1);
-            if unread.len() > most {
-                unread.sort_by_key(|&id| self.history.operation(id).completed);
-                unread.truncate(most.max(1));
-            }
-            for (reader, writer) in
-                readers.iter().flat_map(|reader| unread.iter().map(move |writer| (reader, writer)))
-            {
-                edges.push(reader.0, writer.0, EdgeReason::ReadWrite);
-            }
+            let unread = self.versions.unread(key).to_vec();
+            left_out += relate(self.history, &readers[key.0 as usize], unread, &mut edges);
         }
-        edges
+        (edges, left_out)
     }
 
     fn direct_anomalies(&self, threads: usize) -> Vec<Anomaly> {
@@ -293,17 +286,17 @@ impl Checker<'_> {
         let text = |atom: Atom| self.history.names.text(atom);
         if let Some(element) = odd[0] {
             let words = format!("{} is twice in the list of {name}", text(element));
-            found.push(tell(self.history, AnomalyKind::DuplicateElements, vec![id], words));
+            found.push(anomaly(AnomalyKind::DuplicateElements, vec![id], words));
         }
         if let Some(element) = odd[1] {
             let words = format!("nobody appended {} to {name}", text(element));
-            found.push(tell(self.history, AnomalyKind::GarbageRead, vec![id], words));
+            found.push(anomaly(AnomalyKind::GarbageRead, vec![id], words));
         }
         if let Some(element) = odd[2] {
             let writer = self.versions.aborted_by(key, element);
             let words = format!("{} was appended to {name} by a failed operation", text(element));
             let operations = writer.into_iter().chain([id]).collect();
-            found.push(tell(self.history, AnomalyKind::G1a, operations, words));
+            found.push(anomaly(AnomalyKind::G1a, operations, words));
         }
     }
 
@@ -341,7 +334,7 @@ impl Checker<'_> {
                 id.0,
                 self.key_name(step.key)
             );
-            found.push(tell(self.history, AnomalyKind::FutureRead, vec![id], words));
+            found.push(anomaly(AnomalyKind::FutureRead, vec![id], words));
             return;
         }
         if !is_repeated(steps, index) {
@@ -370,7 +363,7 @@ impl Checker<'_> {
                 if known.is_some() { "as " } else { "ending in " },
                 self.history.list_words(&expected)
             );
-            found.push(tell(self.history, AnomalyKind::Internal, vec![id], words));
+            found.push(anomaly(AnomalyKind::Internal, vec![id], words));
         }
     }
 
@@ -397,7 +390,7 @@ impl Checker<'_> {
                 self.history.names.text(last),
                 by.0
             );
-            found.push(tell(self.history, AnomalyKind::G1b, vec![by, id], words));
+            found.push(anomaly(AnomalyKind::G1b, vec![by, id], words));
         }
     }
 
@@ -428,7 +421,7 @@ impl Checker<'_> {
                         text(before),
                         id.0
                     );
-                    found.push(tell(self.history, AnomalyKind::Internal, vec![id], words));
+                    found.push(anomaly(AnomalyKind::Internal, vec![id], words));
                 }
             }
         }
@@ -454,7 +447,7 @@ impl Checker<'_> {
         for (key, id) in strays {
             let operations = longest[key.0 as usize].into_iter().chain([id]).collect();
             let words = format!("neither list of {} begins with the other", self.key_name(key));
-            found.push(tell(self.history, AnomalyKind::IncompatibleOrder, operations, words));
+            found.push(anomaly(AnomalyKind::IncompatibleOrder, operations, words));
         }
     }
 
@@ -478,7 +471,7 @@ impl Checker<'_> {
                 self.history.names.text(element)
             );
             let operations = aborted.into_iter().chain([committed]).collect();
-            found.push(tell(self.history, AnomalyKind::DirtyUpdate, operations, words));
+            found.push(anomaly(AnomalyKind::DirtyUpdate, operations, words));
         }
     }
 
@@ -493,7 +486,7 @@ impl Checker<'_> {
                 self.key_name(same[0].0),
                 self.history.list_words(list)
             );
-            found.push(tell(self.history, AnomalyKind::LostUpdate, operations, words));
+            found.push(anomaly(AnomalyKind::LostUpdate, operations, words));
         }
     }
 
@@ -529,15 +522,16 @@ impl Checker<'_> {
                     let Some(read) = self.external_read(before, index) else { continue };
                     let ExternalRead::Prefix(length) = read else { continue };
                     let next = self.next_writer(key, read, from);
+                    let list = &self.history.longest(key)[..length];
                     let appended = appends(after, key);
                     if (next.is_none() || next == Some(to))
-                        && let Some(next) = appended.first()
+                        && let Some(missed) = appended.iter().find(|value| !list.contains(value))
                     {
-                        let list = self.history.list_words(&self.history.longest(key)[..length]);
+                        let list = self.history.list_words(list);
                         return format!(
                             "T{} read {name} as {list}, without {}, which T{} appended",
                             from.0,
-                            text(*next),
+                            text(*missed),
                             to.0
                         );
                     }
@@ -548,8 +542,10 @@ impl Checker<'_> {
         for (index, step) in after.iter().enumerate().filter(|_| reason == EdgeReason::WriteRead) {
             let Some(read) = self.external_read(after, index) else { continue };
             if self.writer_of_version(step.key, read) == Some(from) {
-                let shown =
-                    appends(before, step.key).last().copied().map_or_else(String::new, text);
+                let list = self.history.elements(step).unwrap_or_default();
+                let appended = appends(before, step.key);
+                let shown = appended.iter().rev().find(|value| list.contains(value));
+                let shown = shown.copied().map_or_else(String::new, text);
                 let name = self.key_name(step.key);
                 return format!("T{} read {shown} of {name}, which T{} appended", to.0, from.0);
             }

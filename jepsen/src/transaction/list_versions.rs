@@ -7,6 +7,8 @@
 //!          never read        3 by T4: after all of [1 2 4], since they do not hold it
 //! ```
 
+use std::collections::BTreeSet;
+
 use super::writers::{Write, Writer, Writers};
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, StepKind};
 use crate::verdict::CheckError;
@@ -30,7 +32,7 @@ pub(super) struct ListVersions {
     /// For each key, how many elements of its longest list all reads agree on. What comes after is
     /// the order of some reads only, and nothing is inferred from it.
     agreed: Vec<u32>,
-    /// For each key, certain operations whose append no read shows.
+    /// For each key, certain operations whose last append no read shows.
     unread: Vec<Vec<OperationId>>,
 }
 
@@ -70,7 +72,7 @@ impl ListVersions {
         &self.writers(key)[..self.agreed[key.0 as usize] as usize]
     }
 
-    /// Operations that certainly appended to the key what no read shows.
+    /// Operations that certainly appended to the key, last, what no read shows.
     pub fn unread(&self, key: KeyId) -> &[OperationId] {
         &self.unread[key.0 as usize]
     }
@@ -113,13 +115,13 @@ fn follow(
 ) -> Oddities {
     let mut oddities =
         Oddities { first_aborted: NOWHERE, first_garbage: NOWHERE, first_duplicate: NOWHERE };
+    let mut garbage: BTreeSet<Atom> = BTreeSet::new();
     for (place, value) in longest.iter().enumerate() {
         let place = place as u32;
         let found = of_key.partition_point(|append| append.value < *value);
         let Some(append) = of_key.get(found).filter(|append| append.value == *value) else {
             oddities.first_garbage = oddities.first_garbage.min(place);
-            let is_again = longest[..place as usize].contains(value);
-            if is_again {
+            if !garbage.insert(*value) {
                 oddities.first_duplicate = oddities.first_duplicate.min(place);
             }
             writers.push(Writer::NOBODY);
@@ -137,7 +139,7 @@ fn follow(
     oddities
 }
 
-/// The certain operations all of whose elements of the key are unread, each once.
+/// The certain operations whose last element of the key is unread, each once.
 fn unread(history: &History, of_key: &[Write], is_read: &[bool]) -> Vec<OperationId> {
     let mut unread: Vec<OperationId> = Vec::new();
     for (index, append) in of_key.iter().enumerate() {

@@ -7,7 +7,8 @@
 //!
 //! Three workloads give versions: [`list_append`], where every read shows the order of all writes
 //! before it, [`rw_register`], where only some of the order can be known, and
-//! [`closed_predicate`], where each key changes once and reads may ask for all that match. Follows Kingsbury and
+//! [`closed_predicate`], where each key changes once and reads may ask for all that match. What they
+//! find has no words until [`story`] tells the examples that a verdict keeps. Follows Kingsbury and
 //! Alvaro, *Elle: Inferring Isolation Anomalies from Experimental Observations* (2020), and Adya,
 //! *Weak Consistency* (1999).
 
@@ -17,7 +18,9 @@ mod instants;
 mod list_append;
 mod list_versions;
 mod long_fork;
+mod readers;
 mod rw_register;
+mod story;
 mod writers;
 
 pub use closed_predicate::check_closed_predicate;
@@ -25,20 +28,7 @@ pub use list_append::check_list_append;
 pub use long_fork::check_long_fork;
 pub use rw_register::check_rw_register;
 
-use crate::history::{History, OperationId, PackedStep};
-use crate::verdict::{Anomaly, AnomalyKind};
-
-/// An anomaly that is no cycle: the operations that show it and the reason.
-pub(crate) fn tell(
-    history: &History,
-    kind: AnomalyKind,
-    operations: Vec<OperationId>,
-    words: String,
-) -> Anomaly {
-    let mut story: Vec<String> = operations.iter().map(|&id| history.describe(id)).collect();
-    story.push(words);
-    Anomaly { kind, operations, story, cycle: Vec::new() }
-}
+use crate::history::PackedStep;
 
 /// Whether an earlier step of the transaction is on the same key.
 pub(crate) fn is_repeated(steps: &[PackedStep], index: usize) -> bool {

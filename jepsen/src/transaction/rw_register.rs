@@ -12,11 +12,13 @@
 use std::collections::BTreeSet;
 
 use super::cycles::cyclic_anomalies;
+use super::is_repeated;
+use super::readers::relate;
+use super::story::{anomaly, tell};
 use super::writers::{Writer, Writers};
-use super::{is_repeated, tell};
 use crate::graph::EdgeList;
 use crate::history::{Atom, History, KeyId, OperationId, Outcome, PackedStep, StepKind};
-use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Model, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, CheckError, CheckOptions, EdgeReason, Verdict};
 
 /// Checks a history of register writes and reads.
 ///
@@ -35,11 +37,12 @@ pub fn check_rw_register(history: &History, options: &CheckOptions) -> Result<Ve
     }
     let checker = Checker::new(history)?;
     let mut found = checker.direct_anomalies();
-    let edges = vec![checker.edges()];
-    let explain = |from, to, reason| checker.explain(from, to, reason);
-    let (cyclic, statistics) = cyclic_anomalies(history, edges, options, &explain);
+    let (edges, edges_left_out) = checker.edges();
+    let (cyclic, statistics) = cyclic_anomalies(history, vec![edges]);
     found.extend(cyclic);
-    Ok(Verdict::new(found, options, &Model::TRANSACTIONAL, statistics))
+    let explain = |from, to, reason| checker.explain(from, to, reason);
+    let verdict = tell(history, found, statistics, options, &explain);
+    Ok(Verdict { edges_left_out, ..verdict })
 }
 
 /// What a committed transaction read of a key before it wrote it.
@@ -69,9 +72,6 @@ struct Checker<'a> {
     /// Keys whose versions go round in a circle, with the transactions that say so.
     cyclic: Vec<(KeyId, Vec<OperationId>)>,
 }
-
-/// The readers of nil and the writers after it are all related; this many edges a key at most.
-const NIL_EDGES_MAX: usize = 1 << 16;
 
 impl<'a> Checker<'a> {
     fn new(history: &'a History) -> Result<Checker<'a>, CheckError> {
@@ -165,11 +165,9 @@ impl<'a> Checker<'a> {
         let follows: BTreeSet<(KeyId, Atom)> =
             self.successors.iter().map(|s| (s.key, s.next_value)).collect();
         for key in (0..self.history.key_count() as u32).map(KeyId) {
-            let readers = self.readers(key, Atom::NIL).len();
-            if readers == 0 || cyclic.contains(&key) {
+            if self.readers(key, Atom::NIL).is_empty() || cyclic.contains(&key) {
                 continue;
             }
-            let most = (NIL_EDGES_MAX / readers).max(1);
             let first = self.writers.of(key).iter().filter_map(|write| {
                 let next = write.writer.operation()?;
                 let is_known = self.history.operation(next).outcome == Outcome::Ok
@@ -183,30 +181,35 @@ impl<'a> Checker<'a> {
                     next_value: write.value,
                 })
             });
-            let first: Vec<Successor> = first.take(most).collect();
+            let first: Vec<Successor> = first.collect();
             self.successors.extend(first);
         }
         self.successors.sort_unstable();
         self.successors.dedup();
     }
 
-    fn edges(&self) -> EdgeList {
+    /// All dependencies, and how many are left out because they were too many.
+    fn edges(&self) -> (EdgeList, usize) {
         let mut edges = EdgeList::default();
         for read in &self.reads {
             if let Some(writer) = self.writers.writer(read.key, read.value).operation() {
                 edges.push(writer.0, read.reader.0, EdgeReason::WriteRead);
             }
         }
-        for successor in &self.successors {
-            let writer = self.writers.writer(successor.key, successor.value).operation();
-            if let Some(writer) = writer {
-                edges.push(writer.0, successor.next.0, EdgeReason::WriteWrite);
+        let mut left_out = 0;
+        for same in self.successors.chunk_by(|a, b| (a.key, a.value) == (b.key, b.value)) {
+            let Successor { key, value, .. } = same[0];
+            if let Some(writer) = self.writers.writer(key, value).operation() {
+                for successor in same {
+                    edges.push(writer.0, successor.next.0, EdgeReason::WriteWrite);
+                }
             }
-            for read in self.readers(successor.key, successor.value) {
-                edges.push(read.reader.0, successor.next.0, EdgeReason::ReadWrite);
-            }
+            let readers: Vec<OperationId> =
+                self.readers(key, value).iter().map(|read| read.reader).collect();
+            let next = same.iter().map(|successor| successor.next).collect();
+            left_out += relate(self.history, &readers, next, &mut edges);
         }
-        edges
+        (edges, left_out)
     }
 
     fn direct_anomalies(&self) -> Vec<Anomaly> {
@@ -214,7 +217,7 @@ impl<'a> Checker<'a> {
         for (key, operations) in &self.cyclic {
             let words =
                 format!("each of them wrote {} over what another wrote", self.key_name(*key));
-            found.push(tell(self.history, AnomalyKind::CyclicVersions, operations.clone(), words));
+            found.push(anomaly(AnomalyKind::CyclicVersions, operations.clone(), words));
         }
         for (id, steps) in self.committed() {
             for index in 0..steps.len() {
@@ -239,7 +242,7 @@ impl<'a> Checker<'a> {
         let name = self.key_name(key);
         let text = self.history.names.text(value);
         let mut push = |kind, operations, words| {
-            found.push(tell(self.history, kind, operations, words));
+            found.push(anomaly(kind, operations, words));
         };
         let is_write = |other: &&PackedStep| other.key == key && other.kind == StepKind::Write;
         let mut later = steps[index..].iter().filter(is_write);
@@ -252,13 +255,13 @@ impl<'a> Checker<'a> {
             earlier.key == key && matches!(earlier.kind, StepKind::Write | StepKind::Read)
         });
         if let Some(earlier) = earlier {
-            if earlier.atom() != value {
-                let expected = self.history.names.text(earlier.atom());
-                let words =
-                    format!("T{} should have read {name} as {expected}, after its own steps", id.0);
-                push(AnomalyKind::Internal, vec![id], words);
+            if earlier.atom() == value {
+                return;
             }
-            return;
+            let expected = self.history.names.text(earlier.atom());
+            let words =
+                format!("T{} should have read {name} as {expected}, after its own steps", id.0);
+            push(AnomalyKind::Internal, vec![id], words);
         }
         if value.is_nil() {
             return;
@@ -275,7 +278,9 @@ impl<'a> Checker<'a> {
                 let words = format!("T{} wrote {name} on top of {text}, which failed", id.0);
                 push(AnomalyKind::DirtyUpdate, operations, words);
             }
-        } else if let Some(by) = writer.operation().filter(|_| writer.is_intermediate()) {
+        } else if let Some(by) =
+            writer.operation().filter(|&by| by != id && writer.is_intermediate())
+        {
             let words =
                 format!("T{} read {text} of {name}, over which T{} wrote itself", id.0, by.0);
             push(AnomalyKind::G1b, vec![by, id], words);
@@ -301,7 +306,7 @@ impl<'a> Checker<'a> {
                 self.key_name(same[0].0),
                 self.history.names.text(same[0].1)
             );
-            found.push(tell(self.history, AnomalyKind::LostUpdate, operations, words));
+            found.push(anomaly(AnomalyKind::LostUpdate, operations, words));
         }
     }
 

@@ -134,10 +134,12 @@ fn settle_repeats(history: &History, key: KeyId, of_key: &mut [Write]) -> Result
     for same in of_key.chunk_by_mut(|a, b| a.value == b.value).filter(|same| same.len() >= 2) {
         let done: Vec<OperationId> = same.iter().filter_map(|a| a.writer.operation()).collect();
         if let [first, second, ..] = done[..] {
+            let who = match first == second {
+                true => format!("T{} writes twice", first.0),
+                false => format!("T{} and T{} both write", first.0, second.0),
+            };
             return Err(CheckError(format!(
-                "T{} and T{} both write {} to {}; the values of a key must be unique",
-                first.0,
-                second.0,
+                "{who} {} to {}; the values of a key must be unique",
                 history.names.text(same[0].value),
                 history.names.text(history.key_atom(key)),
             )));

@@ -52,6 +52,9 @@ pub struct Verdict {
     /// The weakest models that are ruled out. Every stronger one is too.
     pub ruled_out: Vec<Model>,
     pub statistics: Statistics,
+    /// Dependencies between the readers and the writers of one version that were too many to look
+    /// at; an anomaly that only they show may be missed.
+    pub edges_left_out: usize,
 }
 
 impl Verdict {
@@ -104,6 +107,13 @@ impl fmt::Display for Verdict {
             for anomaly in self.anomalies.iter().filter(|anomaly| anomaly.kind == *kind) {
                 write!(f, "{anomaly}")?;
             }
+        }
+        if self.edges_left_out > 0 {
+            writeln!(
+                f,
+                "left out: {} dependencies on versions that very many read and very many wrote over",
+                self.edges_left_out
+            )?;
         }
         let names = |models: &[Model]| {
             models.iter().map(|model| model.name()).collect::<Vec<_>>().join(", ")

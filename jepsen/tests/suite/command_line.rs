@@ -73,7 +73,9 @@ fn what_is_no_history_exits_64_with_one_line() {
 
 #[test]
 fn bad_usage_exits_64() {
-    let cases: [&[&str]; 5] = [
+    let cases: [&[&str]; 7] = [
+        &["--model", "list-append", "--threads", "0"],
+        &["--model", "list-append", "--threads", "4294967296"],
         &["--model", "dance"],
         &[],
         &["--model", "list-append", "--consistency", "perfect"],
@@ -84,4 +86,44 @@ fn bad_usage_exits_64() {
         assert_eq!(check(arguments, b"").0, 64, "{arguments:?}");
     }
     assert_eq!(check(&LISTS, b"").0, 0, "an empty history shows nothing");
+    let generate = |option: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_basalt-jepsen"));
+        command.args(["generate", "--operations", "9", option, value, "-"]);
+        let output = command.output().unwrap();
+        (output.status.code(), output.stdout.is_empty())
+    };
+    for (option, value) in [
+        ("--keys", "0"),
+        ("--keys", "4294967296"),
+        ("--processes", "0"),
+        ("--steps", "0"),
+        ("--writes-per-key", "0"),
+        ("--operations", "4294967296"),
+        ("--reads", "7"),
+        ("--info", "NaN"),
+        ("--abort", "-1"),
+        ("--engine", "perfect"),
+    ] {
+        assert_eq!(generate(option, value), (Some(64), true), "{option} {value}");
+    }
+    assert_eq!(generate("--reads", "1"), (Some(0), false));
+}
+
+#[test]
+fn who_reads_no_further_is_no_error() {
+    for arguments in [&["generate", "-"][..], &["check", "--model", "list-append", "-"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_basalt-jepsen"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        child.stdin.take().unwrap().write_all(SKEW.as_bytes()).unwrap_or_default();
+        let output = child.wait_with_output().unwrap();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert!(!messages.contains("cannot"), "{messages}");
+        assert_ne!(output.status.code(), Some(64), "{arguments:?}");
+    }
 }

@@ -58,6 +58,27 @@ fn each_engine_gets_its_verdict() {
     }
 }
 
+/// There are more than are told of most kinds, and all that are told have words.
+#[test]
+fn every_example_is_told() {
+    for engine in Engine::ALL {
+        for workload in [Workload::ListAppend, Workload::RwRegister] {
+            let verdict = verdict(engine, workload, 1, |options| options.operations = 4000);
+            for (kind, count) in &verdict.counts {
+                let of_kind = || verdict.anomalies.iter().filter(|a| a.kind == *kind);
+                assert_eq!(of_kind().count(), (*count).min(4), "{}", kind.name());
+                for anomaly in of_kind() {
+                    let lines = anomaly.operations.len() + anomaly.cycle.len().max(1);
+                    assert_eq!(anomaly.story.len(), lines, "{}: {anomaly}", engine.name());
+                    let words = anomaly.cycle.iter().map(|edge| &edge.words);
+                    let are_said = words.clone().all(|w| !w.is_empty() && !w.contains("precedes"));
+                    assert!(are_said, "{}: {anomaly}", engine.name());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn unknown_outcomes_raise_no_alarm() {
     for (engine, kept) in

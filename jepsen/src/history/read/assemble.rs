@@ -10,6 +10,8 @@ pub(super) struct Assembler {
     processes: Dense,
     /// The open operation of each process.
     open: Vec<Option<OperationId>>,
+    /// Whether events were left out.
+    has_others: bool,
 }
 
 impl Assembler {
@@ -18,6 +20,7 @@ impl Assembler {
     /// # Errors
     /// Where an event makes no sense after those before it, or the batch ends in a failure.
     pub fn take(&mut self, batch: &mut Batch) -> Result<(), ReadError> {
+        self.has_others |= batch.has_others;
         for text in &batch.names {
             self.history.names.learn(text);
         }
@@ -30,8 +33,13 @@ impl Assembler {
         batch.failure.take().map_or(Ok(()), Err)
     }
 
-    pub fn finish(self) -> History {
-        self.history
+    /// # Errors
+    /// Where all events were left out: then nothing would be checked.
+    pub fn finish(self) -> Result<History, ReadError> {
+        match self.has_others && self.history.operation_count() == 0 {
+            true => Err(ReadError::NoClient),
+            false => Ok(self.history),
+        }
     }
 
     fn accept(&mut self, event: &Event, value: &[Atom]) -> Result<(), String> {

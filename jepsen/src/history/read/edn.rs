@@ -2,24 +2,23 @@
 //! tags are dropped, and scalars that are no integer keep their text.
 
 use super::scan::{Delimiters, digits};
-use super::{Atom, Collection, Event, FunctionName, Names, Node, Stop, bad, event_type};
-use super::{function_name, lossy};
+use super::{Atom, Collection, DEPTH_MAX, Event, FunctionName, Names, Node, Stop, TOO_DEEP};
+use super::{bad, event_type, function_name, lossy};
 
-const DEPTH_MAX: u32 = 32;
-
-/// Skips blanks, commas, comments and `#_` discards.
+/// Skips blanks, commas, comments and `#_` discards. So many values are open around it: what is
+/// discarded counts too, for discards nest as vectors do.
 #[inline]
-pub(super) fn skip_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
+pub(super) fn skip_blank(text: &[u8], mut at: usize, depth: u32) -> Result<usize, Stop> {
     while let Some(b' ' | b'\n' | b',') = text.get(at) {
         at += 1;
     }
     match text.get(at) {
-        Some(b'\t' | b'\r' | b';' | b'#') => skip_rare_blank(text, at),
+        Some(b'\t' | b'\r' | b';' | b'#') => skip_rare_blank(text, at, depth),
         _ => Ok(at),
     }
 }
 
-fn skip_rare_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
+fn skip_rare_blank(text: &[u8], mut at: usize, depth: u32) -> Result<usize, Stop> {
     loop {
         match text.get(at) {
             Some(b' ' | b'\n' | b',' | b'\t' | b'\r') => at += 1,
@@ -28,13 +27,17 @@ fn skip_rare_blank(text: &[u8], mut at: usize) -> Result<usize, Stop> {
                 at += length.ok_or(Stop::More)?;
             }
             Some(b'#') if text.get(at + 1) == Some(&b'_') => {
+                if depth == DEPTH_MAX {
+                    return bad(TOO_DEEP);
+                }
                 let mut discarded = Parser {
                     text,
                     at: at + 2,
                     nodes: &mut Vec::new(),
                     names: &mut Names::default(),
+                    keeps_names: false,
                 };
-                discarded.value(0)?;
+                discarded.value(depth + 1)?;
                 at = discarded.at;
             }
             _ => return Ok(at),
@@ -50,7 +53,7 @@ pub(super) fn event(
     nodes: &mut Vec<Atom>,
     names: &mut Names,
 ) -> Result<usize, Stop> {
-    let mut parser = Parser { text, at, nodes, names };
+    let mut parser = Parser { text, at, nodes, names, keeps_names: true };
     parser.event(event)?;
     Ok(parser.at)
 }
@@ -60,6 +63,8 @@ struct Parser<'a> {
     at: usize,
     nodes: &'a mut Vec<Atom>,
     names: &'a mut Names,
+    /// Whether what is parsed is of use, or only its end is looked for.
+    keeps_names: bool,
 }
 
 impl Parser<'_> {
@@ -67,13 +72,13 @@ impl Parser<'_> {
         self.text.get(self.at).copied().ok_or(Stop::More)
     }
 
-    fn blank(&mut self) -> Result<(), Stop> {
-        self.at = skip_blank(self.text, self.at)?;
+    fn blank(&mut self, depth: u32) -> Result<(), Stop> {
+        self.at = skip_blank(self.text, self.at, depth)?;
         Ok(())
     }
 
     fn event(&mut self, event: &mut Event) -> Result<(), Stop> {
-        self.skip_tag()?;
+        self.skip_tag(0)?;
         if self.peek()? != b'{' {
             let rest = &self.text[self.at..];
             let word = rest.split(|b| b.is_ascii_whitespace()).next().unwrap_or(rest);
@@ -81,7 +86,7 @@ impl Parser<'_> {
         }
         self.at += 1;
         loop {
-            self.blank()?;
+            self.blank(0)?;
             match self.peek()? {
                 b'}' => {
                     self.at += 1;
@@ -89,7 +94,7 @@ impl Parser<'_> {
                 }
                 b':' => {
                     let name = self.keyword()?;
-                    self.blank()?;
+                    self.blank(0)?;
                     self.field(name, event)?;
                 }
                 _ => return bad("the keys of an operation must be keywords"),
@@ -101,7 +106,7 @@ impl Parser<'_> {
         let text = self.text;
         match &text[name.0..name.1] {
             b"process" => event.process = Some(self.scalar_field("process")?),
-            b"time" => event.time_ns = self.scalar_field("time")?.as_integer().unwrap_or(0),
+            b"time" => event.time_ns = self.time()?,
             b"type" => {
                 let (start, end) = self.keyword()?;
                 event.kind = Some(event_type(&text[start..end])?);
@@ -132,9 +137,19 @@ impl Parser<'_> {
         }
     }
 
+    /// A time that is no integer is none.
+    fn time(&mut self) -> Result<i64, Stop> {
+        self.keeps_names = false;
+        let time = self.scalar_field("time")?;
+        self.keeps_names = true;
+        Ok(time.as_integer().unwrap_or(0))
+    }
+
     fn skip_value(&mut self) -> Result<(), Stop> {
         let start = self.nodes.len();
+        self.keeps_names = false;
         self.value(0)?;
+        self.keeps_names = true;
         self.nodes.truncate(start);
         Ok(())
     }
@@ -156,9 +171,9 @@ impl Parser<'_> {
 
     /// Appends the nodes of the value at the cursor.
     fn value(&mut self, depth: u32) -> Result<(), Stop> {
-        self.blank()?;
+        self.blank(depth)?;
         if self.peek()? == b'#' {
-            self.skip_tag()?;
+            self.skip_tag(depth)?;
         }
         self.untagged(depth)
     }
@@ -181,7 +196,7 @@ impl Parser<'_> {
     }
 
     /// Drops `#some.Tag` and leaves the cursor at its value; `#{` is a set and no tag.
-    fn skip_tag(&mut self) -> Result<(), Stop> {
+    fn skip_tag(&mut self, depth: u32) -> Result<(), Stop> {
         while self.peek()? == b'#' {
             match self.text.get(self.at + 1) {
                 None => return Err(Stop::More),
@@ -189,7 +204,7 @@ impl Parser<'_> {
                 Some(b'"') => self.at += 1,
                 Some(_) => {
                     self.at = self.word_end(self.at + 1)?;
-                    self.blank()?;
+                    self.blank(depth)?;
                 }
             }
         }
@@ -198,14 +213,14 @@ impl Parser<'_> {
 
     fn collection(&mut self, kind: Collection, close: u8, depth: u32) -> Result<(), Stop> {
         if depth == DEPTH_MAX {
-            return bad(format!("values nested deeper than {DEPTH_MAX}"));
+            return bad(TOO_DEEP);
         }
         self.at += 1;
         let head = self.nodes.len();
         self.nodes.push(Node::head(kind, 0));
         loop {
             self.numbers();
-            self.blank()?;
+            self.blank(depth + 1)?;
             match self.peek()? {
                 byte if byte == close => break,
                 b']' | b')' | b'}' => return bad("brackets do not match"),
@@ -232,15 +247,12 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<(), Stop> {
-        let is_negative = self.text[self.at] == b'-';
-        match digits(self.text, self.at + usize::from(is_negative)) {
-            Some((n, end)) if DELIMITERS.has(self.text[end]) => {
-                self.at = end;
-                self.scalar(Atom::from(if is_negative { -n } else { n }));
-                Ok(())
-            }
-            _ => self.word(),
-        }
+        let Some((number, end)) = DELIMITERS.integer(self.text, self.at) else {
+            return self.word();
+        };
+        self.at = end;
+        self.scalar(number);
+        Ok(())
     }
 
     fn word(&mut self) -> Result<(), Stop> {
@@ -284,6 +296,9 @@ impl Parser<'_> {
     }
 
     fn intern(&mut self, text: &[u8]) -> Result<Atom, Stop> {
+        if !self.keeps_names {
+            return Ok(Atom::NIL);
+        }
         match std::str::from_utf8(text) {
             Ok(text) => Ok(self.names.intern(text)),
             Err(_) => bad("the text is not UTF-8"),

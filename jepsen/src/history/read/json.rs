@@ -4,10 +4,8 @@
 //! names of functions, types and steps may be written either way.
 
 use super::scan::{Delimiters, digits};
-use super::{Atom, Collection, Event, FunctionName, Names, Node, Stop, bad, event_type};
-use super::{function_name, lossy};
-
-const DEPTH_MAX: u32 = 32;
+use super::{Atom, Collection, DEPTH_MAX, Event, FunctionName, Names, Node, Stop, TOO_DEEP};
+use super::{bad, event_type, function_name, lossy};
 
 pub(super) fn skip_blank(text: &[u8], mut at: usize) -> usize {
     while let Some(b' ' | b'\n' | b'\t' | b'\r') = text.get(at) {
@@ -24,7 +22,7 @@ pub(super) fn event(
     nodes: &mut Vec<Atom>,
     names: &mut Names,
 ) -> Result<usize, Stop> {
-    let mut parser = Parser { text, at, nodes, names };
+    let mut parser = Parser { text, at, nodes, names, keeps_names: true };
     parser.event(event)?;
     Ok(parser.at)
 }
@@ -34,6 +32,8 @@ struct Parser<'a> {
     at: usize,
     nodes: &'a mut Vec<Atom>,
     names: &'a mut Names,
+    /// Whether what is parsed is of use, or only its end is looked for.
+    keeps_names: bool,
 }
 
 impl Parser<'_> {
@@ -81,7 +81,7 @@ impl Parser<'_> {
         let text = self.text;
         match without_colon(&text[name.0..name.1]) {
             b"process" => event.process = Some(self.scalar_field("process")?),
-            b"time" => event.time_ns = self.scalar_field("time")?.as_integer().unwrap_or(0),
+            b"time" => event.time_ns = self.time()?,
             b"type" => {
                 let (start, end) = self.string_range()?;
                 event.kind = Some(event_type(without_colon(&text[start..end]))?);
@@ -97,12 +97,25 @@ impl Parser<'_> {
                 self.value(0)?;
                 event.value = first..self.nodes.len() as u32;
             }
-            _ => {
-                let start = self.nodes.len();
-                self.value(0)?;
-                self.nodes.truncate(start);
-            }
+            _ => self.skip_value()?,
         }
+        Ok(())
+    }
+
+    /// A time that is no integer is none.
+    fn time(&mut self) -> Result<i64, Stop> {
+        self.keeps_names = false;
+        let time = self.scalar_field("time")?;
+        self.keeps_names = true;
+        Ok(time.as_integer().unwrap_or(0))
+    }
+
+    fn skip_value(&mut self) -> Result<(), Stop> {
+        let start = self.nodes.len();
+        self.keeps_names = false;
+        self.value(0)?;
+        self.keeps_names = true;
+        self.nodes.truncate(start);
         Ok(())
     }
 
@@ -159,6 +172,13 @@ impl Parser<'_> {
         if let Some(atom) = self.names.recall(text) {
             return Ok(atom);
         }
+        self.intern(text)
+    }
+
+    fn intern(&mut self, text: &[u8]) -> Result<Atom, Stop> {
+        if !self.keeps_names {
+            return Ok(Atom::NIL);
+        }
         match std::str::from_utf8(text) {
             Ok(text) => Ok(self.names.intern(text)),
             Err(_) => bad("the text is not UTF-8"),
@@ -167,7 +187,7 @@ impl Parser<'_> {
 
     fn collection(&mut self, kind: Collection, close: u8, depth: u32) -> Result<(), Stop> {
         if depth == DEPTH_MAX {
-            return bad(format!("values nested deeper than {DEPTH_MAX}"));
+            return bad(TOO_DEEP);
         }
         self.at += 1;
         let head = self.nodes.len();
@@ -213,15 +233,12 @@ impl Parser<'_> {
     }
 
     fn number(&mut self) -> Result<(), Stop> {
-        let is_negative = self.text[self.at] == b'-';
-        match digits(self.text, self.at + usize::from(is_negative)) {
-            Some((n, end)) if DELIMITERS.has(self.text[end]) => {
-                self.at = end;
-                self.scalar(Atom::from(if is_negative { -n } else { n }));
-                Ok(())
-            }
-            _ => self.word(),
-        }
+        let Some((number, end)) = DELIMITERS.integer(self.text, self.at) else {
+            return self.word();
+        };
+        self.at = end;
+        self.scalar(number);
+        Ok(())
     }
 
     /// Takes integers without a sign, each with a comma after it, as far as they go: a list.
@@ -240,11 +257,16 @@ impl Parser<'_> {
         let start = self.at;
         let Some(end) = DELIMITERS.word_end(self.text, start) else { return Err(Stop::More) };
         let word = &self.text[start..end];
-        let numeric = word.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-');
+        let is_number = word.iter().any(u8::is_ascii_digit)
+            && word.iter().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte));
         let atom = match word {
             b"null" => Atom::NIL,
-            b"true" | b"false" => self.names.intern(&lossy(word)),
-            _ if numeric && word.is_ascii() => self.names.intern(&lossy(word)),
+            b"true" | b"false" => self.intern(word)?,
+            _ if is_number => self.intern(word)?,
+            b"" => {
+                let found = lossy(&self.text[start..start + 1]);
+                return bad(format!("expected a value, found {found:?}"));
+            }
             _ => return bad(format!("expected a value, found {:?}", lossy(word))),
         };
         self.at = end;

@@ -10,8 +10,8 @@
 //!              └─────────────────── empty batches, at most three ───────────┘
 //! ```
 //!
-//! Events of processes that are no clients (`:nemesis`) are skipped. Every other event must make
-//! sense; what does not is an error with its line.
+//! Events of processes that are no clients (`:nemesis`) are skipped, and a history of nothing else is
+//! refused. Every other event must make sense; what does not is an error with its line.
 
 mod assemble;
 mod edn;
@@ -41,6 +41,8 @@ pub enum ReadError {
     Io(#[from] std::io::Error),
     #[error("line {line}: {message}")]
     Malformed { line: u64, message: String },
+    #[error("no event is of a client: the process of a client is a number")]
+    NoClient,
 }
 
 /// Why a parser stopped.
@@ -123,6 +125,8 @@ struct Batch {
     nodes: Vec<Atom>,
     /// Texts that were never seen before, in the order of their symbols.
     names: Vec<Arc<str>>,
+    /// Whether an event was left out because its process is no client.
+    has_others: bool,
     /// Where and why the parser gave up after these events.
     failure: Option<ReadError>,
 }
@@ -132,6 +136,7 @@ impl Batch {
         self.events.clear();
         self.nodes.clear();
         self.names.clear();
+        self.has_others = false;
         self.failure = None;
     }
 
@@ -174,6 +179,10 @@ fn lossy(text: &[u8]) -> String {
     shown.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Values inside values; deeper ones would use up the stack.
+const DEPTH_MAX: u32 = 32;
+const TOO_DEEP: &str = "values nested deeper than 32";
+
 /// Bytes of text that are parsed at once; the nodes of so many fit into a core's cache.
 const CHUNK_BYTES: usize = 64 << 10;
 const EVENT_BYTES_MAX: usize = 256 << 20;
@@ -192,7 +201,7 @@ pub fn read_history(source: impl Read, format: Format) -> Result<History, ReadEr
         let may_be_more = parser.parse(&mut batch);
         assembler.take(&mut batch)?;
         if !may_be_more {
-            return Ok(assembler.finish());
+            return assembler.finish();
         }
     }
 }
@@ -227,7 +236,7 @@ pub fn read_history_on_two_threads(
             // A parser at the end of its text needs no more batches.
             let _ = empty.send(batch);
         }
-        Ok(assembler.finish())
+        assembler.finish()
     })
 }
 
@@ -330,7 +339,7 @@ mod tests {
                 assembler.take(&mut batch).unwrap();
             }
             assembler.take(&mut batch).unwrap();
-            assert_eq!(story(&assembler.finish()), expected, "chunks of {capacity} bytes");
+            assert_eq!(story(&assembler.finish().unwrap()), expected, "chunks of {capacity} bytes");
         }
     }
 
@@ -405,6 +414,8 @@ mod tests {
             ("{:process 1 :type :invoke :f :txn :value [[:rp :true {1 []}]]}", "scalar"),
             ("{:process 1 :type :invoke :f :init :value 5}", "a map"),
             ("{:process 1 :type :invoke :f :init :value {:x nil}}", "nil"),
+            ("{:process 1 :type :invoke :f :init :value {:x 1 :y}}", "a map"),
+            ("{:process 1 :type :invoke :f :cas :value [1 2 3 4]}", "a cas needs"),
             ("]", "expected an operation"),
             ("[", "ends inside"),
         ];
@@ -419,6 +430,9 @@ mod tests {
             ("{process:1}", "expected"),
             ("{\"process\":1,\"type\":\"invoke\",\"f\":\"txn\",\"value\":[[\"r\"]]}", "key"),
             ("nonsense", "expected"),
+            ("{\"process\":1,\"type\":\"invoke\",\"f\":\"cas\",\"value\":[1,]}", "found \"]\""),
+            ("{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"value\":1x}", "a value"),
+            ("{\"process\":1,\"type\":\"invoke\",\"f\":\"write\",\"value\":-}", "a value"),
         ];
         for (text, expected) in cases {
             let error = json(&format!("{ok}{text}")).unwrap_err();
@@ -433,5 +447,38 @@ mod tests {
         assert!(edn(&text).unwrap_err().contains("nested"));
         let text = format!("{{\"process\":1,\"value\":{deep}");
         assert!(json(&text).unwrap_err().contains("nested"));
+        for discard in ["#_", "#_[", "#_ #x [", "[#_"] {
+            let deep = discard.repeat(1_000_000);
+            for text in [deep.clone(), format!("{{:process 1 :value {deep}")] {
+                assert!(edn(&text).unwrap_err().contains("nested"), "{discard}");
+            }
+        }
+        assert!(edn("#_{:a #_[1] 2} {:process 1 :type :invoke :f :read #_#_ 1 2}").is_ok());
+    }
+
+    #[test]
+    fn only_names_that_are_of_use_are_kept() {
+        let first = Names::default().intern("first");
+        let events = |event: fn(u32) -> String| (0..100).map(event).collect::<String>();
+        let text = events(|n| {
+            format!("{{:process {n} :type :invoke :f :read :time 1e{n} :error \"e{n}\"}}\n")
+        });
+        assert_eq!(edn(&text).unwrap().name("first"), first);
+        let text = events(|n| {
+            let what = "\"type\":\"invoke\",\"f\":\"read\"";
+            format!("{{\"process\":{n},{what},\"time\":1e{n},\"error\":\"e{n}\"}}\n")
+        });
+        assert_eq!(json(&text).unwrap().name("first"), first);
+    }
+
+    #[test]
+    fn a_history_without_clients_is_refused() {
+        let nemesis = "{:process :nemesis :type :info :f :start}\n";
+        let client = "{:process 0 :type :invoke :f :read}\n";
+        assert!(edn(nemesis).unwrap_err().contains("no event is of a client"));
+        assert!(edn(&format!("{nemesis}{client}")).is_ok());
+        assert!(edn("").is_ok());
+        let text = "{\"process\":\"w1\",\"type\":\"invoke\",\"f\":\"read\"}";
+        assert!(json(text).unwrap_err().contains("the process of a client is a number"));
     }
 }

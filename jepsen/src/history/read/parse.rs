@@ -106,6 +106,7 @@ impl<R: Read> Parser<R> {
                         batch.events.push(event);
                     } else {
                         batch.nodes.truncate(first_node);
+                        batch.has_others = true;
                     }
                     at = end;
                 }
@@ -137,7 +138,7 @@ impl<R: Read> Parser<R> {
         let text = batch.text.as_slice();
         let mut at = from;
         loop {
-            at = match edn::skip_blank(text, at) {
+            at = match edn::skip_blank(text, at, 0) {
                 Ok(at) => at,
                 Err(stop) => return (at, Err(stop)),
             };

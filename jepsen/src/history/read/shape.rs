@@ -217,7 +217,10 @@ impl Shaper {
         let Node::Head(Collection::Map, _) = Node::of(head) else {
             return Err("an init needs a map of keys and values".into());
         };
-        for &[key, value] in pairs.as_chunks().0 {
+        let (pairs, []) = pairs.as_chunks() else {
+            return Err("an init needs a map with a value for each key".into());
+        };
+        for &[key, value] in pairs {
             self.push(Step::Write { key: scalar(key)?, value: written(value)? });
         }
         Ok(())
@@ -283,7 +286,9 @@ impl Shaper {
     fn compare_and_set(&mut self, value: &[Atom]) -> Result<(), String> {
         let (key, old, new) = match *value {
             [_, old, new] => (Atom::NIL, scalar(old)?, written(new)?),
-            [_, key, _, old, new] => (scalar(key)?, scalar(old)?, written(new)?),
+            [_, key, pair, old, new] if pair.as_head().is_some() => {
+                (scalar(key)?, scalar(old)?, written(new)?)
+            }
             _ => return Err("a cas needs [old new] or [key [old new]]".into()),
         };
         self.push(Step::CompareAndSet { key, old, new });
