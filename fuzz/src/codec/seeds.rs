@@ -181,6 +181,8 @@ fn raft_messages() -> Vec<(&'static str, Vec<u8>)> {
         w.u8(1);
         w.u64(3);
         w.u8(1);
+        // One message, of group 1.
+        w.varint(1);
         w.varint(1);
         w.raw(&[1, kind, flags]);
         for field in [2, 1, 300, 3, 7, 6, 0, 0, 0, 3] {
