@@ -5,7 +5,7 @@ Both servers run on this machine, one after the other in turn (A B A B ...), eac
 measured. A row gives transactions a second and server CPU microseconds a transaction (user + system,
 as the kernel accounts them to the server's processes): min / median / max over the rounds.
 
-    cargo build --release && python3 tests/bench/pair.py [--rounds 3] [--seconds 5] [--only select]
+    cargo build --release -p basalt-server && python3 tests/bench/pair.py [--rounds 3] [--seconds 5] [--only select]
 
 Needs pgbench, postgres, initdb and psql on PATH. Everything runs on loopback in a temporary folder.
 """
@@ -125,7 +125,7 @@ class Basalt(Server):
         data = self.folder / "basalt"
         binary = ROOT / "target/release/basalt"
         if not binary.exists():
-            sys.exit("build it first: cargo build --release")
+            sys.exit("build it first: cargo build --release -p basalt-server")
         self.process = subprocess.Popen(
             [str(binary), "run", "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}",
              "--pg-listen", f"127.0.0.1:{self.port}", "--http-listen", f"127.0.0.1:{free_port()}"],

@@ -51,6 +51,17 @@ pub struct Function {
     pub body: Body,
 }
 
+/// A row of a table of functions: a strict, immutable one.
+pub(super) const fn row(
+    oid: u32,
+    name: &'static str,
+    args: &'static [SqlType],
+    result: SqlType,
+    body: NativeBody,
+) -> Function {
+    Function::new(oid, name, args, result, body)
+}
+
 impl Function {
     /// A strict, immutable function.
     pub(super) const fn new(

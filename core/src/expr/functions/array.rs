@@ -2,21 +2,10 @@
 
 use super::{count, elements, integer, text};
 use crate::base::{Datum, SqlResult, SqlType, text_format};
-use crate::expr::context::EvalContext;
-use crate::expr::function::{ANY_ARRAY, Function};
+use crate::expr::function::{ANY_ARRAY, Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const INT4: SqlType = SqlType::Int4;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 pub(super) static ROWS: &[Function] = &[
     row(2176, "array_length", &[ANY_ARRAY, INT4], INT4, |a, _| bound(a, |length| length)),

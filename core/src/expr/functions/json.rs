@@ -5,22 +5,11 @@
 
 use super::{integer, text};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
-use crate::expr::context::EvalContext;
-use crate::expr::function::Function;
+use crate::expr::function::{Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const JSON: SqlType = SqlType::Json;
 const INT4: SqlType = SqlType::Int4;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Function] = &[

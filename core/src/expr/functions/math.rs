@@ -10,7 +10,7 @@ use crate::base::numeric::{division_by_zero, out_of_range};
 use crate::base::{Datum, Numeric, SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::cast::{float_overflow, float_underflow};
 use crate::expr::context::EvalContext;
-use crate::expr::function::Function;
+use crate::expr::function::{Function, row};
 
 const INT2: SqlType = SqlType::Int2;
 const INT4: SqlType = SqlType::Int4;
@@ -18,16 +18,6 @@ const INT8: SqlType = SqlType::Int8;
 const FLOAT4: SqlType = SqlType::Float4;
 const FLOAT8: SqlType = SqlType::Float8;
 const NUMERIC: SqlType = SqlType::Numeric;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Function] = &[

@@ -4,21 +4,11 @@ use super::integer;
 use crate::base::typmod;
 use crate::base::{Datum, SqlError, SqlResult, SqlType};
 use crate::expr::context::EvalContext;
-use crate::expr::function::{ANY, Function};
+use crate::expr::function::{ANY, Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const NAME: SqlType = SqlType::Name;
 const INT4: SqlType = SqlType::Int4;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Function] = &[

@@ -5,24 +5,13 @@
 
 use super::{bytes, check_length, count, integer, invalid_parameter, text};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
-use crate::expr::context::EvalContext;
-use crate::expr::function::{ANY, Function};
+use crate::expr::function::{ANY, Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const BPCHAR: SqlType = SqlType::Bpchar;
 const BYTEA: SqlType = SqlType::Bytea;
 const INT4: SqlType = SqlType::Int4;
 const BOOL: SqlType = SqlType::Bool;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 #[rustfmt::skip]
 pub(super) static ROWS: &[Function] = &[

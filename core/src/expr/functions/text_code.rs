@@ -6,23 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::{bytes, integer, invalid_parameter, text};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, text_format};
-use crate::expr::context::EvalContext;
-use crate::expr::function::Function;
+use crate::expr::function::{Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const BYTEA: SqlType = SqlType::Bytea;
 const INT4: SqlType = SqlType::Int4;
 const INT8: SqlType = SqlType::Int8;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 /// Oid of the function that shows a boolean as its output does, `t` or `f`: what `concat` sees.
 /// PostgreSQL has it as `boolout`.

@@ -3,8 +3,7 @@
 use super::{date, float, integer, text, timestamp};
 use crate::base::datetime::{self, Moment};
 use crate::base::{Datum, Numeric, SqlError, SqlResult, SqlState, SqlType};
-use crate::expr::context::EvalContext;
-use crate::expr::function::Function;
+use crate::expr::function::{Function, row};
 
 const TEXT: SqlType = SqlType::Text;
 const DATE: SqlType = SqlType::Date;
@@ -14,16 +13,6 @@ const INT4: SqlType = SqlType::Int4;
 const FLOAT8: SqlType = SqlType::Float8;
 const NUMERIC: SqlType = SqlType::Numeric;
 const BOOL: SqlType = SqlType::Bool;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    result: SqlType,
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, result, body)
-}
 
 // SQL's own words for the present have no oid in PostgreSQL; theirs are from the range it leaves
 // to system objects made at initdb.
