@@ -32,10 +32,12 @@
 //!
 //! 1. The shell read bytes from a socket: `Event::Bytes`. [`instance`] hands them to the session.
 //! 2. [`pgwire`] cuts frames; the [`session`] finds the prepared statement and binds the parameters.
-//! 3. The plan, made once by [`sql`], is a point update: no operator tree.
+//! 3. The plan, made once by [`sql`], gets its one row by the primary key. (A SELECT by the primary key
+//!    has a plan of its own that needs no operators at all.)
 //! 4. The instance checks that it leads, under a lease ([`group::lease`]), and that its memory shows
 //!    its whole log.
-//! 5. [`exec`] encodes the key, hashes the bucket ([`bucket`]), gets the row, and returns one write.
+//! 5. [`exec`] encodes the key, hashes the bucket ([`bucket`]), reads the row, evaluates the new values,
+//!    and returns one write.
 //! 6. The write gets a timestamp ([`txn::clock`]), is proposed to [`raft`] and applied to
 //!    [`storage`] in the same turn: the next statement sees it.
 //! 7. The reply is encoded into the session's output behind a gate on the log index.

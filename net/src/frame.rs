@@ -17,6 +17,7 @@
 //! which the protocols above allow; a damaged message is never delivered.
 
 use basalt_core::base::codec::{CodecError, CodecResult, Reader, Writer};
+use basalt_core::base::limits;
 use basalt_core::seam::{Lane, PeerAddr};
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -32,6 +33,8 @@ pub const VERSION_OLDEST: u16 = 1;
 const HEADER_BYTES: usize = 8;
 const MAGIC: &[u8; 4] = b"BSLT";
 
+// What the core puts into one message has room, whatever stands around it.
+const _: () = assert!(limits::FORWARDED_BYTES_MAX + (4 << 20) < FRAME_BYTES_MAX);
 const _: () = assert!(HELLO_BYTES_MAX < FRAME_BYTES_MAX && FRAME_BYTES_MAX <= u32::MAX as usize);
 
 /// Why bytes from a peer are not a frame of ours, or a frame cannot be made.

@@ -11,7 +11,12 @@ pub const PARAMS_MAX: usize = 65_535;
 /// Arguments of a function (54023), as PostgreSQL.
 pub const ARGUMENTS_MAX: usize = 100;
 /// Bytes of one value (54000): what `repeat`, `lpad` and `||` may make, and a row may hold.
-pub const VALUE_BYTES_MAX: usize = 64 << 20;
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of keys and rows that one statement may write (54000): they are one entry of the log, which
+/// travels in one piece.
+pub const WRITE_BYTES_MAX: usize = 32 << 20;
+/// Bytes of a statement's parameters, or of its result, between two instances (54000).
+pub const FORWARDED_BYTES_MAX: usize = 48 << 20;
 /// Elements of an array value.
 pub const ARRAY_ELEMENTS_MAX: usize = 1 << 20;
 /// Bytes of an encoded key (54000): keys are copied into log entries, locks and range ends.
@@ -21,4 +26,5 @@ pub const RELATIONS_MAX: usize = 500;
 /// Depth of a parsed or built expression (54001): evaluation recurses once a level.
 pub const EXPR_DEPTH_MAX: usize = 256;
 
-const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < WRITE_BYTES_MAX);
+const _: () = assert!(WRITE_BYTES_MAX < FORWARDED_BYTES_MAX);

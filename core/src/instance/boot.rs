@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   identity? ── yes ──> recover the log ──> load snapshots ──> run
-//!      │ no                     │ damaged, and peers are given: ask them to take this instance back
+//!      │ no                     │ damaged or gone, and peers are given: ask them to take this instance back
 //!      │                        ▼ as a new one; what is left of its data is set aside
-//!      ├─ peers are given ──> ask them to join ──> identity ──> run, with empty groups
-//!      └─ none ──> found a cluster: snapshots of nothing, first log ──> identity ──> run
+//!      ├─ peers are given ──> ask them to join ──> first log ──> identity ──> run, with empty groups
+//!      └─ none ──> found a cluster ──> first log ──> identity ──> run
 //! ```
 //! The identity is the last thing written: a crash before it leaves a directory to start over with,
 //! a crash after it one to recover. Nothing that was ever written is removed: what is in the way goes
@@ -14,6 +14,7 @@
 //! every row. The only instance of a cluster stops instead.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
@@ -44,6 +45,9 @@ enum Failure {
     /// What is on disk cannot be what was written.
     Damaged(String),
 }
+
+/// How often a new instance looks whether its first log batch is on disk.
+const LOG_POLL: Duration = Duration::from_millis(1);
 
 /// Where data goes that is in the way.
 const ASIDE_DIR: &str = "damaged";
@@ -109,10 +113,28 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
 /// Starts as a new instance.
 async fn begin(me: &Shared, disk: &DiskHandle, identity: Identity) -> Result<(), Failure> {
     set_aside(disk, &identity.uuid.simple().to_string()).await?;
+    me.borrow_mut().identity = Some(identity.clone());
+    start_groups(me, disk, &identity, false).await?;
+    log_is_durable(me).await;
     write_identity(disk, &identity).await?;
     tracing::info!(name = identity.name, id = %identity.id, "new instance");
-    me.borrow_mut().identity = Some(identity.clone());
-    start_groups(me, disk, &identity, false).await
+    Ok(())
+}
+
+/// Waits until what the log was given so far is on disk. The turns in between write it.
+async fn log_is_durable(me: &Shared) {
+    let target = me.borrow().durability.wal().map_or(0, |wal| wal.last_lsn().0);
+    loop {
+        let pause = {
+            let state = &mut *me.borrow_mut();
+            if state.phase == Phase::Stopped || state.durability.durable() >= target {
+                return;
+            }
+            let at = state.now.mono + LOG_POLL;
+            state.sleep_until(at)
+        };
+        pause.await;
+    }
 }
 
 /// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
@@ -187,6 +209,9 @@ async fn start_groups(
     let segment_bytes = me.borrow().config.limits.wal_segment;
     let config = WalConfig { segment_bytes, ..WalConfig::default() };
     let (log, mut recovered) = wal::recover(disk.clone(), owner, config).await.map_err(bad_log)?;
+    if restarted && recovered.fresh {
+        return Err(unusable("the log is gone: its votes and entries must not be forgotten"));
+    }
     let ring = recovered.groups.remove(&GroupId::RING).unwrap_or_default();
     let data = recovered.groups.remove(&identity.group).unwrap_or_default();
     let ring = GroupStart::new(GroupId::RING, &ring, identity.ring_founder)?;
@@ -223,17 +248,25 @@ async fn start_groups(
     Ok(())
 }
 
-/// A disk that fails now may be sound after a restart; damage stays.
+/// A disk that fails now may be sound after a restart; damage stays. What is sound and not for this
+/// program or this instance is an operator's mistake, and nothing is given up for it.
 fn bad_log(damage: WalDamage) -> Failure {
     match damage {
         WalDamage::Disk(error) => Failure::Disk(error),
+        other @ (WalDamage::Newer { .. } | WalDamage::Foreign { .. }) => {
+            Failure::Stop(StopReason::Unusable(other.to_string()))
+        }
         other => unusable(&other.to_string()),
     }
 }
 
 fn bad_snapshot(damage: SnapshotDamage) -> Failure {
     match damage {
+        SnapshotDamage::Disk(error) if error.kind == DiskErrorKind::NotFound => {
+            unusable(&format!("the snapshot that the log begins with is gone: {}", error.message))
+        }
         SnapshotDamage::Disk(error) => Failure::Disk(error),
+        newer @ SnapshotDamage::Newer(_) => Failure::Stop(StopReason::Unusable(newer.to_string())),
         other => unusable(&other.to_string()),
     }
 }
@@ -359,8 +392,12 @@ async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Fai
         let replies = std::mem::take(&mut me.borrow_mut().join_replies);
         for reply in replies {
             match reply {
+                JoinReply::Accepted { uuid, .. } if uuid != request.uuid => {
+                    tracing::warn!("a late answer to an earlier request to join was dropped");
+                }
                 JoinReply::Accepted {
                     cluster,
+                    uuid,
                     id,
                     name,
                     group,
@@ -368,9 +405,9 @@ async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Fai
                     group_founder,
                     addresses,
                 } => {
-                    let known = addresses.into_iter().map(|(id, a)| (id, PeerAddr::new(a)));
-                    me.borrow_mut().addresses.extend(known);
-                    let uuid = request.uuid;
+                    for (id, address) in addresses {
+                        me.borrow_mut().learned(id, &PeerAddr::new(address));
+                    }
                     return Ok(Identity {
                         cluster,
                         uuid,

@@ -22,7 +22,7 @@ use super::shard::{Gated, Release};
 use super::state::{Shared, State};
 use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
-    TableId, UserId, binary_format,
+    TableId, UserId, binary_format, limits,
 };
 use crate::exec::{self, CommandTag, Memory, RowSink, point};
 use crate::expr::{EvalContext, SessionValues};
@@ -308,6 +308,7 @@ impl State {
 
     fn commit(&mut self, writes: &[RowWrite]) -> SqlResult<LogIndex> {
         let now = self.now;
+        check_write(writes)?;
         let limit = MemoryLimit { bytes: self.config.limits.memory };
         let Some(shard) = &mut self.shard else { return Err(starting()) };
         let grows = writes.iter().any(|w| w.row.is_some());
@@ -353,6 +354,30 @@ impl State {
         let default = ring.state.tiers.values().find(|t| t.is_default);
         default.and_then(|tier| ring.state.bucket_owner(&tier.name, 1)).unwrap_or(own)
     }
+}
+
+/// A statement's changes are one entry of the log: refused when it could not travel to the followers.
+fn check_write(writes: &[RowWrite]) -> SqlResult<()> {
+    let bytes: usize =
+        writes.iter().map(|w| w.key.len() + w.row.as_ref().map_or(0, Bytes::len)).sum();
+    if bytes <= limits::WRITE_BYTES_MAX {
+        return Ok(());
+    }
+    let limit = limits::WRITE_BYTES_MAX;
+    let message = format!("statement writes {bytes} bytes at once, maximum {limit}");
+    Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
+        .with_hint("Write the rows in several statements."))
+}
+
+/// What travels between two instances for one statement has a bound.
+fn check_forwarded(what: &str, bytes: usize) -> SqlResult<()> {
+    if bytes <= limits::FORWARDED_BYTES_MAX {
+        return Ok(());
+    }
+    let limit = limits::FORWARDED_BYTES_MAX;
+    let message = format!("{what} of {bytes} bytes, maximum {limit} through another instance");
+    Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
+        .with_hint("Connect to the instance that leads the replica set."))
 }
 
 fn reads_ring_only(prepared: &Prepared) -> bool {
@@ -481,6 +506,8 @@ fn forwarded(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
         };
         parameters.push((*ty as u8, bytes));
     }
+    let sizes = parameters.iter().map(|(_, value)| value.as_ref().map_or(0, Bytes::len));
+    check_forwarded("a statement", call.prepared.text.len() + sizes.sum::<usize>())?;
     Ok(RequestKind::Statement {
         group,
         user: call.context.user,
@@ -568,7 +595,14 @@ impl State {
         let mut rows: Vec<Vec<Datum>> = Vec::new();
         let (result, wait) = self.run_here(&prepared, &params, &context, &mut rows);
         let response = match result {
-            Ok(tag) => rows_response(&prepared, tag, &rows)?,
+            Ok(tag) => match rows_response(&prepared, tag, &rows) {
+                Ok(response) => response,
+                // The change was made; only its rows cannot be told.
+                Err(_) if wait.is_some() && !prepared.touches.writes.is_empty() => {
+                    ResponseKind::Failed(outcome_unknown())
+                }
+                Err(error) => ResponseKind::Failed(error),
+            },
             Err(error) => ResponseKind::Failed(error),
         };
         Ok(Some((response, wait)))
@@ -614,18 +648,22 @@ fn rows_response(
 ) -> SqlResult<ResponseKind> {
     let columns = prepared.columns.as_deref().unwrap_or(&[]);
     let mut out = Vec::with_capacity(rows.len());
+    let mut size = 0;
     for row in rows {
         let mut values = Vec::with_capacity(row.len());
+        size += 8 * (row.len() + 1);
         for (column, value) in columns.iter().zip(row) {
             values.push(match value {
                 Datum::Null => None,
                 value => {
                     let mut bytes = Vec::new();
                     binary_format::encode(column.ty, value, &mut bytes)?;
+                    size += bytes.len();
                     Some(Bytes::from(bytes))
                 }
             });
         }
+        check_forwarded("a result", size)?;
         out.push(values);
     }
     let (tag, count) = tag.to_wire();

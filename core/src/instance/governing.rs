@@ -514,6 +514,7 @@ fn accepted(ring: &RingState, state: &State, id: InstanceId) -> Option<JoinReply
     let known = ring.instances.values().filter(|i| i.is_member());
     Some(JoinReply::Accepted {
         cluster: ring.cluster.as_ref()?.uuid,
+        uuid: instance.uuid,
         id,
         name: instance.name.clone(),
         group: set.id,

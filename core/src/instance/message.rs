@@ -114,6 +114,8 @@ pub struct Join {
 pub enum JoinReply {
     Accepted {
         cluster: Uuid,
+        /// Who is accepted: an answer to an earlier life's request may come late.
+        uuid: Uuid,
         id: InstanceId,
         name: String,
         /// The data group the instance belongs to.
@@ -450,6 +452,7 @@ impl JoinReply {
         match self {
             JoinReply::Accepted {
                 cluster,
+                uuid,
                 id,
                 name,
                 group,
@@ -459,6 +462,7 @@ impl JoinReply {
             } => {
                 w.u8(1);
                 cluster.write(w);
+                uuid.write(w);
                 w.varint(id.0);
                 w.str(name);
                 w.varint(group.0);
@@ -488,6 +492,7 @@ impl JoinReply {
         Ok(match r.u8()? {
             1 => JoinReply::Accepted {
                 cluster: Wire::read(r)?,
+                uuid: Wire::read(r)?,
                 id: InstanceId(r.varint()?),
                 name: r.string()?,
                 group: GroupId(r.varint()?),
@@ -765,6 +770,7 @@ mod tests {
             replaces: Some(Uuid::from_u128(6)),
         }));
         round_trip(Body::JoinReply(JoinReply::Accepted {
+            uuid: Uuid::from_u128(3),
             cluster: Uuid::from_u128(9),
             id: InstanceId(3),
             name: "default_1_3".into(),

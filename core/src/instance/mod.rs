@@ -222,9 +222,7 @@ impl State {
         if message.to() != self.me() || self.phase == Phase::Booting {
             return;
         }
-        if self.addresses.get(&message.from()) != Some(from) {
-            self.addresses.insert(message.from(), from.clone());
-        }
+        self.learned(message.from(), from);
         if let Some(offer) = message.snapshot() {
             snapshots::offered(shared, self, group, offer, message);
             return;

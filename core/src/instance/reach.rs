@@ -144,9 +144,7 @@ impl State {
         if !self.is_member(hello.from, &from) {
             return;
         }
-        if self.addresses.get(&hello.from) != Some(&from) {
-            self.addresses.insert(hello.from, from);
-        }
+        self.learned(hello.from, &from);
         let (me, now) = (self.me(), self.now.mono);
         self.reach.told(me, now, hello);
     }

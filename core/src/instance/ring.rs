@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{LogIndex, SqlError, Term};
+use crate::base::{LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind};
 use crate::seam::{Completion, Resolver, Spawner};
@@ -72,7 +72,11 @@ impl RingMember {
     }
 
     /// Applies one committed entry.
-    pub fn apply(&mut self, entry: &Entry) {
+    ///
+    /// # Errors
+    /// This build cannot read it: the instance must stop, since other builds can, and their state would
+    /// differ from this one.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), String> {
         assert_eq!(entry.index.0, self.applied.0 + 1, "the ring applies in order");
         let outcome = match entry.kind {
             EntryKind::Config => match self.group.apply_change(entry) {
@@ -85,7 +89,10 @@ impl RingMember {
             EntryKind::Normal if entry.data.is_empty() => Ok(Applied::Done),
             EntryKind::Normal => match RingEntry::decode(entry.data.clone()) {
                 Ok(decoded) => self.state.apply(entry.index, &decoded),
-                Err(error) => Err(SqlError::internal(format!("ring entry: {error}"))),
+                Err(error) => {
+                    let index = entry.index;
+                    return Err(format!("entry {index} of the ring cannot be read: {error}"));
+                }
             },
         };
         self.moved_to(entry.index);
@@ -96,6 +103,7 @@ impl RingMember {
                 Proposed::Replaced
             });
         }
+        Ok(())
     }
 
     /// Takes over the state of a snapshot.

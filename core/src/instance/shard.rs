@@ -29,8 +29,10 @@ use crate::storage::{ALL_KEYS, Store};
 use crate::topology::ddl::{SchemaChange, SchemaOp};
 use crate::txn::{Clock, ShardEntry};
 
-/// Superseded versions freed in one turn at most.
+/// Superseded versions freed in one turn: so many, and a part of those that wait, so that statements of
+/// many rows cannot leave garbage behind faster than it goes.
 const GARBAGE_PER_TURN: usize = 256;
+const GARBAGE_PART: usize = 8;
 
 /// How the wait for a log position ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -359,7 +361,8 @@ impl ShardMember {
     pub fn settle(&mut self) {
         self.let_go();
         // Every statement reads the newest rows; a snapshot being scanned holds what it needs.
-        self.store.gc(self.applied_at, GARBAGE_PER_TURN);
+        let budget = GARBAGE_PER_TURN + self.store.superseded() / GARBAGE_PART;
+        self.store.gc(self.applied_at, budget);
     }
 
     fn let_go(&mut self) {

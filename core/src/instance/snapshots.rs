@@ -42,6 +42,8 @@ const PULL_PATIENCE: Duration = Duration::from_secs(5);
 const KEPT: usize = 2;
 /// Readers kept open for followers that pull.
 const OPEN_READERS: usize = 8;
+/// Pause after a snapshot that failed: the disk is full, perhaps.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// What a snapshot brought, ready to take the place of what is there.
 enum Staged {
@@ -53,6 +55,8 @@ enum Staged {
 #[derive(Default)]
 pub struct Snapshots {
     taking: BTreeMap<GroupId, ()>,
+    /// After a failure, when the next one may be tried.
+    not_before: BTreeMap<GroupId, Mono>,
     fetching: BTreeMap<GroupId, LogIndex>,
     staged: BTreeMap<GroupId, (LogIndex, Staged)>,
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
@@ -106,7 +110,9 @@ impl State {
             let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
             let needed = long || pinned.contains(&group) || member.node().needs_newer_snapshot();
-            if needed && news && !self.snapshots.taking.contains_key(&group) {
+            let may = !self.snapshots.taking.contains_key(&group)
+                && self.snapshots.not_before.get(&group).is_none_or(|at| *at <= self.now.mono);
+            if needed && news && may {
                 due.push(group);
             }
         }
@@ -188,6 +194,9 @@ pub(super) async fn take(me: Shared, group: GroupId) {
     if let Err(damage) = write_snapshot(&me, group).await {
         // The log stays as it is; with more room on the disk a later attempt works.
         tracing::warn!(%group, %damage, "no snapshot was taken");
+        let state = &mut *me.borrow_mut();
+        let again = state.now.mono + AFTER_FAILURE;
+        state.snapshots.not_before.insert(group, again);
     }
     me.borrow_mut().snapshots.taking.remove(&group);
 }
@@ -199,12 +208,33 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
         let Some(begun) = state.begin_snapshot(group) else { return Ok(()) };
         begun
     };
+    let written = match SnapshotWriter::create(disk.clone(), &meta).await {
+        Ok(mut writer) => match write_chunks(me, &mut writer, &mut scan).await {
+            Ok(true) => Ok(Some(writer)),
+            Ok(false) => writer.abandon().await.map(|()| None),
+            Err(damage) => writer.abandon().await.and(Err(damage)),
+        },
+        Err(damage) => Err(damage),
+    };
+    // Whatever came of it, rows that were kept for this scan alone may go.
+    if let (Some(scan), Some(shard)) = (scan, &mut me.borrow_mut().shard) {
+        shard.end_snapshot(scan);
+    }
+    let Some(writer) = written? else { return Ok(()) };
+    writer.finish().await?;
+    me.borrow_mut().snapshot_taken(group, position);
+    snapshot::file::clean(&disk, group, KEPT).await
+}
+
+/// Writes all that a scan finds; `false` if a snapshot of the leader took this shard's place meanwhile.
+async fn write_chunks(
+    me: &Shared,
+    writer: &mut SnapshotWriter,
+    scan: &mut Option<SnapshotScan>,
+) -> Result<bool, SnapshotDamage> {
     let limits = slice_limits(me);
-    let mut writer = SnapshotWriter::create(disk.clone(), &meta).await?;
-    while let Some(running) = &mut scan {
-        let Some(step) = next_slice(me, running, limits) else {
-            return writer.abandon().await;
-        };
+    while let Some(running) = scan {
+        let Some(step) = next_slice(me, running, limits) else { return Ok(false) };
         match step {
             ScanStep::Chunk(chunk) => writer.append(chunk).await?,
             ScanStep::Nothing => {
@@ -218,12 +248,7 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
             ScanStep::Done => break,
         }
     }
-    if let (Some(scan), Some(shard)) = (scan, &mut me.borrow_mut().shard) {
-        shard.end_snapshot(scan);
-    }
-    writer.finish().await?;
-    me.borrow_mut().snapshot_taken(group, position);
-    snapshot::file::clean(&disk, group, KEPT).await
+    Ok(true)
 }
 
 /// The next slice of a scan; `None` if a snapshot of the leader took this shard's place meanwhile.
@@ -336,46 +361,64 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
         }
         (state.disk.clone(), state.snapshots.readers.remove(&key))
     };
-    let open = open.filter(|(_, next)| *next == pull.chunk);
-    let (last, data, reader) = match read_chunk(&disk, &pull, open).await {
+    // Files nobody reads from any more: an open one keeps its place on the disk.
+    let mut done = Vec::new();
+    let (last, data, reader) = match read_chunk(&disk, &pull, open, &mut done).await {
         Ok((Some(data), reader)) => (false, data, Some(reader)),
-        Ok((None, _)) => (true, Bytes::new(), None),
+        Ok((None, reader)) => {
+            done.push(reader);
+            (true, Bytes::new(), None)
+        }
         Err(damage) => {
             tracing::warn!(group = %pull.group, index = %pull.index, %damage, "no chunk to send");
             (false, Bytes::new(), None)
         }
     };
-    let state = &mut *me.borrow_mut();
-    if let Some(reader) = reader {
-        while state.snapshots.readers.len() >= OPEN_READERS {
-            state.snapshots.readers.pop_first();
+    {
+        let state = &mut *me.borrow_mut();
+        if let Some(reader) = reader {
+            while state.snapshots.readers.len() >= OPEN_READERS {
+                let oldest = state.snapshots.readers.pop_first();
+                done.extend(oldest.map(|(_, (reader, _))| reader));
+            }
+            let replaced = state.snapshots.readers.insert(key, (reader, pull.chunk + 1));
+            done.extend(replaced.map(|(reader, _)| reader));
         }
-        state.snapshots.readers.insert(key, (reader, pull.chunk + 1));
+        let SnapshotPull { group, index, chunk } = pull;
+        let body = Body::SnapshotChunk(SnapshotChunk { group, index, chunk, last, data });
+        state.send(to, Lane::Bulk, body);
     }
-    let SnapshotPull { group, index, chunk } = pull;
-    let body = Body::SnapshotChunk(SnapshotChunk { group, index, chunk, last, data });
-    state.send(to, Lane::Bulk, body);
+    for reader in done {
+        // What cannot be closed is open until the process ends; there is nobody to tell.
+        let _ = reader.close().await;
+    }
 }
 
+/// The chunk asked for, from the reader that is at it or a new one. Readers that are of no use any more
+/// go to `done`.
 async fn read_chunk(
     disk: &DiskHandle,
     pull: &SnapshotPull,
     open: Option<(SnapshotReader, u32)>,
+    done: &mut Vec<SnapshotReader>,
 ) -> Result<(Option<Bytes>, SnapshotReader), SnapshotDamage> {
-    let mut reader = match open {
-        Some((reader, _)) => reader,
-        None => {
-            let mut reader = SnapshotReader::open(disk.clone(), pull.group, pull.index).await?;
-            for _ in 0..pull.chunk {
-                if reader.next_chunk().await?.is_none() {
-                    break;
-                }
-            }
-            reader
+    let (mut reader, mut skip) = match open {
+        Some((reader, next)) if next == pull.chunk => (reader, 0),
+        other => {
+            done.extend(other.map(|(reader, _)| reader));
+            (SnapshotReader::open(disk.clone(), pull.group, pull.index).await?, pull.chunk)
         }
     };
-    let data = reader.next_chunk().await?;
-    Ok((data, reader))
+    loop {
+        match reader.next_chunk().await {
+            Ok(Some(_)) if skip > 0 => skip -= 1,
+            Ok(data) => return Ok((data, reader)),
+            Err(damage) => {
+                done.push(reader);
+                return Err(damage);
+            }
+        }
+    }
 }
 
 /// The leader offers a snapshot: fetch it, then let raft take the message.

@@ -211,13 +211,27 @@ impl State {
         !expelled
     }
 
+    /// Instance `id` is reached at `address`. Who was there before, under an older id, is gone: its data
+    /// was lost, and the instance came back as another one.
+    pub fn learned(&mut self, id: InstanceId, address: &PeerAddr) {
+        if self.addresses.get(&id) == Some(address) {
+            return;
+        }
+        if self.addresses.iter().any(|(other, at)| at == address && *other > id) {
+            return;
+        }
+        self.addresses.retain(|_, at| at != address);
+        self.addresses.insert(id, address.clone());
+    }
+
     /// The instance behind an address, if it is known.
     pub fn instance_at(&self, address: &PeerAddr) -> Option<InstanceId> {
         if let Some((id, _)) = self.addresses.iter().find(|(_, a)| *a == address) {
             return Some(*id);
         }
         let ring = &self.ring.as_ref()?.state;
-        ring.instances.values().find(|i| *i.endpoints.peer == *address.0).map(|i| i.id)
+        let mut members = ring.instances.values().filter(|i| i.is_member());
+        members.find(|i| *i.endpoints.peer == *address.0).map(|i| i.id)
     }
 
     /// Takes messages of a group for the end of the turn: what all groups have for one peer leaves

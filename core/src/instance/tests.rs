@@ -171,6 +171,9 @@ impl World {
                 self.push(from, delay, Happening::Wake);
                 self.nodes[from].wake = self.next;
             }
+            Effect::Close { conn } => {
+                self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
+            }
             Effect::Stop(reason) => self.nodes[from].stopped = Some(reason),
             _ => {}
         }
@@ -381,6 +384,53 @@ fn a_newcomer_that_the_newest_snapshot_does_not_know_gets_a_newer_one() {
     world.run(Duration::from_secs(8));
     assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
     assert_eq!(world.online(2), 3);
+}
+
+#[test]
+fn who_does_not_log_in_is_not_waited_for() {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(2));
+    for (conn, kind) in [(1, ConnKind::Postgres), (2, ConnKind::Admin)] {
+        let event = Event::Accepted { conn: ConnId(conn), kind, remote: "x".into() };
+        world.push(0, 0, Happening::Event(Box::new(event)));
+    }
+    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+    let event = Event::Bytes { conn: ConnId(2), bytes: startup.into() };
+    world.push(0, MS, Happening::Event(Box::new(event)));
+    world.run(Duration::from_secs(59));
+    assert_eq!(world.state(0, |s| s.clients.count()), 2);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.state(0, |s| s.clients.count()), 1, "the one that logged in stays");
+}
+
+#[test]
+fn an_instance_that_came_back_under_a_new_id_is_heard_where_the_old_one_was() {
+    let mut world = three();
+    world.kill(2);
+    world.nodes[2].disk = ModelDisk::default();
+    world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    let at = PeerAddr::new("i3:3301");
+    for other in 0..2 {
+        assert_eq!(world.state(other, |s| s.instance_at(&at)), Some(InstanceId(4)));
+    }
+}
+
+#[test]
+fn an_instance_whose_log_is_gone_comes_back_as_a_new_one() {
+    let mut world = three();
+    world.kill(2);
+    let disk = &mut world.nodes[2].disk;
+    let log: Vec<_> = disk.paths().into_iter().filter(|path| path.starts_with("wal/")).collect();
+    log.iter().for_each(|path| drop(disk.run(DiskOp::Remove { path: path.as_str().into() })));
+    world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[2].stopped, None);
+    assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
+    assert_eq!(world.voters(0, GroupId(1)), [1, 2, 4]);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::state::{Phase, State};
 use crate::base::GroupId;
 use crate::raft::{Message, Ready};
-use crate::seam::Effect;
+use crate::seam::{Effect, StopReason};
 
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
@@ -80,11 +80,12 @@ impl State {
         self.take_over_snapshot(GroupId::RING, &ready);
         self.send_ready(GroupId::RING, &mut ready);
         let Some(ring) = &mut self.ring else { return true };
-        for entry in &ready.committed {
-            ring.apply(entry);
-        }
+        let applied = ready.committed.iter().try_for_each(|entry| ring.apply(entry));
         ring.group.applied(ring.applied);
         ring.forget_lost_proposals();
+        if let Err(why) = applied {
+            self.stop(StopReason::Unusable(why));
+        }
         true
     }
 

@@ -155,6 +155,8 @@ pub enum Reason {
     TimedOut,
     /// The server stops.
     Shutdown,
+    /// The client did not say who it is for too long.
+    LoginTimedOut,
     /// The client is gone.
     Disconnected,
 }
@@ -171,6 +173,9 @@ impl Reason {
             }
             Reason::Shutdown => {
                 (SqlState::AdminShutdown, "terminating connection due to administrator command")
+            }
+            Reason::LoginTimedOut => {
+                (SqlState::QueryCanceled, "canceling authentication due to timeout")
             }
             Reason::Disconnected => (SqlState::ConnectionFailure, "connection to client lost"),
         };

@@ -116,6 +116,7 @@ pub(super) struct Shared {
     pub executing: Cell<bool>,
     /// The session ends as soon as the task notices.
     ending: Cell<Option<Reason>>,
+    logged_in: Cell<bool>,
     finished: Cell<bool>,
     waker: RefCell<Option<Resolver<()>>>,
     ticket: FlushTicket,
@@ -133,6 +134,7 @@ impl Shared {
             executing: Cell::new(false),
             ending: Cell::new(None),
             finished: Cell::new(false),
+            logged_in: Cell::new(false),
             waker: RefCell::new(None),
             ticket,
         }
@@ -156,6 +158,18 @@ impl Shared {
             self.ticket.request();
         }
         Some(bytes)
+    }
+
+    /// From here on the client may take its time.
+    pub fn logged_in(&self) {
+        self.logged_in.set(true);
+    }
+
+    /// Time for the login is up.
+    pub fn login_is_late(&self) {
+        if !self.logged_in.get() {
+            self.end(Reason::LoginTimedOut);
+        }
     }
 
     /// The task is over: what was written leaves, then the connection closes.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -29,6 +30,8 @@ pub struct SessionLimits {
     pub statements: usize,
     /// Named portals (53400).
     pub portals: usize,
+    /// From the connection to the end of the login (57014).
+    pub login: Duration,
 }
 
 impl Default for SessionLimits {
@@ -40,6 +43,7 @@ impl Default for SessionLimits {
             result_bytes: 256 << 20,
             statements: 10_000,
             portals: 1_000,
+            login: Duration::from_secs(60),
         }
     }
 }

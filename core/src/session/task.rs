@@ -27,12 +27,14 @@ pub(super) async fn run<E: Engine>(
     handle: Handle,
     kind: ConnKind,
 ) {
+    watch_login(&sessions, &*engine, &handle);
     let mut wire = Wire::new(sessions.clone(), handle.shared.clone());
     let Some(login) = log_in(&mut wire, &*engine, kind).await else {
         wire.hand_over();
         handle.shared.finish();
         return;
     };
+    handle.shared.logged_in();
     let key = sessions.register(&handle, if login.startup.minor >= 2 { 32 } else { 4 });
     let mut conversation = Conversation::new(wire, engine, login, &key);
     if conversation.greet(&key) {
@@ -41,6 +43,18 @@ pub(super) async fn run<E: Engine>(
     conversation.hand_over();
     sessions.unregister(key.pid);
     handle.shared.finish();
+}
+
+/// Ends the session if the client has not logged in when its time is up: connections are few.
+fn watch_login<E: Engine>(sessions: &Sessions, engine: &E, handle: &Handle) {
+    let timer = engine.timer(engine.now() + sessions.limits.login);
+    let shared = Rc::downgrade(&handle.shared);
+    sessions.spawner.spawn(async move {
+        timer.await;
+        if let Some(shared) = shared.upgrade() {
+            shared.login_is_late();
+        }
+    });
 }
 
 /// Startup and password. `None`: the connection is over, and the client was told why.

@@ -35,8 +35,8 @@ impl Wire {
     pub async fn next(&mut self) -> Option<Item> {
         loop {
             match self.shared.ending() {
-                Some(Reason::Shutdown) => {
-                    self.fatal(&Reason::Shutdown.error());
+                Some(reason @ (Reason::Shutdown | Reason::LoginTimedOut)) => {
+                    self.fatal(&reason.error());
                     return None;
                 }
                 Some(_) => return None,

@@ -362,6 +362,11 @@ impl Store {
         self.holds.remove(&hold.0);
     }
 
+    /// Rows with versions that wait to be freed.
+    pub fn superseded(&self) -> usize {
+        self.superseded.len()
+    }
+
     /// Frees what no reader at or above `watermark` needs, up to `budget` rows. `true` if the budget
     /// ended it and there may be more.
     pub fn gc(&mut self, watermark: Timestamp, budget: usize) -> bool {

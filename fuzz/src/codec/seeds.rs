@@ -89,6 +89,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
     };
     let chunk = SnapshotChunk { group, index, chunk: 0, last: true, data: Bytes::new() };
     let accepted = JoinReply::Accepted {
+        uuid: Default::default(),
         cluster: Default::default(),
         id,
         name: "n".into(),

@@ -257,8 +257,9 @@ impl Wal {
         }
     }
 
-    /// Bytes appended and not yet durable: what a group's backpressure looks at.
-    pub fn bytes_waiting(&self) -> u64 {
+    /// Bytes appended and not yet durable.
+    #[cfg(test)]
+    pub(super) fn bytes_waiting(&self) -> u64 {
         let gathered: usize = self.gathering.iter().map(|batch| batch.bytes.len()).sum();
         gathered as u64 + self.writing.as_ref().map_or(0, |writing| writing.bytes_on_disk)
     }
