@@ -66,6 +66,11 @@ impl Lease {
         self.until = Mono::default();
     }
 
+    /// Whether leadership was offered to somebody else in `term`.
+    pub fn is_given_up(&self, term: Term) -> bool {
+        self.given_up == Some(term)
+    }
+
     /// The end of the lease, for checks and metrics.
     pub fn until(&self) -> Mono {
         self.until

@@ -236,6 +236,14 @@ impl Group {
             None => due.min(self.times.election_ticks as u64),
         };
         self.count(count, due);
+        if self.is_leader()
+            && self.lease.is_given_up(self.node.term())
+            && !self.node.is_transferring()
+        {
+            // Nobody took over, and this member gets no lease again in this term: it would lead without
+            // serving for as long as the others hear it.
+            self.node.step_down();
+        }
         if self.is_leader() && now >= self.next_question {
             // On multiples of the period: the questions of all groups of an instance leave together.
             let period = self.times.heartbeat().as_nanos() as u64;
@@ -526,6 +534,19 @@ mod tests {
         trio.cut = Some(leader);
         trio.run(100);
         assert!(trio.leaders().contains(&other), "the learner's vote was needed");
+    }
+
+    #[test]
+    fn a_transfer_that_nobody_takes_leaves_a_leader_that_serves() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let old = trio.leaders()[0];
+        let away = *trio.members.keys().find(|id| **id != old).unwrap();
+        trio.cut = Some(away);
+        trio.members.get_mut(&old).unwrap().transfer_leader(away);
+        trio.run(100);
+        let serving = trio.members.values().filter(|group| group.may_serve(trio.now)).count();
+        assert_eq!(serving, 1);
     }
 
     #[test]

@@ -206,6 +206,13 @@ impl Node {
         self.raw.raft.pending_conf_index > applied.0
     }
 
+    /// Stops leading; whoever is elected next leads in a later term.
+    pub fn step_down(&mut self) {
+        let term = self.raw.raft.term;
+        self.raw.raft.become_follower(term, raft::INVALID_ID);
+        self.fix_timeout();
+    }
+
     /// Whether leadership is being handed over.
     pub fn is_transferring(&self) -> bool {
         self.raw.raft.lead_transferee.is_some()
@@ -361,8 +368,7 @@ impl Node {
         if self.is_leader() && !self.membership.votes(self.config.id) {
             // raft-rs would go on leading, and fails on the next answer of a member: it looks for the
             // leader's own progress.
-            let term = self.raw.raft.term;
-            self.raw.raft.become_follower(term, raft::INVALID_ID);
+            self.step_down();
         }
         self.fix_timeout();
         Ok(self.membership.clone())
