@@ -16,6 +16,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -292,9 +293,14 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
+/// An address nobody listens on and no outgoing connection is given: below the ephemeral range.
 fn free_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = (std::process::id() % 1000) as u16 * 16;
+    let mut ports =
+        std::iter::repeat_with(|| 10_000 + offset + NEXT.fetch_add(1, Ordering::Relaxed));
+    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    format!("127.0.0.1:{}", free.expect("the search goes on until it finds one"))
 }
 
 #[test]

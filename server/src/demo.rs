@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ use crate::settings::{HostPort, LogFormat};
 
 /// How long the cluster may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// Where the ports of a new cluster are looked for.
+const PORTS: Range<u16> = 10_000..32_000;
 const POLL: Duration = Duration::from_millis(20);
 /// Copies that a cluster large enough gets unless told otherwise.
 const REPLICATION_FACTOR: u8 = 3;
@@ -138,6 +141,8 @@ fn nodes(count: u8, replication_factor: u8, directory: &Path) -> Result<Vec<Inst
 }
 
 /// Ports chosen before, or free ones now; remembered in `file`.
+///
+/// They are below the range outgoing connections are given, so that they are free again at the next start.
 fn ports(count: usize, file: &Path) -> Result<Vec<u16>> {
     if let Ok(text) = std::fs::read_to_string(file) {
         let ports: Result<Vec<u16>, _> = text.split_whitespace().map(str::parse).collect();
@@ -147,11 +152,12 @@ fn ports(count: usize, file: &Path) -> Result<Vec<u16>> {
         }
         return Ok(ports);
     }
-    // All are held at once, so that they differ.
-    let held: Result<Vec<_>, _> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect();
-    let ports: Result<Vec<_>, _> =
-        held?.iter().map(|listener| listener.local_addr().map(|address| address.port())).collect();
-    let ports = ports?;
+    // Several clusters that start at once begin to look at different places.
+    let offset = std::process::id() as usize * 16 % PORTS.len();
+    let ports: Vec<u16> = (PORTS.skip(offset).chain(PORTS))
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .take(count)
+        .collect();
     let text: Vec<_> = ports.iter().map(ToString::to_string).collect();
     std::fs::write(file, text.join(" "))
         .with_context(|| format!("cannot write {}", file.display()))?;

@@ -16,15 +16,18 @@ import pathlib
 import pwd
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-ROWS = 100_000
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/clients"))
+
+from cluster import free_ports  # noqa: E402
+
+ROWS = 100_000
 
 CASES = {
     # name: (clients, script)
@@ -38,12 +41,6 @@ SCHEMA = """
 CREATE TABLE bench (aid INTEGER PRIMARY KEY, bid INTEGER, abalance INTEGER, filler TEXT);
 CREATE TABLE sink (id UUID PRIMARY KEY, note TEXT);
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def children(pid):
@@ -69,7 +66,7 @@ class Server:
     """One running server: where it is and which process to account."""
 
     def __init__(self, name, folder):
-        self.name, self.folder, self.port = name, folder, free_port()
+        self.name, self.folder, (self.port,) = name, folder, free_ports(1)
         self.process = None
 
     def psql(self, sql):
@@ -127,8 +124,8 @@ class Basalt(Server):
         if not binary.exists():
             sys.exit("build it first: cargo build --release -p basalt-server")
         self.process = subprocess.Popen(
-            [str(binary), "run", "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}",
-             "--pg-listen", f"127.0.0.1:{self.port}", "--http-listen", f"127.0.0.1:{free_port()}"],
+            [str(binary), "run", "--data-dir", str(data), "--listen", f"127.0.0.1:{free_ports(1)[0]}",
+             "--pg-listen", f"127.0.0.1:{self.port}", "--http-listen", f"127.0.0.1:{free_ports(1)[0]}"],
             stdout=open(self.folder / "basalt.log", "w"), stderr=subprocess.STDOUT)
         socket_path = data / "admin.sock"
         script = "CREATE USER bench WITH PASSWORD 'Bench-pass1';\nGRANT CREATE TABLE TO bench;\n"

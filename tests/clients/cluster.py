@@ -6,6 +6,7 @@ Everything is on loopback, in a temporary folder, bounded in time, and stopped b
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -19,15 +20,23 @@ BINARY = pathlib.Path(os.environ.get("BASALT", ROOT / "target/release/basalt"))
 USER, PASSWORD = "app", "App-pass1"
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+def free_ports(count, taken=set()):
+    """Ports nobody listens on and no outgoing connection is given: below the ephemeral range.
+
+    A node that is down for a while finds its own again. None is handed out twice.
+    """
+    found = []
+    while len(found) < count:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in taken:
+            taken.add(port)
+            found.append(port)
+    return found
 
 
 class Node:
