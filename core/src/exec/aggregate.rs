@@ -1,10 +1,11 @@
 //! Grouping and aggregates. Groups come out in the order of their keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::group_key;
-use super::operator::{BATCH_ROWS, Operator, Row, open};
+use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
 use super::sort::{Keyed, Order};
 use crate::base::{Datum, SqlResult};
 use crate::expr::aggregate::Accumulator;
@@ -18,7 +19,15 @@ const ACCUMULATOR_BYTES: usize = 64;
 pub struct Aggregation<'p> {
     plan: &'p HashAggregate,
     input: Box<dyn Operator + 'p>,
-    groups: Option<std::vec::IntoIter<Row>>,
+    stage: Stage,
+}
+
+/// By the bytes of their keys.
+type Groups = BTreeMap<Vec<u8>, Group>;
+
+enum Stage {
+    Grouping(Groups),
+    Giving(btree_map::IntoValues<Vec<u8>, Group>),
 }
 
 /// A group: its keys' values and its aggregates.
@@ -38,41 +47,44 @@ struct State {
 
 impl<'p> Aggregation<'p> {
     pub fn new(plan: &'p HashAggregate) -> Aggregation<'p> {
-        Aggregation { plan, input: open(&plan.input), groups: None }
-    }
-
-    fn group(&mut self, context: &ExecContext<'_>) -> SqlResult<Vec<Row>> {
-        let mut groups: BTreeMap<Vec<u8>, Group> = BTreeMap::new();
-        if self.plan.keys.is_empty() {
-            groups.insert(Vec::new(), self.new_group(Vec::new()));
+        let mut groups = Groups::new();
+        if plan.keys.is_empty() {
+            groups.insert(Vec::new(), new_group(plan, Vec::new()));
         }
-        let mut key = Vec::new();
-        while let Some(batch) = self.input.next(context)? {
-            for row in batch {
-                key.clear();
-                let mut values = Vec::with_capacity(self.plan.keys.len());
-                for expr in &self.plan.keys {
-                    let value = expr.eval(&row, &context.eval)?;
-                    group_key(expr.ty(), &value, &mut key)?;
-                    values.push(value);
-                }
-                if !groups.contains_key(&key) {
-                    context.memory.take_row(&values)?;
-                    context.memory.take(key.len() + self.plan.calls.len() * ACCUMULATOR_BYTES)?;
-                    groups.insert(key.clone(), self.new_group(values));
-                }
-                let group = groups.get_mut(&key).expect("inserted above");
-                for (call, state) in self.plan.calls.iter().zip(&mut group.states) {
-                    state.add(call, &row, context)?;
-                }
-            }
-        }
-        groups.into_values().map(|group| group.finish(&self.plan.calls)).collect()
+        Aggregation { plan, input: open(&plan.input), stage: Stage::Grouping(groups) }
     }
+}
 
-    fn new_group(&self, keys: Row) -> Group {
-        Group { keys, states: self.plan.calls.iter().map(State::new).collect() }
+/// Adds a row to its group.
+fn add(
+    plan: &HashAggregate,
+    groups: &mut Groups,
+    row: &Row,
+    context: &ExecContext<'_>,
+) -> SqlResult<()> {
+    let mut key = Vec::new();
+    let mut values = Vec::with_capacity(plan.keys.len());
+    for expr in &plan.keys {
+        let value = expr.eval(row, &context.eval)?;
+        group_key(expr.ty(), &value, &mut key)?;
+        values.push(value);
     }
+    let group = match groups.entry(key) {
+        btree_map::Entry::Occupied(known) => known.into_mut(),
+        btree_map::Entry::Vacant(vacant) => {
+            context.memory.take_row(&values)?;
+            context.memory.take(vacant.key().len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
+            vacant.insert(new_group(plan, values))
+        }
+    };
+    for (call, state) in plan.calls.iter().zip(&mut group.states) {
+        state.add(call, row, context)?;
+    }
+    Ok(())
+}
+
+fn new_group(plan: &HashAggregate, keys: Row) -> Group {
+    Group { keys, states: plan.calls.iter().map(State::new).collect() }
 }
 
 impl State {
@@ -139,12 +151,15 @@ impl Group {
 }
 
 impl Operator for Aggregation<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        if self.groups.is_none() {
-            self.groups = Some(self.group(context)?.into_iter());
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        if let Stage::Grouping(groups) = &mut self.stage {
+            let plan = self.plan;
+            ready!(drain(self.input.as_mut(), context, |row| add(plan, groups, &row, context)))?;
+            self.stage = Stage::Giving(std::mem::take(groups).into_values());
         }
-        let Some(groups) = &mut self.groups else { return Ok(None) };
-        let batch: Vec<Row> = groups.take(BATCH_ROWS).collect();
-        Ok((!batch.is_empty()).then_some(batch))
+        let Stage::Giving(groups) = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        let rows = groups.take(BATCH_ROWS).map(|group| group.finish(&self.plan.calls));
+        let batch = rows.collect::<SqlResult<Vec<Row>>>()?;
+        Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }

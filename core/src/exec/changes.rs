@@ -180,14 +180,11 @@ impl<'a> Changes<'a> {
     }
 
     /// The outcome of the statement.
-    pub fn finish(self, tag: CommandTag) -> ExecOutcome {
+    pub fn finish(&mut self, tag: CommandTag) -> ExecOutcome {
         let table = self.table.id;
-        let writes = self.rows.into_iter().map(|((bucket, key), row)| RowWrite {
-            table,
-            bucket,
-            key: key.into(),
-            row,
-        });
+        let writes = std::mem::take(&mut self.rows)
+            .into_iter()
+            .map(|((bucket, key), row)| RowWrite { table, bucket, key: key.into(), row });
         ExecOutcome { tag, writes: writes.collect() }
     }
 

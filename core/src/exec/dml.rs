@@ -1,37 +1,97 @@
 //! INSERT, UPDATE and DELETE.
 
+use std::task::{Poll, ready};
+
 use super::changes::{Changes, Place};
-use super::operator::{Row, open};
+use super::operator::{Operator, Row, open};
 use super::sink::RowSink;
-use super::{CommandTag, ExecContext, ExecOutcome};
+use super::{CommandTag, ExecContext, ExecOutcome, next_batch};
 use crate::base::schema::ColumnIndex;
 use crate::base::{Datum, SqlError, SqlResult, SqlState};
 use crate::expr::Expr;
-use crate::sql::plan::{ConflictUpdate, Delete, Insert, OnConflict, Update, layout_of};
+use crate::sql::plan::{ConflictUpdate, Delete, Insert, OnConflict, Update};
 
-/// Runs an INSERT.
-pub fn insert(
-    plan: &Insert,
-    context: &ExecContext<'_>,
-    sink: &mut dyn RowSink,
-) -> SqlResult<ExecOutcome> {
-    let mut changes = Changes::new(&plan.table, &plan.layout);
-    let mut source = open(&plan.source);
-    let mut count = 0;
-    while let Some(batch) = source.next(context)? {
-        for row in batch {
-            if let Some(row) = insert_row(plan, row, &mut changes, context)? {
-                count += 1;
-                send(plan.returning.as_deref(), &row, context, sink)?;
+/// A change of rows under way: nothing is changed before its end.
+pub struct Change<'p> {
+    kind: Kind<'p>,
+    source: Box<dyn Operator + 'p>,
+    changes: Changes<'p>,
+    /// Rows inserted or deleted so far.
+    count: u64,
+}
+
+enum Kind<'p> {
+    Insert(&'p Insert),
+    Update { plan: &'p Update, renewals: Vec<Renewal>, put_back: usize },
+    Delete(&'p Delete),
+}
+
+impl<'p> Change<'p> {
+    pub fn insert(plan: &'p Insert) -> Change<'p> {
+        let changes = Changes::new(&plan.table, &plan.layout);
+        Change { kind: Kind::Insert(plan), source: open(&plan.source), changes, count: 0 }
+    }
+
+    pub fn update(plan: &'p Update) -> Change<'p> {
+        let kind = Kind::Update { plan, renewals: Vec::new(), put_back: 0 };
+        let changes = Changes::new(&plan.table, &plan.layout);
+        Change { kind, source: open(&plan.source), changes, count: 0 }
+    }
+
+    pub fn delete(plan: &'p Delete) -> Change<'p> {
+        let changes = Changes::new(&plan.table, &plan.layout);
+        Change { kind: Kind::Delete(plan), source: open(&plan.source), changes, count: 0 }
+    }
+
+    /// Goes on until the end, or until the slice is spent.
+    pub fn advance(
+        &mut self,
+        context: &ExecContext<'_>,
+        sink: &mut dyn RowSink,
+    ) -> Poll<SqlResult<ExecOutcome>> {
+        let Change { kind, source, changes, count } = self;
+        while let Some(batch) = ready!(next_batch(source.as_mut(), context))? {
+            for row in batch {
+                *count += u64::from(match kind {
+                    Kind::Insert(plan) => insert_row(plan, row, changes, context, sink)?,
+                    Kind::Update { plan, renewals, .. } => {
+                        take_out(plan, row, renewals, changes, context)?
+                    }
+                    Kind::Delete(plan) => delete_row(plan, row, changes, context, sink)?,
+                });
             }
         }
+        let tag = match kind {
+            Kind::Insert(_) => CommandTag::Insert(*count),
+            Kind::Delete(_) => CommandTag::Delete(*count),
+            Kind::Update { plan, renewals, put_back } => {
+                ready!(put_all_back(plan, renewals, put_back, changes, context))?;
+                for renewal in renewals {
+                    send(plan.returning.as_deref(), &renewal.returned, context, sink)?;
+                }
+                CommandTag::Update(*count)
+            }
+        };
+        Poll::Ready(Ok(changes.finish(tag)))
     }
-    Ok(changes.finish(CommandTag::Insert(count)))
+}
+
+/// Whether a row was inserted, or the one in its way changed.
+fn insert_row(
+    plan: &Insert,
+    row: Row,
+    changes: &mut Changes<'_>,
+    context: &ExecContext<'_>,
+    sink: &mut dyn RowSink,
+) -> SqlResult<bool> {
+    let Some(row) = put_new(plan, row, changes, context)? else { return Ok(false) };
+    send(plan.returning.as_deref(), &row, context, sink)?;
+    Ok(true)
 }
 
 /// Inserts a row, or does what the statement says about the one in its way. The row as it is now,
 /// `None` if nothing was done.
-fn insert_row(
+fn put_new(
     plan: &Insert,
     row: Row,
     changes: &mut Changes<'_>,
@@ -116,50 +176,58 @@ struct Renewal {
     place: Place,
     old: Row,
     new: Row,
+    /// What RETURNING looks at, where there is one.
+    returned: Row,
 }
 
-/// Runs an UPDATE.
-pub fn update(
+/// Whether a row was taken out to be changed: one that FROM matched several times is updated once.
+fn take_out(
     plan: &Update,
+    row: Row,
+    renewals: &mut Vec<Renewal>,
+    changes: &mut Changes<'_>,
     context: &ExecContext<'_>,
-    sink: &mut dyn RowSink,
-) -> SqlResult<ExecOutcome> {
+) -> SqlResult<bool> {
     let width = plan.table.columns.len();
-    let mut changes = Changes::new(&plan.table, &plan.layout);
-    let mut source = open(&plan.source);
-    let mut renewals = Vec::new();
-    while let Some(batch) = source.next(context)? {
-        for row in batch {
-            let old_place = changes.place(&row[..width], context)?;
-            if changes.has(&old_place) {
-                // A row that FROM matched several times is updated once.
-                continue;
-            }
-            let new = assigned(&row, width, &plan.assignments, context)?;
-            changes.check_not_null(&new)?;
-            let place = changes.place(&new, context)?;
-            changes.delete(old_place.clone(), context)?;
-            context.memory.take_row(&row)?;
-            context.memory.take_row(&new)?;
-            let returned = renewed(plan.returning.is_some(), &row, &new);
-            renewals.push((Renewal { old_place, place, old: row, new }, returned));
+    let old_place = changes.place(&row[..width], context)?;
+    if changes.has(&old_place) {
+        return Ok(false);
+    }
+    let new = assigned(&row, width, &plan.assignments, context)?;
+    changes.check_not_null(&new)?;
+    let place = changes.place(&new, context)?;
+    changes.delete(old_place.clone(), context)?;
+    context.memory.take_row(&row)?;
+    context.memory.take_row(&new)?;
+    let returned = renewed(plan.returning.is_some(), &row, &new);
+    renewals.push(Renewal { old_place, place, old: row, new, returned });
+    Ok(true)
+}
+
+fn put_all_back(
+    plan: &Update,
+    renewals: &[Renewal],
+    done: &mut usize,
+    changes: &mut Changes<'_>,
+    context: &ExecContext<'_>,
+) -> Poll<SqlResult<()>> {
+    while let Some(renewal) = renewals.get(*done) {
+        if context.slice.is_spent() {
+            return Poll::Pending;
         }
+        context.slice.look_at(1);
+        put_back(renewal, plan.table.columns.len(), changes, context)?;
+        *done += 1;
     }
-    let count = renewals.len() as u64;
-    for (renewal, _) in &renewals {
-        put_back(renewal, width, &mut changes, context)?;
-    }
-    for (_, returned) in renewals {
-        if let Some(row) = returned {
-            send(plan.returning.as_deref(), &row, context, sink)?;
-        }
-    }
-    Ok(changes.finish(CommandTag::Update(count)))
+    Poll::Ready(Ok(()))
 }
 
 /// The source row with the table's columns renewed, where RETURNING needs it.
-fn renewed(needed: bool, row: &Row, new: &Row) -> Option<Row> {
-    needed.then(|| new.iter().chain(&row[new.len()..]).cloned().collect())
+fn renewed(needed: bool, row: &Row, new: &Row) -> Row {
+    if !needed {
+        return Row::new();
+    }
+    new.iter().chain(&row[new.len()..]).cloned().collect()
 }
 
 fn put_back(
@@ -168,7 +236,7 @@ fn put_back(
     changes: &mut Changes<'_>,
     context: &ExecContext<'_>,
 ) -> SqlResult<()> {
-    let Renewal { old_place, place, old, new } = renewal;
+    let Renewal { old_place, place, old, new, .. } = renewal;
     let conflict = if place == old_place {
         changes.unique_conflict(place, new, Some(&old[..width]), context)?
     } else {
@@ -180,29 +248,21 @@ fn put_back(
     changes.put(place.clone(), new, context)
 }
 
-/// Runs a DELETE.
-pub fn delete(
+/// Whether the row was there to be deleted.
+fn delete_row(
     plan: &Delete,
+    row: Row,
+    changes: &mut Changes<'_>,
     context: &ExecContext<'_>,
     sink: &mut dyn RowSink,
-) -> SqlResult<ExecOutcome> {
-    let layout = layout_of(&plan.table);
-    let width = plan.table.columns.len();
-    let mut changes = Changes::new(&plan.table, &layout);
-    let mut source = open(&plan.source);
-    let mut count = 0;
-    while let Some(batch) = source.next(context)? {
-        for row in batch {
-            let place = changes.place(&row[..width], context)?;
-            if changes.has(&place) {
-                continue;
-            }
-            changes.delete(place, context)?;
-            count += 1;
-            send(plan.returning.as_deref(), &row, context, sink)?;
-        }
+) -> SqlResult<bool> {
+    let place = changes.place(&row[..plan.table.columns.len()], context)?;
+    if changes.has(&place) {
+        return Ok(false);
     }
-    Ok(changes.finish(CommandTag::Delete(count)))
+    changes.delete(place, context)?;
+    send(plan.returning.as_deref(), &row, context, sink)?;
+    Ok(true)
 }
 
 fn send(

@@ -1,12 +1,14 @@
 //! Joins.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::hash_key;
 use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
 use crate::base::{Datum, SqlResult};
 use crate::expr::Expr;
+use crate::sql::plan::Physical;
 use crate::sql::plan::logical::JoinKind;
 use crate::sql::plan::physical::{HashJoin, NestedLoop};
 
@@ -50,7 +52,7 @@ impl<'p> Matcher<'p> {
         candidates: impl ExactSizeIterator<Item = usize>,
         context: &ExecContext<'_>,
     ) -> SqlResult<()> {
-        context.memory.look_at(candidates.len())?;
+        context.slice.look_at(candidates.len());
         let mut found = false;
         for at in candidates {
             let mut row = Vec::with_capacity(self.left_width + self.right_width);
@@ -95,10 +97,37 @@ impl<'p> Matcher<'p> {
     }
 }
 
+/// The left rows of a join, one by one.
+struct Left<'p> {
+    operator: Box<dyn Operator + 'p>,
+    waiting: VecDeque<Row>,
+}
+
+impl<'p> Left<'p> {
+    fn new(plan: &'p Physical) -> Left<'p> {
+        Left { operator: open(plan), waiting: VecDeque::new() }
+    }
+
+    /// The next row. What a row is joined with may be any number of rows, so a spent slice ends here too.
+    fn row(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Row>>> {
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
+        if self.waiting.is_empty() {
+            match ready!(self.operator.next(context))? {
+                Some(batch) => self.waiting.extend(batch),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+        Poll::Ready(Ok(self.waiting.pop_front()))
+    }
+}
+
 /// A join by equal keys.
 pub struct HashJoining<'p> {
     plan: &'p HashJoin,
-    left: Box<dyn Operator + 'p>,
+    left: Left<'p>,
+    /// `None` once its rows are in the table.
     right: Option<Box<dyn Operator + 'p>>,
     table: BTreeMap<Vec<u8>, Vec<usize>>,
     matcher: Matcher<'p>,
@@ -108,7 +137,7 @@ impl<'p> HashJoining<'p> {
     pub fn new(plan: &'p HashJoin) -> HashJoining<'p> {
         let condition = plan.condition.as_ref();
         HashJoining {
-            left: open(&plan.left),
+            left: Left::new(&plan.left),
             right: Some(open(&plan.right)),
             table: BTreeMap::new(),
             matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
@@ -116,34 +145,34 @@ impl<'p> HashJoining<'p> {
         }
     }
 
-    fn build(&mut self, context: &ExecContext<'_>) -> SqlResult<()> {
-        let Some(mut right) = self.right.take() else { return Ok(()) };
-        drain(right.as_mut(), context, |row| {
+    fn build(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
+        let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
+        ready!(drain(right.as_mut(), context, |row| {
             if let Some(key) = join_key(&self.plan.right_keys, &row, context)? {
                 context.memory.take_key(&key)?;
                 self.table.entry(key).or_default().push(self.matcher.right.len());
             }
             self.matcher.add_right(row, context)
-        })
+        }))?;
+        self.right = None;
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Operator for HashJoining<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        self.build(context)?;
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        ready!(self.build(context))?;
         while self.matcher.ready.len() < BATCH_ROWS {
-            let Some(batch) = self.left.next(context)? else {
+            let Some(row) = ready!(self.left.row(context))? else {
                 self.matcher.finish();
                 break;
             };
-            for row in batch {
-                let key = join_key(&self.plan.left_keys, &row, context)?;
-                let found = key.and_then(|key| self.table.get(&key));
-                let candidates = found.map_or(&[][..], Vec::as_slice);
-                self.matcher.join(row, candidates.iter().copied(), context)?;
-            }
+            let key = join_key(&self.plan.left_keys, &row, context)?;
+            let found = key.and_then(|key| self.table.get(&key));
+            let candidates = found.map_or(&[][..], Vec::as_slice);
+            self.matcher.join(row, candidates.iter().copied(), context)?;
         }
-        Ok(self.matcher.batch())
+        Poll::Ready(Ok(self.matcher.batch()))
     }
 }
 
@@ -161,45 +190,41 @@ fn join_key(exprs: &[Expr], row: &Row, context: &ExecContext<'_>) -> SqlResult<O
 
 /// A join that looks at every pair.
 pub struct LoopJoining<'p> {
-    left: Box<dyn Operator + 'p>,
+    left: Left<'p>,
+    /// `None` once the matcher has its rows.
     right: Option<Box<dyn Operator + 'p>>,
     matcher: Matcher<'p>,
-    /// Left rows not yet joined.
-    waiting: VecDeque<Row>,
 }
 
 impl<'p> LoopJoining<'p> {
     pub fn new(plan: &'p NestedLoop) -> LoopJoining<'p> {
         let condition = plan.condition.as_ref();
         LoopJoining {
-            left: open(&plan.left),
+            left: Left::new(&plan.left),
             right: Some(open(&plan.right)),
             matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
-            waiting: VecDeque::new(),
         }
+    }
+
+    fn build(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
+        let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
+        ready!(drain(right.as_mut(), context, |row| self.matcher.add_right(row, context)))?;
+        self.right = None;
+        Poll::Ready(Ok(()))
     }
 }
 
 impl Operator for LoopJoining<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        if let Some(mut right) = self.right.take() {
-            drain(right.as_mut(), context, |row| self.matcher.add_right(row, context))?;
-        }
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        ready!(self.build(context))?;
         while self.matcher.ready.len() < BATCH_ROWS {
-            if self.waiting.is_empty() {
-                match self.left.next(context)? {
-                    Some(batch) => self.waiting.extend(batch),
-                    None => {
-                        self.matcher.finish();
-                        break;
-                    }
-                }
-            }
-            if let Some(row) = self.waiting.pop_front() {
-                let all = 0..self.matcher.right.len();
-                self.matcher.join(row, all, context)?;
-            }
+            let Some(row) = ready!(self.left.row(context))? else {
+                self.matcher.finish();
+                break;
+            };
+            let all = 0..self.matcher.right.len();
+            self.matcher.join(row, all, context)?;
         }
-        Ok(self.matcher.batch())
+        Poll::Ready(Ok(self.matcher.batch()))
     }
 }

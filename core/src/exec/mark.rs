@@ -1,10 +1,12 @@
 //! What a subquery says about each row: `IN`, and correlated subqueries.
 
 use std::collections::BTreeSet;
+use std::task::{Poll, ready};
 
+use super::ExecContext;
+use super::inquiry::Inquiry;
 use super::key::hash_key;
 use super::operator::{Operator, Row, drain, open};
-use super::{ExecContext, exists, scalar};
 use crate::base::{Datum, SqlError, SqlResult, SqlType, compare};
 use crate::expr::{EvalContext, Expr};
 use crate::sql::plan::is_hashable;
@@ -17,6 +19,11 @@ pub struct Marking<'p> {
     input: Box<dyn Operator + 'p>,
     /// What the subquery says about every row, if it depends on none.
     known: Option<Answer>,
+    /// Rows of the input, of which the first `marked` have their column.
+    batch: Vec<Row>,
+    marked: usize,
+    /// The subquery under way: about the next row, or about all.
+    asking: Option<Asking<'p>>,
 }
 
 /// The outcome of a subquery.
@@ -25,26 +32,75 @@ enum Answer {
     Set(MatchSet),
 }
 
+/// A subquery under way.
+struct Asking<'p> {
+    subquery: Subquery<'p>,
+    /// Parameters with the values of the outer row; `None` if it depends on no row.
+    params: Option<Vec<Datum>>,
+    /// Memory of the statement before.
+    used: usize,
+}
+
+enum Subquery<'p> {
+    Value(Inquiry<'p>),
+    Set { operator: Box<dyn Operator + 'p>, set: MatchSet, matches: &'p [Expr] },
+}
+
+impl<'p> Subquery<'p> {
+    fn new(plan: &'p MarkJoin) -> Subquery<'p> {
+        match &plan.kind {
+            MarkKind::Scalar => Subquery::Value(Inquiry::scalar(&plan.subquery)),
+            MarkKind::Exists => Subquery::Value(Inquiry::exists(&plan.subquery)),
+            MarkKind::In { keys, matches } => Subquery::Set {
+                operator: open(&plan.subquery),
+                set: MatchSet::new(keys, matches),
+                matches,
+            },
+        }
+    }
+
+    fn answer(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Answer>> {
+        Poll::Ready(Ok(match self {
+            Subquery::Value(inquiry) => Answer::Value(ready!(inquiry.answer(context))?),
+            Subquery::Set { operator, set, matches } => {
+                let add = |row| set.add(matches, &row, context);
+                ready!(drain(operator.as_mut(), context, add))?;
+                Answer::Set(std::mem::take(set))
+            }
+        }))
+    }
+}
+
 impl<'p> Marking<'p> {
     pub fn new(plan: &'p MarkJoin) -> Marking<'p> {
-        Marking { plan, input: open(&plan.input), known: None }
+        let input = open(&plan.input);
+        Marking { plan, input, known: None, batch: Vec::new(), marked: 0, asking: None }
     }
 
-    fn answer(&self, context: &ExecContext<'_>) -> SqlResult<Answer> {
-        let subquery = &self.plan.subquery;
-        Ok(match &self.plan.kind {
-            MarkKind::Scalar => Answer::Value(scalar(subquery, context)?),
-            MarkKind::Exists => Answer::Value(exists(subquery, context)?),
-            MarkKind::In { keys, matches } => {
-                let mut set = MatchSet::new(keys, matches);
-                drain(open(subquery).as_mut(), context, |row| set.add(matches, &row, context))?;
-                Answer::Set(set)
+    /// The subquery's outcome about every row, or with the columns of `row` as parameters.
+    fn ask(&mut self, row: Option<usize>, context: &ExecContext<'_>) -> Poll<SqlResult<Answer>> {
+        let asking = match &mut self.asking {
+            Some(asking) => asking,
+            None => {
+                let params = match row {
+                    Some(at) => Some(self.params_for(&self.batch[at], context)?),
+                    None => None,
+                };
+                let subquery = Subquery::new(self.plan);
+                self.asking.insert(Asking { subquery, params, used: context.memory.used() })
             }
-        })
+        };
+        let params = asking.params.as_deref().unwrap_or(context.eval.params);
+        let eval = EvalContext { params, ..context.eval };
+        let answer = ready!(asking.subquery.answer(&ExecContext { eval, ..*context }));
+        if asking.params.is_some() {
+            context.memory.give(context.memory.used() - asking.used);
+        }
+        self.asking = None;
+        Poll::Ready(answer)
     }
 
-    /// The subquery's outcome for one row, with its columns as parameters.
-    fn answer_for(&self, row: &Row, context: &ExecContext<'_>) -> SqlResult<Answer> {
+    fn params_for(&self, row: &Row, context: &ExecContext<'_>) -> SqlResult<Vec<Datum>> {
         let mut params = context.eval.params.to_vec();
         for argument in &self.plan.arguments {
             let Expr::Param { index, .. } = argument.param else {
@@ -52,12 +108,7 @@ impl<'p> Marking<'p> {
             };
             params[index] = argument.value.eval(row, &context.eval)?;
         }
-        let used = context.memory.used();
-        let eval = EvalContext { params: &params, ..context.eval };
-        let inner = ExecContext { reader: context.reader, eval, memory: context.memory };
-        let answer = self.answer(&inner)?;
-        context.memory.give(context.memory.used() - used);
-        Ok(answer)
+        Ok(params)
     }
 
     fn mark(&self, answer: &Answer, row: &Row, context: &ExecContext<'_>) -> SqlResult<Datum> {
@@ -70,23 +121,34 @@ impl<'p> Marking<'p> {
 }
 
 impl Operator for Marking<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        let Some(mut batch) = self.input.next(context)? else { return Ok(None) };
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        if self.batch.is_empty() {
+            match ready!(self.input.next(context))? {
+                Some(batch) => (self.batch, self.marked) = (batch, 0),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
         if self.known.is_none() && self.plan.arguments.is_empty() {
-            self.known = Some(self.answer(context)?);
+            self.known = Some(ready!(self.ask(None, context))?);
         }
-        for row in &mut batch {
+        while self.marked < self.batch.len() {
+            let at = self.marked;
             let value = match &self.known {
-                Some(answer) => self.mark(answer, row, context)?,
-                None => self.mark(&self.answer_for(row, context)?, row, context)?,
+                Some(answer) => self.mark(answer, &self.batch[at], context)?,
+                None => {
+                    let answer = ready!(self.ask(Some(at), context))?;
+                    self.mark(&answer, &self.batch[at], context)?
+                }
             };
-            row.push(value);
+            self.batch[at].push(value);
+            self.marked += 1;
         }
-        Ok(Some(batch))
+        Poll::Ready(Ok(Some(std::mem::take(&mut self.batch))))
     }
 }
 
 /// The rows that keys are looked for in.
+#[derive(Default)]
 struct MatchSet {
     types: Vec<SqlType>,
     /// Whether equal values have equal bytes.

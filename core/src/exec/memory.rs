@@ -1,7 +1,4 @@
-//! Bounds on what one statement keeps in memory, and on how many rows it looks at.
-//!
-//! A statement runs in one turn, and while it does, its instance answers nobody: neither clients nor
-//! peers nor cancel requests. So one that would not end has to be refused.
+//! The bound on what one statement keeps in memory.
 
 use std::cell::Cell;
 
@@ -9,8 +6,6 @@ use crate::base::{Datum, Numeric, SqlError, SqlResult, SqlState};
 
 /// Bytes a statement may keep unless configured otherwise.
 pub const STATEMENT_BYTES_MAX: usize = 256 << 20;
-/// Rows a statement may look at: some seconds of work.
-pub const STATEMENT_ROWS_MAX: u64 = 25_000_000;
 /// Bytes of a value itself, whatever it points to.
 const DATUM_BYTES: usize = std::mem::size_of::<Datum>();
 /// Bytes of the vector that holds a row, and of its place in a list or tree.
@@ -22,33 +17,11 @@ const ROW_BYTES: usize = 48;
 pub struct Memory {
     used: Cell<usize>,
     limit: usize,
-    looked_at: Cell<u64>,
-    rows_limit: u64,
 }
 
 impl Memory {
     pub fn new(limit: usize) -> Memory {
-        let (used, looked_at) = (Cell::new(0), Cell::new(0));
-        Memory { used, limit, looked_at, rows_limit: STATEMENT_ROWS_MAX }
-    }
-
-    /// With another bound on rows.
-    pub fn with_rows(self, rows_limit: u64) -> Memory {
-        Memory { rows_limit, ..self }
-    }
-
-    /// Counts rows, or pairs of rows, about to be looked at; 54000 when they are too many.
-    pub fn look_at(&self, rows: usize) -> SqlResult<()> {
-        let looked_at = self.looked_at.get().saturating_add(rows as u64);
-        if looked_at > self.rows_limit {
-            let message =
-                format!("statement looks at more than {} rows or pairs of rows", self.rows_limit);
-            return Err(SqlError::new(SqlState::ProgramLimitExceeded, message).with_hint(
-                "Select by the primary key or an index, or a part of the table at a time.",
-            ));
-        }
-        self.looked_at.set(looked_at);
-        Ok(())
+        Memory { used: Cell::new(0), limit }
     }
 
     /// Counts bytes about to be kept; 53200 when they are too many.

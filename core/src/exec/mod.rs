@@ -1,9 +1,9 @@
 //! From plan to rows and writes.
 //!
-//! [`execute`] runs one prepared statement against one [`Reader`] snapshot. Rows go to a
-//! [`RowSink`]; changes are collected and come back as [`RowWrite`]s, so a statement changes
-//! everything or nothing. Nothing here waits, and the same snapshot, parameters and context give the
-//! same rows and writes.
+//! An [`Execution`] runs one prepared statement against one [`Reader`] snapshot, in as many
+//! [slices](slice) as it takes. Rows go to a [`RowSink`]; changes are collected and come back as
+//! [`RowWrite`]s, so a statement changes everything or nothing. The same snapshot, parameters and
+//! context give the same rows and writes, however the work is cut.
 //!
 //! ```text
 //!   Physical ──open──► Operator tree ──batches of rows──► RowSink
@@ -14,6 +14,7 @@
 mod aggregate;
 mod changes;
 mod dml;
+mod inquiry;
 mod join;
 pub mod key;
 mod mark;
@@ -24,6 +25,7 @@ pub mod reader;
 mod scan;
 mod set;
 pub mod sink;
+pub mod slice;
 mod sort;
 #[cfg(test)]
 mod tests;
@@ -31,21 +33,27 @@ mod tests;
 pub use memory::Memory;
 pub use reader::{KeyRange, Reader, ScanPosition, ScanRequest, ScanSource};
 pub use sink::RowSink;
+pub use slice::Slice;
 
 use std::fmt;
+use std::task::{Poll, ready};
 
 use crate::base::{Datum, RowWrite, SqlError, SqlResult, SqlState};
 use crate::expr::EvalContext;
 use crate::sql::explain;
-use crate::sql::plan::{Physical, Plan, Prepared, SubqueryKind};
-use operator::open;
+use crate::sql::plan::{Plan, Prepared, SubqueryKind};
+use dml::Change;
+use inquiry::Inquiry;
+use operator::{Operator, Row, open};
 
-/// What a running statement may look at.
+/// What a running statement may look at, and for how long.
+#[derive(Clone, Copy)]
 pub struct ExecContext<'a> {
     pub reader: &'a dyn Reader,
     /// Parameters: the statement's own, then the values of its subqueries.
     pub eval: EvalContext<'a>,
     pub memory: &'a Memory,
+    pub slice: &'a Slice,
 }
 
 /// What a statement did.
@@ -103,104 +111,164 @@ impl fmt::Display for CommandTag {
     }
 }
 
-/// Runs a query or a change of rows.
-///
-/// `eval.params` are the values of the statement's parameters, of the types in
-/// [`Prepared::params`]. When it fails, rows may already have gone to the sink.
-pub fn execute(
-    prepared: &Prepared,
-    reader: &dyn Reader,
-    eval: EvalContext<'_>,
-    memory: &Memory,
-    sink: &mut dyn RowSink,
-) -> SqlResult<ExecOutcome> {
-    if eval.params.len() != prepared.params.len() {
-        return Err(SqlError::new(
-            SqlState::ProtocolViolation,
-            format!(
-                "bind message supplies {} parameters, but prepared statement requires {}",
-                eval.params.len(),
-                prepared.params.len()
-            ),
-        ));
-    }
-    if prepared.subqueries.is_empty() && prepared.outer_params == 0 {
-        let context = ExecContext { reader, eval, memory };
-        return run(prepared, &context, sink);
-    }
-    let own = eval.params.len();
-    let mut params = eval.params.to_vec();
-    params.resize(own + prepared.subqueries.len() + prepared.outer_params, Datum::Null);
-    for (at, subquery) in prepared.subqueries.iter().enumerate() {
-        let value = {
-            let eval = EvalContext { params: &params, ..eval };
-            let context = ExecContext { reader, eval, memory };
-            match subquery.kind {
-                SubqueryKind::Scalar => scalar(&subquery.plan, &context)?,
-                SubqueryKind::Exists => exists(&subquery.plan, &context)?,
-            }
-        };
-        params[own + at] = value;
-    }
-    let eval = EvalContext { params: &params, ..eval };
-    run(prepared, &ExecContext { reader, eval, memory }, sink)
+/// A query or a change of rows under way.
+pub struct Execution<'p> {
+    prepared: &'p Prepared,
+    /// The statement's parameters, then the values of its subqueries, then room for what subqueries
+    /// take from the rows around them.
+    params: Vec<Datum>,
+    memory: Memory,
+    /// Subqueries whose value is known.
+    answered: usize,
+    inquiry: Option<Inquiry<'p>>,
+    work: Option<Work<'p>>,
 }
 
-fn run(
-    prepared: &Prepared,
+/// The part of a statement that gives or changes rows.
+enum Work<'p> {
+    Query { operator: Box<dyn Operator + 'p>, rows: u64 },
+    Change(Change<'p>),
+}
+
+impl<'p> Execution<'p> {
+    /// `params` are the values of the statement's parameters, of the types in [`Prepared::params`].
+    ///
+    /// # Errors
+    /// 08P01 when there are too many or too few of them.
+    pub fn new(
+        prepared: &'p Prepared,
+        params: &[Datum],
+        memory: Memory,
+    ) -> SqlResult<Execution<'p>> {
+        if params.len() != prepared.params.len() {
+            return Err(SqlError::new(
+                SqlState::ProtocolViolation,
+                format!(
+                    "bind message supplies {} parameters, but prepared statement requires {}",
+                    params.len(),
+                    prepared.params.len()
+                ),
+            ));
+        }
+        let mut params = params.to_vec();
+        let more = prepared.subqueries.len() + prepared.outer_params;
+        params.resize(params.len() + more, Datum::Null);
+        Ok(Execution { prepared, params, memory, answered: 0, inquiry: None, work: None })
+    }
+
+    /// Goes on until the end, or until the slice is spent: `Pending` then, to be called again with the
+    /// same snapshot. When it fails, rows may already have gone to the sink.
+    ///
+    /// Whatever `eval.params` are, the parameters are those of [`Execution::new`].
+    pub fn advance(
+        &mut self,
+        reader: &dyn Reader,
+        eval: EvalContext<'_>,
+        slice: &Slice,
+        sink: &mut dyn RowSink,
+    ) -> Poll<SqlResult<ExecOutcome>> {
+        ready!(self.answer_subqueries(reader, eval, slice))?;
+        let Execution { prepared, params, memory, work, .. } = self;
+        let context = ExecContext { reader, eval: EvalContext { params, ..eval }, memory, slice };
+        let done = |tag| Poll::Ready(Ok(ExecOutcome { tag, writes: Vec::new() }));
+        let work = match work {
+            Some(work) => work,
+            None => match &prepared.plan {
+                Plan::Query(plan) => work.insert(Work::Query { operator: open(plan), rows: 0 }),
+                Plan::Insert(plan) => work.insert(Work::Change(Change::insert(plan))),
+                Plan::Update(plan) => work.insert(Work::Change(Change::update(plan))),
+                Plan::Delete(plan) => work.insert(Work::Change(Change::delete(plan))),
+                Plan::Point(plan) => {
+                    let mut buffer = point::KeyBuffer::default();
+                    let row = point::execute(plan, context.eval.params, reader, &mut buffer)?;
+                    return done(CommandTag::Select(point::send(plan, row.as_deref(), sink)?));
+                }
+                Plan::Explain(plan) => {
+                    for line in explain::lines(plan) {
+                        sink.row(&[Datum::text(line)])?;
+                    }
+                    return done(CommandTag::Explain);
+                }
+                Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) | Plan::Session(_) => {
+                    let message = "a statement that the session runs came to the executor";
+                    return Poll::Ready(Err(SqlError::internal(message)));
+                }
+            },
+        };
+        match work {
+            Work::Query { operator, rows } => {
+                ready!(send_rows(operator.as_mut(), rows, &context, sink))?;
+                done(CommandTag::Select(*rows))
+            }
+            Work::Change(change) => change.advance(&context, sink),
+        }
+    }
+
+    fn answer_subqueries(
+        &mut self,
+        reader: &dyn Reader,
+        eval: EvalContext<'_>,
+        slice: &Slice,
+    ) -> Poll<SqlResult<()>> {
+        while let Some(subquery) = self.prepared.subqueries.get(self.answered) {
+            let inquiry = self.inquiry.get_or_insert_with(|| match subquery.kind {
+                SubqueryKind::Scalar => Inquiry::scalar(&subquery.plan),
+                SubqueryKind::Exists => Inquiry::exists(&subquery.plan),
+            });
+            let eval = EvalContext { params: &self.params, ..eval };
+            let context = ExecContext { reader, eval, memory: &self.memory, slice };
+            let value = ready!(inquiry.answer(&context))?;
+            self.params[self.prepared.params.len() + self.answered] = value;
+            self.answered += 1;
+            self.inquiry = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn send_rows(
+    operator: &mut dyn Operator,
+    count: &mut u64,
     context: &ExecContext<'_>,
     sink: &mut dyn RowSink,
-) -> SqlResult<ExecOutcome> {
-    let no_writes = |tag| Ok(ExecOutcome { tag, writes: Vec::new() });
-    match &prepared.plan {
-        Plan::Query(plan) => no_writes(CommandTag::Select(query(plan, context, sink)?)),
-        Plan::Point(plan) => {
-            let mut buffer = point::KeyBuffer::default();
-            let row = point::execute(plan, context.eval.params, context.reader, &mut buffer)?;
-            let count = point::send(plan, row.as_deref(), sink)?;
-            no_writes(CommandTag::Select(count))
-        }
-        Plan::Insert(plan) => dml::insert(plan, context, sink),
-        Plan::Update(plan) => dml::update(plan, context, sink),
-        Plan::Delete(plan) => dml::delete(plan, context, sink),
-        Plan::Explain(plan) => {
-            for line in explain::lines(plan) {
-                sink.row(&[Datum::text(line)])?;
-            }
-            no_writes(CommandTag::Explain)
-        }
-        Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) | Plan::Session(_) => {
-            Err(SqlError::internal("a statement that the session runs came to the executor"))
-        }
-    }
-}
-
-fn query(plan: &Physical, context: &ExecContext<'_>, sink: &mut dyn RowSink) -> SqlResult<u64> {
-    let mut operator = open(plan);
-    let mut count = 0;
-    while let Some(batch) = operator.next(context)? {
-        count += batch.len() as u64;
+) -> Poll<SqlResult<()>> {
+    while let Some(batch) = ready!(next_batch(operator, context))? {
+        *count += batch.len() as u64;
         for row in &batch {
             sink.row(row)?;
         }
     }
-    Ok(count)
+    Poll::Ready(Ok(()))
 }
 
-/// Whether a subquery has a row.
-fn exists(plan: &Physical, context: &ExecContext<'_>) -> SqlResult<Datum> {
-    Ok(Datum::Bool(open(plan).next(context)?.is_some()))
-}
-
-/// The value of a subquery of one column: NULL without a row, 21000 with several.
-fn scalar(plan: &Physical, context: &ExecContext<'_>) -> SqlResult<Datum> {
-    let mut operator = open(plan);
-    let Some(mut rows) = operator.next(context)? else { return Ok(Datum::Null) };
-    if rows.len() > 1 || operator.next(context)?.is_some() {
-        return Err(SqlError::new(
-            SqlState::CardinalityViolation,
-            "more than one row returned by a subquery used as an expression",
-        ));
+/// The next rows for the top of a statement. Rows that an operator kept come without a look at a table:
+/// here they count as well.
+fn next_batch(
+    operator: &mut dyn Operator,
+    context: &ExecContext<'_>,
+) -> Poll<SqlResult<Option<Vec<Row>>>> {
+    if context.slice.is_spent() {
+        return Poll::Pending;
     }
-    Ok(rows.pop().and_then(|mut row| row.pop()).unwrap_or(Datum::Null))
+    let batch = ready!(operator.next(context))?;
+    context.slice.look_at(batch.as_ref().map_or(0, Vec::len));
+    Poll::Ready(Ok(batch))
+}
+
+/// Runs a statement in one go.
+///
+/// # Errors
+/// As [`Execution::new`] and [`Execution::advance`].
+pub fn execute(
+    prepared: &Prepared,
+    reader: &dyn Reader,
+    eval: EvalContext<'_>,
+    memory: Memory,
+    sink: &mut dyn RowSink,
+) -> SqlResult<ExecOutcome> {
+    let mut execution = Execution::new(prepared, eval.params, memory)?;
+    match execution.advance(reader, eval, &Slice::endless(), sink) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(SqlError::internal("an endless slice was spent")),
+    }
 }

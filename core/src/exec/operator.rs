@@ -1,4 +1,9 @@
 //! Operators: each gives batches of rows when asked, and asks its inputs.
+//!
+//! Where the slice of the statement is spent an operator answers `Pending` and keeps what it has: asked
+//! again in the next slice, it goes on.
+
+use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::aggregate::Aggregation;
@@ -20,7 +25,7 @@ pub type Row = Vec<Datum>;
 /// A part of a running query.
 pub trait Operator {
     /// The next rows, never none and at most [`BATCH_ROWS`]; `None` at the end.
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>>;
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>>;
 }
 
 /// The operator for a plan.
@@ -54,18 +59,18 @@ pub fn open(plan: &Physical) -> Box<dyn Operator + '_> {
     }
 }
 
-/// Every row of an operator.
+/// Takes every row of an operator, or those that come before the slice is spent.
 pub fn drain(
     operator: &mut dyn Operator,
     context: &ExecContext<'_>,
     mut take: impl FnMut(Row) -> SqlResult<()>,
-) -> SqlResult<()> {
-    while let Some(batch) = operator.next(context)? {
+) -> Poll<SqlResult<()>> {
+    while let Some(batch) = ready!(operator.next(context))? {
         for row in batch {
             take(row)?;
         }
     }
-    Ok(())
+    Poll::Ready(Ok(()))
 }
 
 struct Literals<'p> {
@@ -74,7 +79,7 @@ struct Literals<'p> {
 }
 
 impl Operator for Literals<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         let end = self.rows.len().min(self.at + BATCH_ROWS);
         let mut batch = Vec::with_capacity(end - self.at);
         for row in &self.rows[self.at..end] {
@@ -83,7 +88,7 @@ impl Operator for Literals<'_> {
             batch.push(values?);
         }
         self.at = end;
-        Ok((!batch.is_empty()).then_some(batch))
+        Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }
 
@@ -93,8 +98,8 @@ struct Filtering<'p> {
 }
 
 impl Operator for Filtering<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        while let Some(batch) = self.input.next(context)? {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        while let Some(batch) = ready!(self.input.next(context))? {
             let mut kept = Vec::with_capacity(batch.len());
             for row in batch {
                 if self.condition.eval_condition(&row, &context.eval)? {
@@ -102,10 +107,10 @@ impl Operator for Filtering<'_> {
                 }
             }
             if !kept.is_empty() {
-                return Ok(Some(kept));
+                return Poll::Ready(Ok(Some(kept)));
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -115,12 +120,12 @@ struct Projecting<'p> {
 }
 
 impl Operator for Projecting<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        let Some(batch) = self.input.next(context)? else { return Ok(None) };
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        let Some(batch) = ready!(self.input.next(context))? else { return Poll::Ready(Ok(None)) };
         let project = |row: Row| -> SqlResult<Row> {
             self.exprs.iter().map(|expr| expr.eval(&row, &context.eval)).collect()
         };
-        batch.into_iter().map(project).collect::<SqlResult<Vec<Row>>>().map(Some)
+        Poll::Ready(batch.into_iter().map(project).collect::<SqlResult<Vec<Row>>>().map(Some))
     }
 }
 
@@ -169,25 +174,26 @@ fn row_count(
 }
 
 impl Operator for Limiting<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        let (mut skip, mut give) = match self.left {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        let (skip, give) = match &mut self.left {
             Some(left) => left,
-            None => (offset_value(self.offset, context)?, limit_value(self.limit, context)?),
+            None => {
+                let skip = offset_value(self.offset, context)?;
+                self.left.insert((skip, limit_value(self.limit, context)?))
+            }
         };
-        let mut result = None;
-        while give > 0 && result.is_none() {
-            let Some(mut batch) = self.input.next(context)? else { break };
-            let skipped = skip.min(batch.len() as u64);
-            skip -= skipped;
+        while *give > 0 {
+            let Some(mut batch) = ready!(self.input.next(context))? else { break };
+            let skipped = (*skip).min(batch.len() as u64);
+            *skip -= skipped;
             batch.drain(..skipped as usize);
-            batch.truncate(usize::try_from(give).unwrap_or(usize::MAX));
-            give -= batch.len() as u64;
+            batch.truncate(usize::try_from(*give).unwrap_or(usize::MAX));
+            *give -= batch.len() as u64;
             if !batch.is_empty() {
-                result = Some(batch);
+                return Poll::Ready(Ok(Some(batch)));
             }
         }
-        self.left = Some((skip, give));
-        Ok(result)
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -196,14 +202,14 @@ struct Appending<'p> {
 }
 
 impl Operator for Appending<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         for input in &mut self.inputs {
             let Some(open) = input else { continue };
-            if let Some(batch) = open.next(context)? {
-                return Ok(Some(batch));
+            if let Some(batch) = ready!(open.next(context))? {
+                return Poll::Ready(Ok(Some(batch)));
             }
             *input = None;
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 }

@@ -18,15 +18,16 @@ pub trait Reader {
     /// The row with this primary key.
     fn get(&self, table: &TableDef, bucket: BucketId, key: &[u8]) -> SqlResult<Option<Bytes>>;
 
-    /// Appends the next rows, at most `limit`, in key order within each bucket or index, and moves
-    /// the position behind them. At the end it sets [`ScanPosition::done`].
+    /// Looks at the next keys, at most `limit`, appends the rows that are under them, in key order
+    /// within each bucket or index, and moves the position behind them. At the end it sets
+    /// [`ScanPosition::done`]. Gives how many keys it looked at.
     fn scan(
         &self,
         request: &ScanRequest<'_>,
         position: &mut ScanPosition,
         limit: usize,
         rows: &mut Vec<Bytes>,
-    ) -> SqlResult<()>;
+    ) -> SqlResult<usize>;
 
     /// All rows of a virtual table, with all its columns.
     fn virtual_rows(&self, table: &VirtualTable) -> SqlResult<Vec<Vec<Datum>>>;
@@ -70,7 +71,7 @@ impl KeyRange {
 /// How far a scan has come. Execution makes it, the reader moves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanPosition {
-    /// The last row given: its bucket (for an index, any) and its key.
+    /// The last key looked at: its bucket (for an index, any) and its key.
     pub after: Option<(BucketId, Vec<u8>)>,
     pub done: bool,
 }

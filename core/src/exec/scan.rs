@@ -1,6 +1,7 @@
 //! Reading tables, virtual tables and series.
 
 use std::collections::BTreeSet;
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 
@@ -35,7 +36,14 @@ impl<'p> TableScanning<'p> {
     }
 
     /// The next stored rows, unfiltered; `None` at the end.
-    fn fetch(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Bytes>>> {
+    fn fetch(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Bytes>>>> {
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.fetch_now(context))
+    }
+
+    fn fetch_now(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Bytes>>> {
         if matches!(self.state, ScanState::New) {
             self.state = start(self.plan, context)?;
         }
@@ -47,8 +55,8 @@ impl<'p> TableScanning<'p> {
                 if *at >= keys.len() {
                     return Ok(None);
                 }
-                let end = keys.len().min(*at + BATCH_ROWS);
-                context.memory.look_at(end - *at)?;
+                let end = keys.len().min(*at + context.slice.batch_rows());
+                context.slice.look_at(end - *at);
                 for (bucket, key) in &keys[*at..end] {
                     rows.extend(context.reader.get(table, *bucket, key)?);
                 }
@@ -59,8 +67,8 @@ impl<'p> TableScanning<'p> {
                 if position.done {
                     return Ok(None);
                 }
-                context.reader.scan(request, position, BATCH_ROWS, &mut rows)?;
-                context.memory.look_at(rows.len())?;
+                let limit = context.slice.batch_rows();
+                context.slice.look_at(context.reader.scan(request, position, limit, &mut rows)?);
                 Ok(Some(rows))
             }
         }
@@ -68,8 +76,8 @@ impl<'p> TableScanning<'p> {
 }
 
 impl Operator for TableScanning<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        while let Some(stored) = self.fetch(context)? {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        while let Some(stored) = ready!(self.fetch(context))? {
             let mut batch = Vec::with_capacity(stored.len());
             for bytes in &stored {
                 let row = RowRef::new(&self.plan.layout, bytes)?;
@@ -81,10 +89,10 @@ impl Operator for TableScanning<'_> {
                 batch.push(project(row, &self.plan.columns)?);
             }
             if !batch.is_empty() {
-                return Ok(Some(batch));
+                return Poll::Ready(Ok(Some(batch)));
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -233,7 +241,7 @@ impl<'p> VirtualScanning<'p> {
 }
 
 impl Operator for VirtualScanning<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         let rows = match &mut self.rows {
             Some(rows) => rows,
             None => {
@@ -253,7 +261,7 @@ impl Operator for VirtualScanning<'_> {
                 break;
             }
         }
-        Ok((!batch.is_empty()).then_some(batch))
+        Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }
 
@@ -292,7 +300,10 @@ impl<'p> SeriesScan<'p> {
 }
 
 impl Operator for SeriesScan<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
         let mut left = match self.left {
             Some(left) => left,
             None => self.start(context)?,
@@ -300,7 +311,7 @@ impl Operator for SeriesScan<'_> {
         let mut batch = Vec::new();
         while let Some((next, stop, step)) = left {
             let within = if step > 0 { next <= stop } else { next >= stop };
-            if !within || batch.len() == BATCH_ROWS {
+            if !within || batch.len() == context.slice.batch_rows() {
                 left = left.filter(|_| within);
                 break;
             }
@@ -311,7 +322,7 @@ impl Operator for SeriesScan<'_> {
             left = next.checked_add(step).map(|next| (next, stop, step));
         }
         self.left = Some(left);
-        context.memory.look_at(batch.len())?;
-        Ok((!batch.is_empty()).then_some(batch))
+        context.slice.look_at(batch.len());
+        Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }

@@ -1,10 +1,11 @@
 //! DISTINCT, INTERSECT and EXCEPT.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::group_key;
-use super::operator::{Operator, Row};
+use super::operator::{Operator, Row, drain};
 use crate::base::{SqlResult, SqlType};
 use crate::sql::plan::logical::SetKind;
 
@@ -30,8 +31,8 @@ impl<'p> Distinguishing<'p> {
 }
 
 impl Operator for Distinguishing<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        while let Some(batch) = self.input.next(context)? {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        while let Some(batch) = ready!(self.input.next(context))? {
             let mut kept = Vec::new();
             for row in batch {
                 let key = row_key(self.types, &row)?;
@@ -42,10 +43,10 @@ impl Operator for Distinguishing<'_> {
                 }
             }
             if !kept.is_empty() {
-                return Ok(Some(kept));
+                return Poll::Ready(Ok(Some(kept)));
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -72,16 +73,16 @@ impl<'p> SetMerging<'p> {
         SetMerging { kind, all, left, right: Some(right), types, counts, given }
     }
 
-    fn count_right(&mut self, context: &ExecContext<'_>) -> SqlResult<()> {
-        let Some(mut right) = self.right.take() else { return Ok(()) };
-        while let Some(batch) = right.next(context)? {
-            for row in batch {
-                let key = row_key(self.types, &row)?;
-                context.memory.take_key(&key)?;
-                *self.counts.entry(key).or_default() += 1;
-            }
-        }
-        Ok(())
+    fn count_right(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
+        let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
+        ready!(drain(right.as_mut(), context, |row| {
+            let key = row_key(self.types, &row)?;
+            context.memory.take_key(&key)?;
+            *self.counts.entry(key).or_default() += 1;
+            Ok(())
+        }))?;
+        self.right = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Whether a left row belongs to the result.
@@ -106,9 +107,9 @@ impl<'p> SetMerging<'p> {
 }
 
 impl Operator for SetMerging<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        self.count_right(context)?;
-        while let Some(batch) = self.left.next(context)? {
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        ready!(self.count_right(context))?;
+        while let Some(batch) = ready!(self.left.next(context))? {
             let mut kept = Vec::new();
             for row in batch {
                 let key = row_key(self.types, &row)?;
@@ -117,9 +118,9 @@ impl Operator for SetMerging<'_> {
                 }
             }
             if !kept.is_empty() {
-                return Ok(Some(kept));
+                return Poll::Ready(Ok(Some(kept)));
             }
         }
-        Ok(None)
+        Poll::Ready(Ok(None))
     }
 }

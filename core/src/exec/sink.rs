@@ -8,6 +8,9 @@ pub trait RowSink {
     /// One row, of the types that [`crate::sql::plan::Prepared::columns`] names.
     fn row(&mut self, values: &[Datum]) -> SqlResult<()>;
 
+    /// Throws the rows away: the statement is run again.
+    fn restart(&mut self);
+
     /// One stored row, of which the result has these columns.
     fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {
         let values: SqlResult<Vec<Datum>> =
@@ -21,5 +24,9 @@ impl RowSink for Vec<Vec<Datum>> {
     fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
         self.push(values.to_vec());
         Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.clear();
     }
 }

@@ -1,9 +1,12 @@
 //! Sorting, whole or only the first rows.
 
 use std::cmp::Ordering;
+use std::task::{Poll, ready};
+
+use itertools::Itertools;
 
 use super::ExecContext;
-use super::operator::{BATCH_ROWS, Operator, Row, limit_value, offset_value};
+use super::operator::{BATCH_ROWS, Operator, Row, drain, limit_value, offset_value};
 use crate::base::{Datum, KeyOrder, SqlResult, SqlType, compare};
 use crate::sql::plan::logical::SortKey;
 use crate::sql::plan::physical::Top;
@@ -14,12 +17,72 @@ const TOP_ROWS_MAX: u64 = 16 * BATCH_ROWS as u64;
 /// A row with the values it is sorted by.
 pub type Keyed = (Row, Row);
 
+/// Rows are sorted in runs of so many as they come, and the runs merged as they are asked for: no
+/// single step is long.
+const RUN_ROWS: usize = 8 * BATCH_ROWS;
+
 /// Sorts its input by keys; equal rows keep their order.
 pub struct Sorting<'p> {
     input: Box<dyn Operator + 'p>,
     keys: &'p [SortKey],
     top: Option<&'p Top>,
-    sorted: Option<std::vec::IntoIter<Keyed>>,
+    stage: Stage,
+}
+
+enum Stage {
+    New,
+    Taking(Runs),
+    Giving(Box<dyn Iterator<Item = Row>>),
+}
+
+/// Rows on their way into order.
+struct Runs {
+    order: Order,
+    /// Rows that are enough for the limit above; `None` for all.
+    wanted: Option<usize>,
+    /// In order, each of [`RUN_ROWS`].
+    sorted: Vec<Vec<Keyed>>,
+    rows: Vec<Keyed>,
+}
+
+impl Runs {
+    fn add(&mut self, keys: Row, row: Row) {
+        self.rows.push((keys, row));
+        match self.wanted {
+            None if self.rows.len() == RUN_ROWS => {
+                self.sort();
+                self.sorted.push(std::mem::take(&mut self.rows));
+            }
+            Some(wanted) if self.rows.len() >= 2 * wanted.max(BATCH_ROWS) => {
+                self.sort();
+                self.rows.truncate(wanted);
+            }
+            _ => {}
+        }
+    }
+
+    fn sort(&mut self) {
+        self.rows.sort_by(|a, b| self.order.compare(&a.0, &b.0));
+    }
+
+    /// All rows in order; none are left here.
+    fn merge(&mut self) -> Box<dyn Iterator<Item = Row>> {
+        self.sort();
+        let (order, wanted) = (self.order.clone(), self.wanted.unwrap_or(usize::MAX));
+        let (mut sorted, rows) = (std::mem::take(&mut self.sorted), std::mem::take(&mut self.rows));
+        if sorted.is_empty() {
+            return Box::new(rows.into_iter().take(wanted).map(|(_, row)| row));
+        }
+        sorted.push(rows);
+        let numbered = |(number, run): (usize, Vec<Keyed>)| {
+            run.into_iter().map(move |(keys, row)| (keys, number, row))
+        };
+        let runs = sorted.into_iter().enumerate().map(numbered);
+        // Of equal rows those of the earlier run come first.
+        let merged =
+            runs.kmerge_by(move |a, b| order.compare(&a.0, &b.0).then(a.1.cmp(&b.1)).is_lt());
+        Box::new(merged.map(|(_, _, row)| row))
+    }
 }
 
 impl<'p> Sorting<'p> {
@@ -28,58 +91,47 @@ impl<'p> Sorting<'p> {
         keys: &'p [SortKey],
         top: Option<&'p Top>,
     ) -> Sorting<'p> {
-        Sorting { input, keys, top, sorted: None }
+        Sorting { input, keys, top, stage: Stage::New }
     }
 
-    /// Rows that are enough for the limit above; `None` for all.
-    fn wanted(&self, context: &ExecContext<'_>) -> SqlResult<Option<usize>> {
-        let Some(top) = self.top else { return Ok(None) };
-        let limit = limit_value(Some(&top.limit), context)?;
-        let offset = offset_value(top.offset.as_ref(), context)?;
-        let wanted = limit.saturating_add(offset);
-        Ok((wanted <= TOP_ROWS_MAX).then_some(wanted as usize))
-    }
-
-    fn sort(&mut self, context: &ExecContext<'_>) -> SqlResult<Vec<Keyed>> {
-        let wanted = self.wanted(context)?;
+    fn start(&self, context: &ExecContext<'_>) -> SqlResult<Runs> {
+        let wanted = match self.top {
+            None => None,
+            Some(top) => {
+                let limit = limit_value(Some(&top.limit), context)?;
+                let wanted = limit.saturating_add(offset_value(top.offset.as_ref(), context)?);
+                (wanted <= TOP_ROWS_MAX).then_some(wanted as usize)
+            }
+        };
         let order = Order::new(self.keys);
-        let mut rows: Vec<Keyed> = Vec::new();
-        while let Some(batch) = self.input.next(context)? {
-            for row in batch {
-                if wanted.is_none() {
-                    context.memory.take_row(&row)?;
-                }
-                let keys: SqlResult<Row> =
-                    self.keys.iter().map(|key| key.expr.eval(&row, &context.eval)).collect();
-                rows.push((keys?, row));
-            }
-            if let Some(wanted) = wanted
-                && rows.len() >= 2 * wanted.max(BATCH_ROWS)
-            {
-                rows.sort_by(|a, b| order.compare(&a.0, &b.0));
-                rows.truncate(wanted);
-            }
-        }
-        rows.sort_by(|a, b| order.compare(&a.0, &b.0));
-        if let Some(wanted) = wanted {
-            rows.truncate(wanted);
-        }
-        Ok(rows)
+        Ok(Runs { order, wanted, sorted: Vec::new(), rows: Vec::new() })
     }
 }
 
 impl Operator for Sorting<'_> {
-    fn next(&mut self, context: &ExecContext<'_>) -> SqlResult<Option<Vec<Row>>> {
-        if self.sorted.is_none() {
-            self.sorted = Some(self.sort(context)?.into_iter());
+    fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        if matches!(self.stage, Stage::New) {
+            self.stage = Stage::Taking(self.start(context)?);
         }
-        let Some(sorted) = &mut self.sorted else { return Ok(None) };
-        let batch: Vec<Row> = sorted.take(BATCH_ROWS).map(|(_, row)| row).collect();
-        Ok((!batch.is_empty()).then_some(batch))
+        if let Stage::Taking(runs) = &mut self.stage {
+            ready!(drain(self.input.as_mut(), context, |row| {
+                if runs.wanted.is_none() {
+                    context.memory.take_row(&row)?;
+                }
+                let keys = self.keys.iter().map(|key| key.expr.eval(&row, &context.eval));
+                runs.add(keys.collect::<SqlResult<Row>>()?, row);
+                Ok(())
+            }))?;
+            self.stage = Stage::Giving(runs.merge());
+        }
+        let Stage::Giving(rows) = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        let batch: Vec<Row> = rows.take(BATCH_ROWS).collect();
+        Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }
 
 /// The order of sort keys' values.
+#[derive(Clone)]
 pub struct Order {
     columns: Vec<(SqlType, KeyOrder)>,
 }

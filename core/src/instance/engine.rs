@@ -17,18 +17,18 @@ use super::decisions;
 use super::message::{RequestKind, ResponseKind};
 use super::reader::StoreReader;
 use super::requests::Answer;
+use super::running::{self, Statement};
 use super::serve::{self, outcome_unknown};
 use super::shard::{Gated, Release};
 use super::state::{Shared, State};
 use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
-    TableId, UserId, binary_format, limits,
+    TableId, Timestamp, UserId, binary_format, limits,
 };
-use crate::exec::{self, CommandTag, Memory, RowSink, point};
-use crate::expr::{EvalContext, SessionValues};
+use crate::exec::{CommandTag, RowSink, point};
+use crate::expr::SessionValues;
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
-use crate::session::functions::SessionFunctions;
 use crate::session::settings::{Fixed, Settings};
 use crate::session::writing;
 use crate::session::{
@@ -44,7 +44,6 @@ use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::RingEntry;
 use crate::topology::catalog::Access;
 use crate::topology::ddl::{DdlResult, DdlStatus};
-use crate::topology::pg_catalog::functions::RingFunctions;
 use crate::topology::users::Privilege;
 
 /// Microseconds from the Unix epoch to 2000-01-01.
@@ -60,7 +59,7 @@ pub struct InstanceEngine {
 pub struct Workbench {
     plans: PlanCache,
     key: point::KeyBuffer,
-    rng: Rc<RefCell<Rng>>,
+    pub rng: Rc<RefCell<Rng>>,
     /// The gate of the highest position waited for: replies of one turn share it.
     gate: Option<(LogIndex, Gate)>,
 }
@@ -121,10 +120,16 @@ impl Engine for InstanceEngine {
 
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
         let state = &mut *self.me.borrow_mut();
-        if !state.runs_here(call.prepared) {
+        if !state.runs_here(call.prepared) || state.is_held_back(call.prepared) {
             return Attempt::MustWait;
         }
-        let ran = state.run_here(call.prepared, call.params, call.context, rows);
+        let ran = match &call.prepared.plan {
+            Plan::Point(plan) => state.run_point(plan, call.params, rows),
+            _ => match running::try_run(state, call.statement(), rows) {
+                Poll::Ready(ran) => ran,
+                Poll::Pending => return Attempt::MustWait,
+            },
+        };
         let began = state.now.mono;
         Attempt::Done(state.outcome(ran, call.prepared, began))
     }
@@ -146,8 +151,14 @@ impl Engine for InstanceEngine {
     }
 }
 
+impl<'a> Call<'a> {
+    fn statement(&self) -> Statement<'a> {
+        Statement { prepared: self.prepared, params: self.params, context: self.context }
+    }
+}
+
 /// What a statement did here: its tag, and the position its reply must wait for.
-type Ran = (SqlResult<CommandTag>, Option<LogIndex>);
+pub type Ran = (SqlResult<CommandTag>, Option<LogIndex>);
 
 /// A table computed from the ring; PostgreSQL reserves the ids below.
 fn is_virtual(table: &TableId) -> bool {
@@ -222,8 +233,8 @@ impl State {
         Ok(())
     }
 
-    /// Whether a statement runs in this turn on this instance.
-    fn runs_here(&self, prepared: &Prepared) -> bool {
+    /// Whether a statement runs on this instance.
+    pub fn runs_here(&self, prepared: &Prepared) -> bool {
         match &prepared.plan {
             Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) => false,
             _ if self.ring.is_none() => false,
@@ -233,50 +244,6 @@ impl State {
                 .shard
                 .as_ref()
                 .is_some_and(|s| s.group.id() == self.rows_at && s.may_serve(self.now)),
-        }
-    }
-
-    /// Runs a statement on the newest rows. [`State::runs_here`] must have said so.
-    fn run_here(
-        &mut self,
-        prepared: &Prepared,
-        params: &[Datum],
-        context: &SessionContext,
-        sink: &mut dyn RowSink,
-    ) -> Ran {
-        if let Plan::Point(plan) = &prepared.plan {
-            return self.run_point(plan, params, sink);
-        }
-        let Some(ring) = &self.ring else { return (Err(starting()), None) };
-        let shard = self.shard.as_ref().filter(|_| !reads_ring_only(prepared));
-        let reader = StoreReader::new(shard, &ring.state, context.user, &[]);
-        let time = since_2000(self.now.wall);
-        let table_bytes = |table| self.shard.as_ref().map_or(0, |s| s.store.table_bytes(table));
-        let ring_functions = RingFunctions {
-            ring: &ring.state,
-            user: context.user,
-            search_path: &context.search_path,
-            table_bytes: &table_bytes,
-        };
-        let functions = SessionFunctions { context, catalog: Some(&ring_functions) };
-        let eval = EvalContext {
-            params,
-            transaction_time: time,
-            statement_time: time,
-            session: &context.values,
-            rng: &self.workbench.rng.clone(),
-            catalog: Some(&functions),
-        };
-        let memory = Memory::new(self.config.limits.statement_memory);
-        let outcome = exec::execute(prepared, &reader, eval, &memory, sink);
-        let observed = reader.observed();
-        match outcome {
-            Err(error) => (Err(error), self.unsettled(observed)),
-            Ok(outcome) if outcome.writes.is_empty() => (Ok(outcome.tag), self.unsettled(observed)),
-            Ok(outcome) => match self.commit(&outcome.writes) {
-                Ok(index) => (Ok(outcome.tag), Some(index)),
-                Err(error) => (Err(error), self.unsettled(observed)),
-            },
         }
     }
 
@@ -290,14 +257,14 @@ impl State {
         let (Some(ring), Some(shard)) = (&self.ring, &self.shard) else {
             return (Err(starting()), None);
         };
-        let reader = StoreReader::new(Some(shard), &ring.state, UserId(0), &[]);
+        let reader = StoreReader::new(Some(shard), &ring.state, UserId(0), &[], Timestamp::MAX);
         let sent = reader.point(plan, params, &mut self.workbench.key, sink);
         let observed = reader.observed();
         (sent.map(CommandTag::Select), self.unsettled(observed))
     }
 
     /// The position a reply waits for that may show everything up to `observed`.
-    fn unsettled(&self, observed: LogIndex) -> Option<LogIndex> {
+    pub fn unsettled(&self, observed: LogIndex) -> Option<LogIndex> {
         let committed = self.shard.as_ref()?.group.committed();
         let waits = observed > committed && !crate::canary!(ReadUncommitted);
         if waits {
@@ -306,7 +273,7 @@ impl State {
         waits.then_some(observed)
     }
 
-    fn commit(&mut self, writes: &[RowWrite]) -> SqlResult<LogIndex> {
+    pub fn commit(&mut self, writes: &[RowWrite]) -> SqlResult<LogIndex> {
         let now = self.now;
         check_write(writes)?;
         let limit = MemoryLimit { bytes: self.config.limits.memory };
@@ -380,15 +347,15 @@ fn check_forwarded(what: &str, bytes: usize) -> SqlResult<()> {
         .with_hint("Connect to the instance that leads the replica set."))
 }
 
-fn reads_ring_only(prepared: &Prepared) -> bool {
+pub fn reads_ring_only(prepared: &Prepared) -> bool {
     prepared.touches.writes.is_empty() && prepared.touches.reads.iter().all(is_virtual)
 }
 
-fn starting() -> SqlError {
+pub fn starting() -> SqlError {
     SqlError::new(SqlState::CannotConnectNow, "the instance is starting up")
 }
 
-fn since_2000(wall: Wall) -> i64 {
+pub fn since_2000(wall: Wall) -> i64 {
     i64::try_from(wall.0).unwrap_or(i64::MAX).saturating_sub(TO_2000_US)
 }
 
@@ -435,12 +402,15 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
             return failed(error);
         }
         {
-            let state = &mut *me.borrow_mut();
-            if state.runs_here(call.prepared) {
-                return Ended::Here(state.run_here(call.prepared, call.params, call.context, rows));
-            }
-            if state.now.mono >= deadline {
+            let state = me.borrow();
+            if !state.runs_here(call.prepared) && state.now.mono >= deadline {
                 return failed(no_leader(group));
+            }
+        }
+        if me.borrow().runs_here(call.prepared) {
+            match running::run(me, call.statement(), call.interrupt, rows).await {
+                Some(ran) => return Ended::Here(ran),
+                None => rows.restart(),
             }
         }
         let request = match forwarded(group, call) {
@@ -537,28 +507,27 @@ fn take_rows(
     Ok(())
 }
 
+/// A statement that another instance sent.
+pub struct Forwarded {
+    pub user: UserId,
+    pub sql: String,
+    /// Type tags, and values in binary form.
+    pub parameters: Vec<(u8, Option<Bytes>)>,
+    pub settings: Vec<(String, String)>,
+}
+
 /// Runs a statement that another instance sent here, and waits until its reply may leave.
-pub async fn run_forwarded(
-    me: &Shared,
-    user: UserId,
-    sql: String,
-    parameters: Vec<(u8, Option<Bytes>)>,
-    settings: Vec<(String, String)>,
-) -> ResponseKind {
-    let (response, wait) = {
-        let state = &mut *me.borrow_mut();
-        match state.run_request(user, &sql, &parameters, &settings) {
-            Ok(Some((response, wait))) => {
-                let wait = wait.and_then(|index| {
-                    let spawner = state.spawner.clone();
-                    state.shard.as_mut().map(|s| s.wait_committed(&spawner, index))
-                });
-                (response, wait)
-            }
-            Ok(None) => return ResponseKind::NotLeader(None),
-            Err(error) => return ResponseKind::Failed(error),
-        }
+pub async fn run_forwarded(me: &Shared, asked: &Forwarded, interrupt: &Interrupt) -> ResponseKind {
+    let (response, wait) = match run_request(me, asked, interrupt).await {
+        Ok(Some(ran)) => ran,
+        Ok(None) => return ResponseKind::NotLeader(None),
+        Err(error) => return ResponseKind::Failed(error),
     };
+    let wait = wait.and_then(|index| {
+        let state = &mut *me.borrow_mut();
+        let spawner = state.spawner.clone();
+        state.shard.as_mut().map(|shard| shard.wait_committed(&spawner, index))
+    });
     match wait {
         Some(wait) => match wait.await {
             Some(Release::Committed) => response,
@@ -568,46 +537,54 @@ pub async fn run_forwarded(
     }
 }
 
-impl State {
-    fn run_request(
-        &mut self,
-        user: UserId,
-        sql: &str,
-        parameters: &[(u8, Option<Bytes>)],
-        settings: &[(String, String)],
-    ) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
-        let context = self.forwarded_context(user, settings)?;
-        let bad = || SqlError::new(SqlState::ProtocolViolation, "a parameter of an unknown type");
-        let mut types = Vec::with_capacity(parameters.len());
-        let mut params = Vec::with_capacity(parameters.len());
-        for (tag, value) in parameters {
-            let ty = SqlType::from_tag(*tag).ok_or_else(bad)?;
-            params.push(match value {
-                None => Datum::Null,
-                Some(bytes) => binary_format::decode(ty, bytes)?,
-            });
-            types.push(ty);
-        }
-        let prepared = self.prepare(&context, sql, &types)?;
-        if !self.runs_here(&prepared) {
+/// `None`: this instance does not lead, and nothing was done.
+async fn run_request(
+    me: &Shared,
+    asked: &Forwarded,
+    interrupt: &Interrupt,
+) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
+    let (types, params) = decode_parameters(&asked.parameters)?;
+    let (context, prepared) = {
+        let state = &mut *me.borrow_mut();
+        let context = state.forwarded_context(asked.user, &asked.settings)?;
+        let prepared = state.prepare(&context, &asked.sql, &types)?;
+        if !state.runs_here(&prepared) {
             return Ok(None);
         }
-        let mut rows: Vec<Vec<Datum>> = Vec::new();
-        let (result, wait) = self.run_here(&prepared, &params, &context, &mut rows);
-        let response = match result {
-            Ok(tag) => match rows_response(&prepared, tag, &rows) {
-                Ok(response) => response,
-                // The change was made; only its rows cannot be told.
-                Err(_) if wait.is_some() && !prepared.touches.writes.is_empty() => {
-                    ResponseKind::Failed(outcome_unknown())
-                }
-                Err(error) => ResponseKind::Failed(error),
-            },
-            Err(error) => ResponseKind::Failed(error),
-        };
-        Ok(Some((response, wait)))
-    }
+        (context, prepared)
+    };
+    let statement = Statement { prepared: &prepared, params: &params, context: &context };
+    let mut rows: Vec<Vec<Datum>> = Vec::new();
+    let ran = running::run(me, statement, interrupt, &mut rows).await;
+    let Some((result, wait)) = ran else { return Ok(None) };
+    let changed = wait.is_some() && !prepared.touches.writes.is_empty();
+    let response = match result.map(|tag| rows_response(&prepared, tag, &rows)) {
+        Ok(Ok(response)) => response,
+        // The change was made; only its rows cannot be told.
+        Ok(Err(_)) if changed => ResponseKind::Failed(outcome_unknown()),
+        Ok(Err(error)) | Err(error) => ResponseKind::Failed(error),
+    };
+    Ok(Some((response, wait)))
+}
 
+type Parameters = (Vec<SqlType>, Vec<Datum>);
+
+fn decode_parameters(parameters: &[(u8, Option<Bytes>)]) -> SqlResult<Parameters> {
+    let bad = || SqlError::new(SqlState::ProtocolViolation, "a parameter of an unknown type");
+    let mut types = Vec::with_capacity(parameters.len());
+    let mut params = Vec::with_capacity(parameters.len());
+    for (tag, value) in parameters {
+        let ty = SqlType::from_tag(*tag).ok_or_else(bad)?;
+        params.push(match value {
+            None => Datum::Null,
+            Some(bytes) => binary_format::decode(ty, bytes)?,
+        });
+        types.push(ty);
+    }
+    Ok((types, params))
+}
+
+impl State {
     fn forwarded_context(
         &self,
         user: UserId,

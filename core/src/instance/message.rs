@@ -61,6 +61,10 @@ pub enum Body {
     },
     /// The receiver was expelled and can stop; nobody else tells it, since it hears no ring any more.
     Expelled(InstanceId),
+    /// The sender does not want the answer to its request any more.
+    Withdraw {
+        request: u64,
+    },
 }
 
 /// Whom the sender hears, and what it knows that others said of themselves.
@@ -191,6 +195,8 @@ pub enum ResponseKind {
     Failed(SqlError),
     /// Nothing was done. The leader may be there.
     NotLeader(Option<InstanceId>),
+    /// Not an answer yet: it is being worked on.
+    StillRunning,
 }
 
 /// The follower asks for one chunk of the snapshot it was offered.
@@ -334,6 +340,10 @@ impl Msg {
                 w.u8(15);
                 w.varint(id.0);
             }
+            Body::Withdraw { request } => {
+                w.u8(16);
+                w.varint(*request);
+            }
         }
     }
 
@@ -379,6 +389,7 @@ impl Msg {
                 Body::ExpelReply { request, outcome }
             }
             15 => Body::Expelled(InstanceId(r.varint()?)),
+            16 => Body::Withdraw { request: r.varint()? },
             tag => return r.unknown_tag(tag),
         };
         r.finish()?;
@@ -623,6 +634,7 @@ impl ResponseKind {
                 w.u8(5);
                 w.option(leader.map(|id| id.0), Writer::varint);
             }
+            ResponseKind::StillRunning => w.u8(6),
         }
     }
 
@@ -638,6 +650,7 @@ impl ResponseKind {
             3 => ResponseKind::Done,
             4 => ResponseKind::Failed(Wire::read(r)?),
             5 => ResponseKind::NotLeader(r.option(|r| Ok(InstanceId(r.varint()?)))?),
+            6 => ResponseKind::StillRunning,
             tag => return r.unknown_tag(tag),
         })
     }
@@ -831,6 +844,8 @@ mod tests {
         round_trip(Body::Expel { request: 9, uuid: Uuid::from_u128(5), force: true });
         round_trip(Body::ExpelReply { request: 9, outcome: Ok("i2".into()) });
         round_trip(Body::Expelled(InstanceId(4)));
+        round_trip(Body::Withdraw { request: 9 });
+        round_trip(Body::Response(Response { id: 9, what: ResponseKind::StillRunning }));
         let outcome = Err(SqlError::new(SqlState::UndefinedObject, "no such instance"));
         round_trip(Body::ExpelReply { request: 9, outcome });
         round_trip(Body::Hello(Hello {

@@ -31,7 +31,9 @@ mod reader;
 pub mod replay;
 mod requests;
 mod ring;
+mod running;
 mod serve;
+mod serving;
 mod shard;
 mod snapshots;
 mod state;
@@ -46,7 +48,7 @@ use std::rc::Rc;
 
 pub use config::{Config, Limits, Times};
 pub use message::Msg;
-use message::{Body, Response};
+use message::{Body, Response, ResponseKind};
 use state::{Phase, Shared, State};
 
 use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Mono, Now, PeerAddr, Rng, StopReason};
@@ -175,7 +177,12 @@ impl Instance {
             }
             Body::Response(Response { id, what }) => {
                 let sender = state.instance_at(&from);
-                state.requests.answered(id, sender, what);
+                if what == ResponseKind::StillRunning {
+                    let deadline = state.now.mono + state.config.times.statement_patience;
+                    state.requests.goes_on(id, sender, deadline);
+                } else {
+                    state.requests.answered(id, sender, what);
+                }
             }
             Body::SnapshotPull(pull) => {
                 state.spawner.spawn(snapshots::send_chunk(shared.clone(), from, pull));
@@ -200,6 +207,7 @@ impl Instance {
                     state.stop(StopReason::Expelled);
                 }
             }
+            Body::Withdraw { request } => state.serving.withdrawn(&from, request),
             Body::StatusReply { .. } | Body::ExpelReply { .. } => {}
             Body::Hello(hello) => state.hello_arrived(from, hello),
             Body::Envelope(envelope) => {
@@ -235,6 +243,9 @@ impl State {
 
     fn link_down(&mut self, peer: &PeerAddr) {
         self.broken_links.insert(peer.clone());
+        if self.reach.detour(peer).is_none() {
+            self.serving.link_down(peer);
+        }
         let Some(id) = self.instance_at(peer) else { return };
         if self.reach.detour(peer).is_none() {
             self.requests.link_down(id);

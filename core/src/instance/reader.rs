@@ -1,7 +1,7 @@
-//! What statements read: the newest rows of the store, and tables computed from the ring.
+//! What statements read: rows of the store as of one moment, and tables computed from the ring.
 //!
-//! A statement runs in one turn on the leader, so "newest" is one snapshot. The reader notes the
-//! highest log position of any version it saw or passed over: the reply waits for it to be committed.
+//! The reader notes the highest log position of any version it saw, a delete included: the reply waits
+//! for it to be committed.
 
 use std::cell::Cell;
 use std::ops::Bound;
@@ -25,6 +25,8 @@ pub struct StoreReader<'a> {
     pub ring: &'a RingState,
     pub user: UserId,
     pub settings: &'a [SettingRow],
+    /// Rows are as of here.
+    at: Timestamp,
     observed: Cell<LogIndex>,
 }
 
@@ -34,8 +36,9 @@ impl<'a> StoreReader<'a> {
         ring: &'a RingState,
         user: UserId,
         settings: &'a [SettingRow],
+        at: Timestamp,
     ) -> StoreReader<'a> {
-        StoreReader { shard, ring, user, settings, observed: Cell::new(LogIndex(0)) }
+        StoreReader { shard, ring, user, settings, at, observed: Cell::new(LogIndex(0)) }
     }
 
     /// The highest log position of anything seen.
@@ -54,12 +57,12 @@ impl<'a> StoreReader<'a> {
         let count = || self.bucket_count(&plan.table);
         let Some(bucket) = point::locate(plan, params, count, buffer)? else { return Ok(0) };
         let store = &self.shard(&plan.table)?.store;
-        let seen = store.get(plan.table.id, bucket, buffer.key(), Timestamp::MAX);
+        let seen = store.get(plan.table.id, bucket, buffer.key(), self.at);
         point::send(plan, seen.and_then(|seen| self.note(&seen)), sink)
     }
 
     fn note<'s>(&self, seen: &Seen<'s>) -> Option<&'s [u8]> {
-        self.observed.set(self.observed.get().max(seen.newest_log_index));
+        self.observed.set(self.observed.get().max(seen.log_index));
         seen.row
     }
 
@@ -98,7 +101,7 @@ impl Reader for StoreReader<'_> {
 
     fn get(&self, table: &TableDef, bucket: BucketId, key: &[u8]) -> SqlResult<Option<Bytes>> {
         let store = &self.shard(table)?.store;
-        let Some(seen) = store.get(table.id, bucket, key, Timestamp::MAX) else { return Ok(None) };
+        let Some(seen) = store.get(table.id, bucket, key, self.at) else { return Ok(None) };
         Ok(self.note(&seen).map(Bytes::copy_from_slice))
     }
 
@@ -108,7 +111,7 @@ impl Reader for StoreReader<'_> {
         position: &mut ScanPosition,
         limit: usize,
         rows: &mut Vec<Bytes>,
-    ) -> SqlResult<()> {
+    ) -> SqlResult<usize> {
         let store = &self.shard(request.table)?.store;
         let table = request.table.id;
         let after = position.after.take();
@@ -120,14 +123,14 @@ impl Reader for StoreReader<'_> {
             Some(key) => Bound::Excluded(key.clone()),
             None => Bound::Included(request.range.start.clone()),
         };
-        let mut batch = Batch { reader: self, limit, rows, position };
+        let mut batch = Batch { reader: self, limit, looked_at: 0, rows, position };
         match request.source {
             ScanSource::Bucket(bucket) => {
                 let from = start(after.as_ref().map(|(_, key)| key));
                 let range = (from.as_ref().map(Vec::as_slice), end);
-                for (key, seen) in store.scan(table, bucket, range, Timestamp::MAX) {
+                for (key, seen) in store.scan(table, bucket, range, self.at) {
                     if batch.add(bucket, key, &seen) {
-                        return Ok(());
+                        return Ok(limit);
                     }
                 }
             }
@@ -137,9 +140,9 @@ impl Reader for StoreReader<'_> {
                     let resume = after.as_ref().filter(|(b, _)| *b == bucket).map(|(_, key)| key);
                     let from = start(resume);
                     let range = (from.as_ref().map(Vec::as_slice), end);
-                    for (key, seen) in store.scan(table, bucket, range, Timestamp::MAX) {
+                    for (key, seen) in store.scan(table, bucket, range, self.at) {
                         if batch.add(bucket, key, &seen) {
-                            return Ok(());
+                            return Ok(limit);
                         }
                     }
                 }
@@ -147,15 +150,16 @@ impl Reader for StoreReader<'_> {
             ScanSource::Index(index) => {
                 let from = start(after.as_ref().map(|(_, key)| key));
                 let range = (from.as_ref().map(Vec::as_slice), end);
-                for hit in store.index_scan(table, index, range, Timestamp::MAX) {
+                for hit in store.index_scan(table, index, range, self.at) {
                     if batch.add(hit.bucket, hit.index_key, &hit.seen) {
-                        return Ok(());
+                        return Ok(limit);
                     }
                 }
             }
         }
+        let looked_at = batch.looked_at;
         position.done = true;
-        Ok(())
+        Ok(looked_at)
     }
 
     fn virtual_rows(&self, table: &VirtualTable) -> SqlResult<Vec<Vec<Datum>>> {
@@ -171,19 +175,23 @@ impl Reader for StoreReader<'_> {
 struct Batch<'a, 'r> {
     reader: &'a StoreReader<'a>,
     limit: usize,
+    looked_at: usize,
     rows: &'r mut Vec<Bytes>,
     position: &'r mut ScanPosition,
 }
 
 impl Batch<'_, '_> {
-    /// Takes a row, if there is one; `true` when the batch is full, with the position behind it.
+    /// Takes the row under a key, if there is one; `true` when the batch is full, with the position
+    /// behind it.
     fn add(&mut self, bucket: BucketId, key: &[u8], seen: &Seen<'_>) -> bool {
-        let Some(row) = self.reader.note(seen) else { return false };
-        self.rows.push(Bytes::copy_from_slice(row));
-        self.limit -= 1;
-        if self.limit == 0 {
+        if let Some(row) = self.reader.note(seen) {
+            self.rows.push(Bytes::copy_from_slice(row));
+        }
+        self.looked_at += 1;
+        let full = self.looked_at == self.limit;
+        if full {
             self.position.after = Some((bucket, key.to_vec()));
         }
-        self.limit == 0
+        full
     }
 }

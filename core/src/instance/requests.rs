@@ -86,6 +86,20 @@ impl Requests {
         (self.next, completion)
     }
 
+    /// Nobody waits for request `id` any more; `false` if it has ended already.
+    pub fn withdraw(&mut self, id: u64) -> bool {
+        self.waiting.remove(&id).is_some()
+    }
+
+    /// Request `id` is being worked on by `from`: its end is waited for until `deadline` now.
+    pub fn goes_on(&mut self, id: u64, from: Option<InstanceId>, deadline: Mono) {
+        if let Some(waiting) = self.waiting.get_mut(&id)
+            && Some(waiting.to) == from
+        {
+            waiting.deadline = waiting.deadline.max(deadline);
+        }
+    }
+
     /// The answer to request `id`; a late or foreign one is dropped.
     pub fn answered(&mut self, id: u64, from: Option<InstanceId>, response: ResponseKind) {
         let asked = self.waiting.get(&id).map(|w| w.to);

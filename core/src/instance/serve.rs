@@ -1,6 +1,6 @@
 //! Requests of other instances (and our own) to this one as the leader of a group.
 
-use super::engine;
+use super::engine::{self, Forwarded};
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
 use super::ring::Proposed;
@@ -10,6 +10,7 @@ use crate::base::codec::CodecError;
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState};
 use crate::raft::{Change, ProposeError};
 use crate::seam::{Lane, Mono, PeerAddr};
+use crate::session::Interrupt;
 use crate::topology::RingEntry;
 use crate::topology::ddl::SchemaChange;
 
@@ -21,13 +22,18 @@ const RETRY: Duration = Duration::from_millis(20);
 
 /// Carries out a request that arrived from `from` and answers it.
 pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
-    let what = serve(&me, what).await;
+    let interrupt = {
+        let state = &mut *me.borrow_mut();
+        state.serving.begin(&from, id, state.now.mono)
+    };
+    let what = serve(&me, what, &interrupt).await;
+    me.borrow_mut().serving.end(&from, id);
     let body = Body::Response(Response { id, what });
     me.borrow_mut().send(from, Lane::Fast, body);
 }
 
 /// Carries out a request here, if this instance leads the group it is for.
-pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
+pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> ResponseKind {
     match what {
         RequestKind::Statement { group, user, sql, parameters, settings } => {
             if !leads(me, group)
@@ -36,7 +42,8 @@ pub async fn serve(me: &Shared, what: RequestKind) -> ResponseKind {
             {
                 return not_leader(me, group);
             }
-            engine::run_forwarded(me, user, sql, parameters, settings).await
+            let asked = Forwarded { user, sql, parameters, settings };
+            engine::run_forwarded(me, &asked, interrupt).await
         }
         RequestKind::Ring { entry } => ring(me, entry).await,
         RequestKind::Schema { group, version, change } => schema(me, group, version, change).await,
@@ -234,7 +241,7 @@ fn serve_boxed<'a>(
     me: &'a Shared,
     what: RequestKind,
 ) -> std::pin::Pin<Box<dyn Future<Output = ResponseKind> + 'a>> {
-    Box::pin(serve(me, what))
+    Box::pin(async move { serve(me, what, &Interrupt::default()).await })
 }
 
 /// Asks whoever leads `group`, once; `NotDone` if nobody but this instance does.
@@ -266,7 +273,7 @@ async fn ask(
     what: RequestKind,
     deadline: Mono,
 ) -> Answer {
-    let waiting = {
+    let (_asked, waiting) = {
         let state = &mut *me.borrow_mut();
         let Some(address) = state.address_of(to) else { return Answer::NotDone };
         // What is sent into a broken link is lost without a word.
@@ -275,7 +282,24 @@ async fn ask(
         }
         let (id, waiting) = state.requests.open(&state.spawner, (to, group), deadline);
         state.send_to(to, Lane::Fast, Body::Request(super::message::Request { id, what }));
-        waiting
+        (Asked { me, to, id }, waiting)
     };
     waiting.await.unwrap_or(Answer::Unknown)
+}
+
+/// A request on its way. Dropped before its end, it is withdrawn.
+struct Asked<'a> {
+    me: &'a Shared,
+    to: InstanceId,
+    id: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        // Tasks end while nobody has borrowed the instance; where it ends as a whole, nobody is told.
+        let Ok(mut state) = self.me.try_borrow_mut() else { return };
+        if state.requests.withdraw(self.id) {
+            state.send_to(self.to, Lane::Fast, Body::Withdraw { request: self.id });
+        }
+    }
 }

@@ -68,8 +68,6 @@ pub struct ShardMember {
     pub schema: CatalogVersion,
     /// The schema change that was refused last, and why.
     pub refused: Option<(CatalogVersion, SqlError)>,
-    /// Snapshots being scanned from this store.
-    scanning: usize,
     /// Writes up to here are in the store; at least `applied`.
     speculated: LogIndex,
     /// The term this member leads, once it has begun to act on it.
@@ -117,7 +115,6 @@ impl ShardMember {
             applied_at: position.applied_at,
             schema: position.schema,
             refused: None,
-            scanning: 0,
             speculated: applied,
             leading: None,
             settled: applied,
@@ -312,20 +309,12 @@ impl ShardMember {
         if self.store.applied() < meta.index {
             self.store.apply(meta.index, meta.ts, &[]);
         }
-        self.scanning += 1;
         SnapshotScan::start(&mut self.store, meta)
     }
 
-    /// Whether a scan begun here can go on: false once another state took this one's place.
-    pub fn snapshot_lives(&self, _: &SnapshotScan) -> bool {
-        self.scanning > 0
-    }
-
-    pub fn end_snapshot(&mut self, scan: SnapshotScan) {
-        if self.scanning > 0 {
-            self.scanning -= 1;
-            scan.end(&mut self.store);
-        }
+    /// The term this member acts as the leader of: its memory shows everything that term appended.
+    pub fn leading(&self) -> Option<Term> {
+        self.leading
     }
 
     /// Notices leadership won or lost. Must run before the turn's committed entries are applied: they
@@ -360,7 +349,8 @@ impl ShardMember {
     /// is committed.
     pub fn settle(&mut self) {
         self.let_go();
-        // Every statement reads the newest rows; a snapshot being scanned holds what it needs.
+        // Statements begin with the newest rows; those that go on, and snapshots being scanned, hold what
+        // they need.
         let budget = GARBAGE_PER_TURN + self.store.superseded() / GARBAGE_PART;
         self.store.gc(self.applied_at, budget);
     }
@@ -406,7 +396,6 @@ impl ShardMember {
     pub fn restore(&mut self, store: Store, index: LogIndex, term: Term, position: ShardPosition) {
         assert!(index > self.applied, "a snapshot at {index} behind {}", self.applied);
         self.store = store;
-        self.scanning = 0;
         self.clock.observe(position.applied_at);
         self.applied = index;
         self.applied_term = term;

@@ -217,9 +217,7 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
         Err(damage) => Err(damage),
     };
     // Whatever came of it, rows that were kept for this scan alone may go.
-    if let (Some(scan), Some(shard)) = (scan, &mut me.borrow_mut().shard) {
-        shard.end_snapshot(scan);
-    }
+    drop(scan);
     let Some(writer) = written? else { return Ok(()) };
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
@@ -254,7 +252,7 @@ async fn write_chunks(
 /// The next slice of a scan; `None` if a snapshot of the leader took this shard's place meanwhile.
 fn next_slice(me: &Shared, scan: &mut SnapshotScan, limits: SliceLimits) -> Option<ScanStep> {
     let state = me.borrow();
-    let shard = state.shard.as_ref().filter(|shard| shard.snapshot_lives(scan))?;
+    let shard = state.shard.as_ref().filter(|shard| scan.is_of(&shard.store))?;
     Some(scan.next_chunk(&shard.store, limits))
 }
 

@@ -17,6 +17,8 @@ use super::message::{Body, Msg};
 use super::reach::Reach;
 use super::requests::{Arrived, Requests};
 use super::ring::RingMember;
+use super::running::Slices;
+use super::serving::Serving;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
@@ -79,6 +81,8 @@ pub struct State {
     pub broken_links: BTreeSet<PeerAddr>,
     pub reach: Reach,
     pub requests: Requests,
+    pub serving: Serving,
+    pub slices: Slices,
     pub arrived: Arrived,
     pub timers: Timers,
     pub clients: Clients,
@@ -125,6 +129,8 @@ impl State {
             broken_links: BTreeSet::new(),
             reach: Reach::default(),
             requests,
+            serving: Serving::default(),
+            slices: Slices::default(),
             arrived: Arrived::default(),
             timers: Timers::default(),
             clients: Clients::default(),

@@ -3,10 +3,11 @@
 //! Tasks and Raft feed one another (a task proposes, a commit wakes a task), so both run in rounds
 //! until nothing moves. Everything the rounds produced goes to disk in one batch.
 
+use super::message::{Body, Response, ResponseKind};
 use super::state::{Phase, State};
 use crate::base::GroupId;
 use crate::raft::{Message, Ready};
-use crate::seam::{Effect, StopReason};
+use crate::seam::{Effect, Lane, StopReason};
 
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
@@ -17,6 +18,11 @@ impl State {
         let now = self.now.mono;
         self.timers.fire(now);
         self.requests.expire(now);
+        for (asker, id) in self.serving.notices(now) {
+            let going_on = Response { id, what: ResponseKind::StillRunning };
+            self.send(asker, Lane::Fast, Body::Response(going_on));
+        }
+        self.slices.give();
         if let Some(ring) = &mut self.ring {
             ring.group.advance(now);
         }
@@ -119,6 +125,7 @@ impl State {
     /// Asks for the next wake-up, unless one as early is on its way: a `Tick` too early asks again.
     pub fn schedule(&mut self, more_work: bool) {
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
+        at = at.min(self.serving.next_wake());
         for group in [self.ring.as_ref().map(|r| &r.group), self.shard.as_ref().map(|s| &s.group)]
             .into_iter()
             .flatten()
@@ -128,7 +135,7 @@ impl State {
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
             at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }
-        if more_work {
+        if more_work || self.slices.are_wanted() {
             at = self.now.mono;
         }
         if at < self.asked_wake && self.phase != Phase::Stopped {

@@ -49,6 +49,10 @@ canaries! {
     IgnoreBatchChecksum => "raft crash replicas",
     /// An instance that lost what it had acknowledged starts over under its old name.
     KeepIdentity => "raft acks",
+    /// A statement of several slices reads in each what is newest then.
+    SliceReadsNewest => "linearizability sql invariants",
+    /// A change of several slices is made whatever others did to its rows meanwhile.
+    SliceWritesBlindly => "linearizability sql invariants acks",
     /// A leader serves when its lease has ended.
     ServeWithoutLease => "raft linearizability",
     /// A lease lasts for two election timeouts.

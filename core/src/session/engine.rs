@@ -200,7 +200,7 @@ impl Interrupt {
     }
 
     /// The first reason stays, except that the end of the connection outweighs the others.
-    pub(super) fn raise(&self, reason: Reason) {
+    pub fn raise(&self, reason: Reason) {
         if self.reason.get().is_none() || reason == Reason::Disconnected {
             self.reason.set(Some(reason));
         }

@@ -7,6 +7,7 @@ use super::engine::{Attempt, Call, Engine, Outcome, SessionContext, Tag};
 use super::rows::{ResultFormats, RowWriter};
 use super::wire::{Wire, drive};
 use crate::base::{Datum, SqlResult};
+use crate::exec::RowSink;
 use crate::pgwire::backend;
 use crate::sql::plan::Prepared;
 

@@ -64,12 +64,6 @@ impl<'a> RowWriter<'a> {
         self.rows
     }
 
-    /// Throws all rows away, for a statement that is tried again.
-    pub fn restart(&mut self) {
-        self.out.truncate(self.start);
-        self.rows = 0;
-    }
-
     fn check_width(&self, width: usize) -> SqlResult<()> {
         if width == self.columns.len() {
             return Ok(());
@@ -153,6 +147,11 @@ impl RowSink for RowWriter<'_> {
     fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
         self.check_width(values.len())?;
         self.write(|writer, k, data| writer.datum(k, &values[k], data))
+    }
+
+    fn restart(&mut self) {
+        self.out.truncate(self.start);
+        self.rows = 0;
     }
 
     fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {

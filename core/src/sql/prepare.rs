@@ -105,8 +105,13 @@ impl Finish {
             }
             Bound::Delete(delete) => {
                 let (returning, columns) = self.returning(delete.returning);
-                let source = self.plan(delete.source);
-                (Plan::Delete(Delete { table: delete.table, source, returning }), columns)
+                let plan = Delete {
+                    layout: super::plan::layout_of(&delete.table),
+                    table: delete.table,
+                    source: self.plan(delete.source),
+                    returning,
+                };
+                (Plan::Delete(plan), columns)
             }
             Bound::Explain { of, buckets, json } => {
                 let inner = self.statement(*of, prepared.clone());

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 
@@ -16,7 +17,9 @@ use crate::base::{
     BucketId, CatalogVersion, Datum, IndexId, KeyOrder, RowRef, RowWrite, SqlError, SqlResult,
     SqlState, SqlType, TableId, UserId, keycode, text_format,
 };
-use crate::exec::{self, ExecOutcome, Memory, Reader, ScanPosition, ScanRequest, ScanSource};
+use crate::exec::{
+    ExecOutcome, Execution, Memory, Reader, ScanPosition, ScanRequest, ScanSource, Slice,
+};
 use crate::expr::{EvalContext, SessionValues};
 use crate::seam::Rng;
 use crate::topology::ddl::{
@@ -32,7 +35,6 @@ pub struct TestDb {
     search_path: Vec<String>,
     rng: RefCell<Rng>,
     pub memory_limit: usize,
-    pub rows_limit: u64,
 }
 
 const BUCKETS: u16 = 30;
@@ -53,7 +55,6 @@ impl TestDb {
             search_path: vec!["public".into()],
             rng: RefCell::new(Rng::from_u64(1)),
             memory_limit: 16 << 20,
-            rows_limit: exec::memory::STATEMENT_ROWS_MAX,
         }
     }
 
@@ -133,6 +134,32 @@ impl TestDb {
         prepared: &Prepared,
         params: &[Datum],
     ) -> SqlResult<(Vec<Vec<Datum>>, ExecOutcome)> {
+        let rng = RefCell::new(self.rng.borrow().clone());
+        let whole = self.run_in_slices(prepared, params, &self.rng, Slice::endless);
+        let rows = if self.rows.len() > 1000 { 100 } else { 1 };
+        let cut = self.run_in_slices(prepared, params, &rng, || Slice::new(rows));
+        assert_eq!(whole, cut, "{}: cut into slices it does something else", prepared.text);
+        whole
+    }
+
+    /// How many slices of so many rows a statement takes.
+    pub fn slices(&self, text: &str, rows: usize) -> usize {
+        let mut slices = 0;
+        let slice = || {
+            slices += 1;
+            Slice::new(rows)
+        };
+        self.run_in_slices(&self.prepare(text).unwrap(), &[], &self.rng, slice).unwrap();
+        slices
+    }
+
+    fn run_in_slices(
+        &self,
+        prepared: &Prepared,
+        params: &[Datum],
+        rng: &RefCell<Rng>,
+        mut slice: impl FnMut() -> Slice,
+    ) -> SqlResult<(Vec<Vec<Datum>>, ExecOutcome)> {
         let session = SessionValues {
             current_user: "admin".into(),
             session_user: "admin".into(),
@@ -146,13 +173,18 @@ impl TestDb {
             transaction_time: 0,
             statement_time: 0,
             session: &session,
-            rng: &self.rng,
+            rng,
             catalog: None,
         };
-        let memory = Memory::new(self.memory_limit).with_rows(self.rows_limit);
+        let memory = Memory::new(self.memory_limit);
         let mut rows: Vec<Vec<Datum>> = Vec::new();
-        let outcome = exec::execute(prepared, self, eval, &memory, &mut rows)?;
-        Ok((rows, outcome))
+        let mut execution = Execution::new(prepared, eval.params, memory)?;
+        loop {
+            match execution.advance(self, eval, &slice(), &mut rows) {
+                Poll::Ready(outcome) => return Ok((rows, outcome?)),
+                Poll::Pending => {}
+            }
+        }
     }
 
     pub fn apply(&mut self, writes: Vec<RowWrite>) {
@@ -319,7 +351,7 @@ impl Reader for TestDb {
         position: &mut ScanPosition,
         limit: usize,
         rows: &mut Vec<Bytes>,
-    ) -> SqlResult<()> {
+    ) -> SqlResult<usize> {
         let all: Vec<(BucketId, Vec<u8>, Bytes)> = match request.source {
             ScanSource::Index(id) => self
                 .index_rows(request.table, id)
@@ -347,11 +379,12 @@ impl Reader for TestDb {
             all.into_iter().filter(|(bucket, key, _)| wanted(*bucket, key)).collect();
         position.done = found.len() <= limit;
         found.truncate(limit);
+        let looked_at = found.len();
         for (bucket, key, row) in found {
             rows.push(row);
             position.after = Some((bucket, key));
         }
-        Ok(())
+        Ok(looked_at)
     }
 
     fn virtual_rows(&self, table: &VirtualTable) -> SqlResult<Vec<Vec<Datum>>> {

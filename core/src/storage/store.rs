@@ -24,6 +24,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
+use std::rc::{Rc, Weak};
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -63,10 +64,10 @@ enum Doomed {
     Bucket { table: TableId, tree: Box<BucketTree> },
 }
 
-/// A promise that garbage collection keeps what a reader as of some time needs.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "garbage collection stands still until the hold is released"]
-pub struct Hold(u64);
+/// A promise that garbage collection keeps what a reader as of some time needs, until it is dropped.
+#[derive(Debug)]
+#[must_use = "without it the versions may go"]
+pub struct Hold(Rc<AsOf>);
 
 /// The tables of a group.
 #[derive(Debug, Default)]
@@ -83,8 +84,7 @@ pub struct Store {
     /// Bytes of the keys in `undo` and `superseded`.
     queued_bytes: u64,
     doomed: VecDeque<Doomed>,
-    holds: BTreeMap<u64, AsOf>,
-    next_hold: u64,
+    holds: Vec<Weak<AsOf>>,
     /// Reads below this may miss versions that were collected.
     readable_from: Timestamp,
 }
@@ -295,6 +295,11 @@ impl Store {
         self.committed(at.log_index);
     }
 
+    /// Timestamp of the newest write to a table, whether it was undone since or not.
+    pub fn newest_write(&self, table: TableId) -> Timestamp {
+        self.tables.get(&table).map_or(Timestamp(0), Table::newest_write)
+    }
+
     /// The highest entry applied.
     pub fn applied(&self) -> LogIndex {
         self.applied
@@ -351,15 +356,16 @@ impl Store {
 
     // Garbage
 
-    /// Keeps what a reader at `at` needs until the hold is released.
+    /// Keeps what a reader at `at` needs for as long as the hold lives.
     pub fn hold(&mut self, at: AsOf) -> Hold {
-        self.next_hold += 1;
-        self.holds.insert(self.next_hold, at);
-        Hold(self.next_hold)
+        let at = Rc::new(at);
+        self.holds.push(Rc::downgrade(&at));
+        Hold(at)
     }
 
-    pub fn release(&mut self, hold: Hold) {
-        self.holds.remove(&hold.0);
+    /// Whether a hold is this store's.
+    pub fn keeps(&self, hold: &Hold) -> bool {
+        self.holds.iter().any(|known| std::ptr::eq(known.as_ptr(), Rc::as_ptr(&hold.0)))
     }
 
     /// Rows with versions that wait to be freed.
@@ -371,7 +377,9 @@ impl Store {
     /// ended it and there may be more.
     pub fn gc(&mut self, watermark: Timestamp, budget: usize) -> bool {
         let limit = AsOf { ts: watermark, log_index: self.committed };
-        let horizon = self.holds.values().fold(limit, |at, hold| at.min(*hold));
+        self.holds.retain(|hold| hold.strong_count() > 0);
+        let held = self.holds.iter().filter_map(Weak::upgrade);
+        let horizon = held.fold(limit, |at, hold| at.min(*hold));
         let mut left = budget;
         while left > 0 && self.collect_one(horizon) {
             left -= 1;

@@ -208,7 +208,7 @@ impl Pair {
 
     fn toggle_hold(&mut self) {
         match self.hold.take() {
-            Some((hold, _)) => self.store.release(hold),
+            Some(_) => {}
             None => {
                 let at = AsOf {
                     ts: Timestamp(self.rng.range(self.watermark, self.clock)),
@@ -320,9 +320,7 @@ impl Pair {
 
     /// With every reader gone, one version a row is left, and equal state has an equal hash.
     fn end(mut self) {
-        if let Some((hold, _)) = self.hold.take() {
-            self.store.release(hold);
-        }
+        self.hold = None;
         self.store.committed(LogIndex(self.applied));
         assert!(!self.store.gc(Timestamp::MAX, usize::MAX));
         let mut replica = Store::new();

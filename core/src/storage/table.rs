@@ -46,17 +46,30 @@ pub struct Table {
     indexes: Vec<SecondaryIndex>,
     /// Of rows, without indexes.
     row_bytes: u64,
+    newest_write: Timestamp,
 }
 
 impl Table {
     pub fn new(def: TableRef) -> Table {
         let layout = RowLayout::new(&def.columns, 0);
         let indexes = def.indexes.iter().map(|index| SecondaryIndex::new(&def, index)).collect();
-        Table { layout, indexes, def, buckets: Vec::new(), row_bytes: 0 }
+        Table {
+            layout,
+            indexes,
+            def,
+            buckets: Vec::new(),
+            row_bytes: 0,
+            newest_write: Timestamp(0),
+        }
     }
 
     pub fn def(&self) -> &TableRef {
         &self.def
+    }
+
+    /// Timestamp of the newest version that was ever put here.
+    pub fn newest_write(&self) -> Timestamp {
+        self.newest_write
     }
 
     /// Bytes of rows and indexes.
@@ -143,6 +156,7 @@ impl Table {
     /// Adds a version. `true` if garbage collection will have something to do for it: it stands
     /// above another one or is a delete.
     pub fn put(&mut self, bucket: BucketId, key: &[u8], version: Version) -> bool {
+        self.newest_write = self.newest_write.max(version.ts());
         self.index_version(bucket, key, &version);
         let (added, is_delete) = (version.heap_bytes(), version.row().is_none());
         let at = usize::from(bucket.0);

@@ -169,6 +169,7 @@ pub struct Update {
 #[derive(Clone, Debug)]
 pub struct Delete {
     pub table: TableRef,
+    pub layout: Arc<RowLayout>,
     /// Rows that begin with all columns of the table; columns of USING follow.
     pub source: Physical,
     /// Expressions over a row of `source`.

@@ -60,6 +60,11 @@ impl SnapshotScan {
         SnapshotScan { at, hold, position: (TableId(0), BucketId(0), None), number: 1 }
     }
 
+    /// Whether it was begun with this store: another state may have taken that one's place.
+    pub fn is_of(&self, store: &Store) -> bool {
+        store.keeps(&self.hold)
+    }
+
     /// The next slice.
     pub fn next_chunk(&mut self, store: &Store, limits: SliceLimits) -> ScanStep {
         let mut w = begin();
@@ -87,10 +92,5 @@ impl SnapshotScan {
         }
         self.number += 1;
         ScanStep::Chunk(seal(w, Kind::Rows, self.number - 1))
-    }
-
-    /// Ends the scan, finished or not: garbage collection may go on.
-    pub fn end(self, store: &mut Store) {
-        store.release(self.hold);
     }
 }

@@ -76,7 +76,7 @@ fn scan_under_load(writes: &mut Writes, meta: &SnapshotMeta) -> Vec<Bytes> {
             writes.store.gc(Timestamp::MAX, 100);
         }
     }
-    scan.end(&mut writes.store);
+    drop(scan);
     chunks
 }
 

@@ -1,0 +1,312 @@
+//! Statements of any length, on one snapshot, in slices between which the instance does its other work.
+//!
+//! A statement whose first slice is enough runs in one turn, on the newest rows. A longer one goes on as
+//! of its first slice: the versions it needs are held, and it queues for a slice, one statement a turn.
+//!
+//! ```text
+//!   turn 1      turn 2      turn 3      turn 4
+//!   A: slice    A: slice    B: slice    A: slice, end        B came in turn 2
+//! ```
+//!
+//! What it reads is the state of one moment between its arrival and its reply. What it *writes* must
+//! have been decided on the rows as they are when it writes: if another statement has changed one of its
+//! tables by then, it starts over. After [`ATTEMPTS`] of these it holds the other writers of its tables
+//! back until it is done, so that a long change comes to its end under any load; they wait, readers do
+//! not.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::rc::{Rc, Weak};
+use std::task::Poll;
+
+use super::engine::{self, Ran};
+use super::reader::StoreReader;
+use super::serve;
+use super::state::{Shared, State};
+use crate::base::{Datum, LogIndex, SqlError, SqlResult, SqlState, TableId, Term, Timestamp};
+use crate::exec::slice::SLICE_ROWS;
+use crate::exec::{ExecOutcome, Execution, Memory, RowSink, Slice};
+use crate::expr::EvalContext;
+use crate::seam::{Completion, Resolver, Spawner};
+use crate::session::functions::SessionFunctions;
+use crate::session::{Interrupt, SessionContext};
+use crate::sql::plan::Prepared;
+use crate::storage::{AsOf, Hold};
+use crate::topology::pg_catalog::functions::RingFunctions;
+
+/// A change of rows starts over so often before it makes others wait.
+const ATTEMPTS: u32 = 2;
+
+/// One statement with all it was given.
+#[derive(Clone, Copy)]
+pub struct Statement<'a> {
+    pub prepared: &'a Prepared,
+    pub params: &'a [Datum],
+    pub context: &'a SessionContext,
+}
+
+/// The statements that wait for a slice, and those that others wait for.
+#[derive(Debug, Default)]
+pub struct Slices {
+    queue: VecDeque<Resolver<()>>,
+    /// The tables of statements that have others wait.
+    alone: Vec<Weak<BTreeSet<TableId>>>,
+}
+
+impl Slices {
+    /// Resolves when it is the statement's turn.
+    fn next(&mut self, spawner: &Spawner) -> Completion<()> {
+        let (completion, resolver) = spawner.completion();
+        self.queue.push_back(resolver);
+        completion
+    }
+
+    /// Gives the longest waiting statement a slice of this turn.
+    pub fn give(&mut self) {
+        if let Some(statement) = self.queue.pop_front() {
+            statement.resolve(());
+        }
+    }
+
+    /// Whether a statement waits for the next turn.
+    pub fn are_wanted(&self) -> bool {
+        !self.queue.is_empty()
+    }
+}
+
+/// A statement under way on one snapshot.
+pub struct Run<'a> {
+    statement: Statement<'a>,
+    execution: Execution<'a>,
+    /// Microseconds since 2000, when it began.
+    time: i64,
+    /// What it reads is as of here.
+    at: Timestamp,
+    /// The term this instance led when it began; `None` if it reads none of its rows.
+    term: Option<Term>,
+    /// From the second slice on.
+    hold: Option<Hold>,
+    /// The highest log position of anything seen.
+    observed: LogIndex,
+    slice_rows: usize,
+}
+
+/// How a run ended.
+enum End {
+    Ran(Ran),
+    /// Leadership was lost on the way; nothing was changed.
+    Lost,
+    /// The rows have changed under a change of rows; nothing was changed.
+    Outdated,
+}
+
+impl<'a> Run<'a> {
+    /// Begins a statement that [`State::runs_here`].
+    ///
+    /// # Errors
+    /// As [`Execution::new`].
+    pub fn begin(state: &State, statement: Statement<'a>) -> SqlResult<Run<'a>> {
+        let Statement { prepared, params, .. } = statement;
+        let memory = Memory::new(state.config.limits.statement_memory);
+        let shard = state.shard.as_ref().filter(|_| !engine::reads_ring_only(prepared));
+        Ok(Run {
+            statement,
+            execution: Execution::new(prepared, params, memory)?,
+            time: engine::since_2000(state.now.wall),
+            at: shard.map_or(Timestamp::MAX, |shard| shard.clock.last()),
+            term: shard.and_then(|shard| shard.leading()),
+            hold: None,
+            observed: LogIndex(0),
+            slice_rows: if crate::buggify!("statement: short slices") { 2 } else { SLICE_ROWS },
+        })
+    }
+}
+
+/// Runs a statement as far as this turn goes. `Pending`: it needs more than a slice, and is to be run by
+/// [`run`] from its beginning.
+pub fn try_run(state: &mut State, statement: Statement<'_>, sink: &mut dyn RowSink) -> Poll<Ran> {
+    let mut run = match Run::begin(state, statement) {
+        Ok(run) => run,
+        Err(error) => return Poll::Ready((Err(error), None)),
+    };
+    match state.slice(&mut run, sink) {
+        Poll::Ready(End::Ran(ran)) => Poll::Ready(ran),
+        _ => Poll::Pending,
+    }
+}
+
+/// Runs a statement that [`State::runs_here`] to its end. `None`: leadership was lost before, and
+/// nothing was done.
+pub async fn run(
+    me: &Shared,
+    statement: Statement<'_>,
+    interrupt: &Interrupt,
+    sink: &mut dyn RowSink,
+) -> Option<Ran> {
+    let patience = me.borrow().config.times.statement_patience;
+    let deadline = me.borrow().now.mono + patience;
+    let mut alone = None;
+    for attempt in 0.. {
+        // What another statement holds back waits here.
+        while alone.is_none() && me.borrow().is_held_back(statement.prepared) {
+            if let Err(error) = interrupt.check() {
+                return Some((Err(error), None));
+            }
+            if me.borrow().now.mono >= deadline {
+                return Some((Err(held_back()), None));
+            }
+            serve::pause(me).await;
+            if !me.borrow().runs_here(statement.prepared) {
+                return None;
+            }
+        }
+        if attempt >= ATTEMPTS && alone.is_none() {
+            alone = Some(me.borrow_mut().hold_others_back(statement.prepared));
+        }
+        match run_once(me, statement, interrupt, sink).await {
+            End::Ran(ran) => return Some(ran),
+            End::Lost => return None,
+            End::Outdated => sink.restart(),
+        }
+    }
+    None
+}
+
+async fn run_once(
+    me: &Shared,
+    statement: Statement<'_>,
+    interrupt: &Interrupt,
+    sink: &mut dyn RowSink,
+) -> End {
+    let failed = |error| End::Ran((Err(error), None));
+    let begun = Run::begin(&me.borrow(), statement);
+    let mut run = match begun {
+        Ok(run) => run,
+        Err(error) => return failed(error),
+    };
+    loop {
+        let turn = {
+            let state = &mut *me.borrow_mut();
+            if let Err(error) = interrupt.check() {
+                return failed(error);
+            }
+            match state.slice(&mut run, sink) {
+                Poll::Ready(end) => return end,
+                Poll::Pending => state.slices.next(&state.spawner),
+            }
+        };
+        if turn.await.is_none() {
+            return End::Lost;
+        }
+    }
+}
+
+/// `55P03`.
+fn held_back() -> SqlError {
+    SqlError::new(SqlState::LockNotAvailable, "a long change of the same tables is under way")
+        .with_detail("Nothing was done.")
+        .with_hint("Retry the statement.")
+}
+
+impl State {
+    /// Goes on with a statement until its end or the end of its slice.
+    fn slice(&mut self, run: &mut Run<'_>, sink: &mut dyn RowSink) -> Poll<End> {
+        if run.term.is_some() && self.shard.as_ref().and_then(|s| s.leading()) != run.term {
+            crate::sometimes!("statement: leadership lost between two slices");
+            return Poll::Ready(End::Lost);
+        }
+        match self.advance_run(run, sink) {
+            Poll::Pending => {
+                crate::sometimes!("statement: more than one slice");
+                if run.hold.is_none()
+                    && let Some(shard) = &mut self.shard
+                {
+                    run.hold = Some(shard.store.hold(AsOf::ts(run.at)));
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(outcome)) if !outcome.writes.is_empty() => {
+                Poll::Ready(self.end_with_writes(run, &outcome))
+            }
+            Poll::Ready(result) => {
+                let wait = self.unsettled(run.observed);
+                Poll::Ready(End::Ran((result.map(|outcome| outcome.tag), wait)))
+            }
+        }
+    }
+
+    fn advance_run(
+        &self,
+        run: &mut Run<'_>,
+        sink: &mut dyn RowSink,
+    ) -> Poll<SqlResult<ExecOutcome>> {
+        let Some(ring) = &self.ring else { return Poll::Ready(Err(engine::starting())) };
+        let Statement { params, context, .. } = run.statement;
+        let shard = self.shard.as_ref().filter(|_| run.term.is_some());
+        let at = match run.hold {
+            Some(_) if crate::canary!(SliceReadsNewest) => Timestamp::MAX,
+            _ => run.at,
+        };
+        let reader = StoreReader::new(shard, &ring.state, context.user, &[], at);
+        let table_bytes = |table| self.shard.as_ref().map_or(0, |s| s.store.table_bytes(table));
+        let ring_functions = RingFunctions {
+            ring: &ring.state,
+            user: context.user,
+            search_path: &context.search_path,
+            table_bytes: &table_bytes,
+        };
+        let functions = SessionFunctions { context, catalog: Some(&ring_functions) };
+        let eval = EvalContext {
+            params,
+            transaction_time: run.time,
+            statement_time: run.time,
+            session: &context.values,
+            rng: &self.workbench.rng,
+            catalog: Some(&functions),
+        };
+        let slice = Slice::new(run.slice_rows);
+        let result = run.execution.advance(&reader, eval, &slice, sink);
+        run.observed = run.observed.max(reader.observed());
+        result
+    }
+
+    /// Commits what a statement decided, if that is still right.
+    fn end_with_writes(&mut self, run: &Run<'_>, outcome: &ExecOutcome) -> End {
+        if run.hold.is_some() && !crate::canary!(SliceWritesBlindly) {
+            let Some(shard) = self.shard.as_ref().filter(|s| s.may_serve(self.now)) else {
+                return End::Lost;
+            };
+            let touches = &run.statement.prepared.touches;
+            let mut tables = touches.reads.iter().chain(&touches.writes);
+            if tables.any(|table| shard.store.newest_write(*table) > run.at) {
+                crate::sometimes!("statement: its rows changed under it");
+                return End::Outdated;
+            }
+        }
+        End::Ran(match self.commit(&outcome.writes) {
+            Ok(index) => (Ok(outcome.tag), Some(index)),
+            Err(error) => (Err(error), self.unsettled(run.observed)),
+        })
+    }
+
+    /// Whether another statement makes this one wait.
+    pub fn is_held_back(&self, prepared: &Prepared) -> bool {
+        let writes = &prepared.touches.writes;
+        !writes.is_empty()
+            && self
+                .slices
+                .alone
+                .iter()
+                .filter_map(Weak::upgrade)
+                .any(|tables| writes.iter().any(|table| tables.contains(table)))
+    }
+
+    /// Makes other writers of a statement's tables wait, for as long as what this gives lives.
+    fn hold_others_back(&mut self, prepared: &Prepared) -> Rc<BTreeSet<TableId>> {
+        crate::sometimes!("statement: it makes others wait");
+        let touches = &prepared.touches;
+        let alone = Rc::new(touches.reads.iter().chain(&touches.writes).copied().collect());
+        self.slices.alone.retain(|other| other.strong_count() > 0);
+        self.slices.alone.push(Rc::downgrade(&alone));
+        alone
+    }
+}
