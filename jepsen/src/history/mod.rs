@@ -21,6 +21,8 @@ mod predicate;
 pub mod read;
 pub mod write;
 
+use std::ops::Range;
+
 pub use atom::{Atom, Names};
 pub(crate) use atom::{AtomHasher, Dense, Lookup};
 pub use predicate::Predicate;
@@ -384,6 +386,10 @@ impl History {
         self.keys.atom(key.0)
     }
 
+    pub(crate) fn key_name(&self, key: KeyId) -> String {
+        self.names.text(self.key_atom(key))
+    }
+
     pub(crate) fn find_key(&self, key: Atom) -> Option<KeyId> {
         self.keys.find(key).map(KeyId)
     }
@@ -407,6 +413,22 @@ impl History {
 
     pub(crate) fn operations(&self) -> impl Iterator<Item = (OperationId, &Operation)> {
         self.operations.iter().enumerate().map(|(index, op)| (OperationId(index as u32), op))
+    }
+
+    /// The operations that certainly happened, with their steps.
+    pub(crate) fn committed(&self) -> impl Iterator<Item = (OperationId, &[PackedStep])> {
+        self.committed_of(0..self.operations.len() as u32)
+    }
+
+    /// Those of a range of operations.
+    pub(crate) fn committed_of(
+        &self,
+        range: Range<u32>,
+    ) -> impl Iterator<Item = (OperationId, &[PackedStep])> {
+        range.map(OperationId).filter_map(|id| {
+            let operation = self.operation(id);
+            (operation.outcome == Outcome::Ok).then(|| (id, self.steps_of(operation)))
+        })
     }
 
     pub(crate) fn steps_of(&self, operation: &Operation) -> &[PackedStep] {

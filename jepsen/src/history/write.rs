@@ -18,15 +18,8 @@ pub fn write_history(history: &History, format: Format, sink: &mut impl Write) -
         }
     }
     events.sort_unstable();
-    let mut line = String::new();
     for (index, id, is_invocation) in events {
-        line.clear();
-        match format {
-            Format::Edn => edn_event(&mut line, history, index, id, is_invocation),
-            Format::JsonLines => json_event(&mut line, history, index, id, is_invocation),
-        }
-        line.push('\n');
-        sink.write_all(line.as_bytes())?;
+        writeln!(sink, "{}", event_text(history, format, index, id, is_invocation))?;
     }
     Ok(())
 }
@@ -53,40 +46,33 @@ fn type_text(outcome: Outcome, is_invocation: bool) -> &'static str {
     }
 }
 
-fn edn_event(
-    line: &mut String,
+fn event_text(
     history: &History,
+    format: Format,
     index: u32,
     id: OperationId,
     is_invocation: bool,
-) {
+) -> String {
+    let form = match format {
+        Format::Edn => &EDN,
+        Format::JsonLines => &JSON,
+    };
     let operation = history.operation(id);
     let time = if is_invocation { operation.invoked_ns } else { operation.completed_ns };
-    let value = value_text(history, id, is_invocation, &EDN);
-    *line += &format!(
-        "{{:index {index}, :time {time}, :type :{}, :process {}, :f :{}, :value {value}}}",
-        type_text(operation.outcome, is_invocation),
-        history.names.text(history.process_atom(operation.process)),
-        function_text(operation.function),
-    );
-}
-
-fn json_event(
-    line: &mut String,
-    history: &History,
-    index: u32,
-    id: OperationId,
-    is_invocation: bool,
-) {
-    let operation = history.operation(id);
-    let time = if is_invocation { operation.invoked_ns } else { operation.completed_ns };
-    let value = value_text(history, id, is_invocation, &JSON);
-    *line += &format!(
-        r#"{{"index":{index},"time":{time},"type":"{}","process":{},"f":"{}","value":{value}}}"#,
-        type_text(operation.outcome, is_invocation),
-        (JSON.atom)(&history.names, history.process_atom(operation.process)),
-        function_text(operation.function),
-    );
+    let kind = type_text(operation.outcome, is_invocation);
+    let process = (form.atom)(&history.names, history.process_atom(operation.process));
+    let function = function_text(operation.function);
+    let value = value_text(history, id, is_invocation, form);
+    match format {
+        Format::Edn => format!(
+            "{{:index {index}, :time {time}, :type :{kind}, :process {process}, :f :{function}, \
+             :value {value}}}"
+        ),
+        Format::JsonLines => format!(
+            "{{\"index\":{index},\"time\":{time},\"type\":\"{kind}\",\"process\":{process},\
+             \"f\":\"{function}\",\"value\":{value}}}"
+        ),
+    }
 }
 
 /// How the two formats differ inside a value.

@@ -43,10 +43,8 @@ pub fn check_closed_predicate(
     let universe = Universe::new(history)?;
     let mut checker = Checker { history, universe, edges: Vec::new(), found: Vec::new() };
     checker.relate_writes();
-    for (id, operation) in history.operations() {
-        if operation.outcome == Outcome::Ok {
-            checker.take_reads(id, history.steps_of(operation));
-        }
+    for (id, steps) in history.committed() {
+        checker.take_reads(id, steps);
     }
     let mut list = EdgeList::default();
     for edge in &checker.edges {
@@ -175,7 +173,7 @@ impl Universe {
         CheckError(format!(
             "{} change {}; a closed-predicate history changes each key once, to a new value",
             writers.join(" and "),
-            history.names.text(history.key_atom(key))
+            history.key_name(key)
         ))
     }
 
@@ -260,7 +258,7 @@ impl Checker<'_> {
                 let words = format!(
                     "{} of {} does not match the predicate by which T{} read it",
                     self.text(*value),
-                    self.key_name(key),
+                    self.history.key_name(key),
                     id.0
                 );
                 self.add(AnomalyKind::GarbageRead, vec![id], words);
@@ -307,7 +305,7 @@ impl Checker<'_> {
                 "T{} read {} of {} before it wrote it",
                 id.0,
                 self.text(value),
-                self.key_name(key)
+                self.history.key_name(key)
             );
             self.add(AnomalyKind::FutureRead, vec![id], words);
             return;
@@ -330,13 +328,14 @@ impl Checker<'_> {
         }
         let versions = self.universe.versions(key);
         if versions.all[versions.first..].iter().all(|v| predicate.matches(v.value)) {
-            let words = format!("all versions of {} match", self.key_name(key));
+            let words = format!("all versions of {} match", self.history.key_name(key));
             self.add(AnomalyKind::PredicateReadMiss, vec![id], words);
             return;
         }
         let Some(place) = versions.only(|value| !predicate.matches(value)) else { return };
         if versions.all[place].writer == Some(id) {
-            let words = format!("T{} read {} before it changed it", id.0, self.key_name(key));
+            let words =
+                format!("T{} read {} before it changed it", id.0, self.history.key_name(key));
             self.add(AnomalyKind::FutureRead, vec![id], words);
             return;
         }
@@ -365,13 +364,13 @@ impl Checker<'_> {
     }
 
     fn add_internal(&mut self, id: OperationId, key: KeyId, own: Atom) {
-        let (key, own) = (self.key_name(key), self.text(own));
+        let (key, own) = (self.history.key_name(key), self.text(own));
         let words = format!("T{} should have read {key} as {own}, after its own steps", id.0);
         self.add(AnomalyKind::Internal, vec![id], words);
     }
 
     fn add_unwritten(&mut self, id: OperationId, key: KeyId, value: Atom) {
-        let (name, text) = (self.key_name(key), self.text(value));
+        let (name, text) = (self.history.key_name(key), self.text(value));
         match self.universe.aborted.get(&(key, value)) {
             Some(&by) => {
                 let words = format!("{text} was written to {name} by a failed operation");
@@ -388,14 +387,10 @@ impl Checker<'_> {
         self.history.names.text(atom)
     }
 
-    fn key_name(&self, key: KeyId) -> String {
-        self.text(self.history.key_atom(key))
-    }
-
     fn explain(&self, from: OperationId, to: OperationId, reason: EdgeReason) -> String {
         let is_it = |edge: &&Dependency| (edge.from, edge.to, edge.reason) == (from, to, reason);
         let edge = self.edges.iter().find(is_it).expect("an edge has a reason");
-        let name = self.key_name(edge.key);
+        let name = self.history.key_name(edge.key);
         let versions = &self.universe.versions(edge.key).all;
         let state = |place: usize| match versions[place] {
             Version { value, .. } if !value.is_nil() => self.text(value),

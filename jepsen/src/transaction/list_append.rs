@@ -80,13 +80,6 @@ enum ExternalRead {
 type Update = (KeyId, u32, OperationId);
 
 impl Checker<'_> {
-    fn committed(&self) -> impl Iterator<Item = (OperationId, &[PackedStep])> {
-        self.history
-            .operations()
-            .filter(|(_, operation)| operation.outcome == Outcome::Ok)
-            .map(|(id, operation)| (id, self.history.steps_of(operation)))
-    }
-
     /// The external version that the read at `index` shows; `None` where it is not the first read
     /// of its key, is no read, or does not end in what the transaction appended before, so that
     /// nobody knows what came from outside.
@@ -144,12 +137,7 @@ impl Checker<'_> {
 
     fn read_edges(&self, range: Range<u32>) -> EdgeList {
         let mut edges = EdgeList::default();
-        for id in range.map(OperationId) {
-            let operation = self.history.operation(id);
-            if operation.outcome != Outcome::Ok {
-                continue;
-            }
-            let steps = self.history.steps_of(operation);
+        for (id, steps) in self.history.committed_of(range) {
             for (index, step) in steps.iter().enumerate() {
                 let Some(read) = self.external_read(steps, index) else { continue };
                 if let Some(writer) = self.writer_of_version(step.key, read) {
@@ -197,7 +185,7 @@ impl Checker<'_> {
             return (edges, 0);
         }
         let mut readers: Vec<Vec<OperationId>> = vec![Vec::new(); self.history.key_count()];
-        for (id, steps) in self.committed() {
+        for (id, steps) in self.history.committed() {
             for (index, step) in steps.iter().enumerate() {
                 if self.versions.unread(step.key).is_empty() {
                     continue;
@@ -237,12 +225,7 @@ impl Checker<'_> {
     fn find_in_reads(&self, range: Range<u32>) -> (Vec<Anomaly>, Vec<Update>) {
         let mut found = Vec::new();
         let mut updates: Vec<Update> = Vec::new();
-        for id in range.map(OperationId) {
-            let operation = self.history.operation(id);
-            if operation.outcome != Outcome::Ok {
-                continue;
-            }
-            let steps = self.history.steps_of(operation);
+        for (id, steps) in self.history.committed_of(range) {
             for (index, step) in steps.iter().enumerate() {
                 if self.history.elements(step).is_none() {
                     continue;
@@ -282,7 +265,7 @@ impl Checker<'_> {
         if odd == [None; 3] {
             return;
         }
-        let name = self.key_name(key);
+        let name = self.history.key_name(key);
         let text = |atom: Atom| self.history.names.text(atom);
         if let Some(element) = odd[0] {
             let words = format!("{} is twice in the list of {name}", text(element));
@@ -332,7 +315,7 @@ impl Checker<'_> {
             let words = format!(
                 "T{} read {element} of {} before it appended it",
                 id.0,
-                self.key_name(step.key)
+                self.history.key_name(step.key)
             );
             found.push(anomaly(AnomalyKind::FutureRead, vec![id], words));
             return;
@@ -359,7 +342,7 @@ impl Checker<'_> {
             let words = format!(
                 "T{} should have read {} {}{}, after its own steps",
                 id.0,
-                self.key_name(step.key),
+                self.history.key_name(step.key),
                 if known.is_some() { "as " } else { "ending in " },
                 self.history.list_words(&expected)
             );
@@ -386,7 +369,7 @@ impl Checker<'_> {
             let words = format!(
                 "T{} read {} up to {}, after which T{} appended more to it",
                 id.0,
-                self.key_name(key),
+                self.history.key_name(key),
                 self.history.names.text(last),
                 by.0
             );
@@ -417,7 +400,7 @@ impl Checker<'_> {
                     let words = format!(
                         "{} is in {} without {} before it, which T{} appended first",
                         text(element),
-                        self.key_name(key),
+                        self.history.key_name(key),
                         text(before),
                         id.0
                     );
@@ -432,12 +415,12 @@ impl Checker<'_> {
             return;
         }
         let mut strays: Vec<(KeyId, OperationId)> = Vec::new();
-        for (id, steps) in self.committed() {
+        for (id, steps) in self.history.committed() {
             let is_stray = |step: &&PackedStep| step.kind == StepKind::ReadStray;
             strays.extend(steps.iter().filter(is_stray).map(|step| (step.key, id)));
         }
         let mut longest: Vec<Option<OperationId>> = vec![None; self.history.key_count()];
-        for (id, steps) in self.committed() {
+        for (id, steps) in self.history.committed() {
             for step in steps.iter().filter(|step| step.kind == StepKind::ReadPrefix) {
                 if step.length() == self.history.longest(step.key).len() {
                     longest[step.key.0 as usize].get_or_insert(id);
@@ -446,7 +429,8 @@ impl Checker<'_> {
         }
         for (key, id) in strays {
             let operations = longest[key.0 as usize].into_iter().chain([id]).collect();
-            let words = format!("neither list of {} begins with the other", self.key_name(key));
+            let words =
+                format!("neither list of {} begins with the other", self.history.key_name(key));
             found.push(anomaly(AnomalyKind::IncompatibleOrder, operations, words));
         }
     }
@@ -467,7 +451,7 @@ impl Checker<'_> {
             let words = format!(
                 "T{} appended to {} on top of {}, which failed",
                 committed.0,
-                self.key_name(key),
+                self.history.key_name(key),
                 self.history.names.text(element)
             );
             let operations = aborted.into_iter().chain([committed]).collect();
@@ -483,15 +467,11 @@ impl Checker<'_> {
             let list = &self.history.longest(same[0].0)[..same[0].1 as usize];
             let words = format!(
                 "all of them read {} as {} and appended to it",
-                self.key_name(same[0].0),
+                self.history.key_name(same[0].0),
                 self.history.list_words(list)
             );
             found.push(anomaly(AnomalyKind::LostUpdate, operations, words));
         }
-    }
-
-    fn key_name(&self, key: KeyId) -> String {
-        self.history.names.text(self.history.key_atom(key))
     }
 
     /// Why `from` precedes `to`: finds the steps again that made the edge.
@@ -505,7 +485,7 @@ impl Checker<'_> {
         let text = |atom: Atom| self.history.names.text(atom);
         for (index, step) in before.iter().enumerate() {
             let key = step.key;
-            let name = self.key_name(key);
+            let name = self.history.key_name(key);
             match reason {
                 EdgeReason::WriteWrite if step.kind == StepKind::Append => {
                     for next in appends(after, key) {
@@ -546,7 +526,7 @@ impl Checker<'_> {
                 let appended = appends(before, step.key);
                 let shown = appended.iter().rev().find(|value| list.contains(value));
                 let shown = shown.copied().map_or_else(String::new, text);
-                let name = self.key_name(step.key);
+                let name = self.history.key_name(step.key);
                 return format!("T{} read {shown} of {name}, which T{} appended", to.0, from.0);
             }
         }

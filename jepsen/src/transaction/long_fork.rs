@@ -46,7 +46,7 @@ fn writes(history: &History) -> Result<Vec<Option<Written>>, CheckError> {
             match (step.kind, *place) {
                 (StepKind::Read | StepKind::ReadUnknown, _) => {}
                 (StepKind::Write, Some(before)) if !has_failed(before.by) && !has_failed(id) => {
-                    let key = history.names.text(history.key_atom(step.key));
+                    let key = history.key_name(step.key);
                     return Err(CheckError(format!(
                         "T{} and T{} both write {key}; a long-fork history writes each key once",
                         before.by.0, id.0
@@ -71,11 +71,7 @@ fn find(history: &History, written: &[Option<Written>]) -> Vec<Anomaly> {
     let mut found = Vec::new();
     // The first operation that saw a pair; `None` once a fork of it was told.
     let mut seen: BTreeMap<Pair, Option<OperationId>> = BTreeMap::new();
-    for (id, operation) in history.operations() {
-        if operation.outcome != Outcome::Ok {
-            continue;
-        }
-        let steps = history.steps_of(operation);
+    for (id, steps) in history.committed() {
         let reads = steps.iter().filter(|step| step.kind == StepKind::Read);
         let (with, without): (Vec<&PackedStep>, Vec<&PackedStep>) =
             reads.partition(|step| !step.atom().is_nil());
@@ -117,7 +113,7 @@ fn fork(
     [first, second]: [OperationId; 2],
     written: &[Option<Written>],
 ) -> Anomaly {
-    let name = |key: KeyId| history.names.text(history.key_atom(key));
+    let name = |key: KeyId| history.key_name(key);
     let words = format!(
         "T{} saw {} without {}, and T{} saw {} without {}",
         first.0,

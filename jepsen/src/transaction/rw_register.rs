@@ -91,18 +91,10 @@ impl<'a> Checker<'a> {
         Ok(checker)
     }
 
-    fn committed(&self) -> impl Iterator<Item = (OperationId, &'a [PackedStep])> {
-        let history = self.history;
-        history
-            .operations()
-            .filter(|(_, operation)| operation.outcome == Outcome::Ok)
-            .map(|(id, operation)| (id, history.steps_of(operation)))
-    }
-
     fn gather(&mut self) {
         let mut reads = Vec::new();
         let mut successors = Vec::new();
-        for (reader, steps) in self.committed() {
+        for (reader, steps) in self.history.committed() {
             for (index, step) in steps.iter().enumerate() {
                 if step.kind != StepKind::Read || is_repeated(steps, index) {
                     continue;
@@ -215,11 +207,13 @@ impl<'a> Checker<'a> {
     fn direct_anomalies(&self) -> Vec<Anomaly> {
         let mut found = Vec::new();
         for (key, operations) in &self.cyclic {
-            let words =
-                format!("each of them wrote {} over what another wrote", self.key_name(*key));
+            let words = format!(
+                "each of them wrote {} over what another wrote",
+                self.history.key_name(*key)
+            );
             found.push(anomaly(AnomalyKind::CyclicVersions, operations.clone(), words));
         }
-        for (id, steps) in self.committed() {
+        for (id, steps) in self.history.committed() {
             for index in 0..steps.len() {
                 if steps[index].kind == StepKind::Read {
                     self.find_in_read(id, steps, index, &mut found);
@@ -239,7 +233,7 @@ impl<'a> Checker<'a> {
     ) {
         let step = &steps[index];
         let (key, value) = (step.key, step.atom());
-        let name = self.key_name(key);
+        let name = self.history.key_name(key);
         let text = self.history.names.text(value);
         let mut push = |kind, operations, words| {
             found.push(anomaly(kind, operations, words));
@@ -303,15 +297,11 @@ impl<'a> Checker<'a> {
             let operations = same.iter().map(|update| update.2).collect();
             let words = format!(
                 "all of them read {} as {} and wrote it",
-                self.key_name(same[0].0),
+                self.history.key_name(same[0].0),
                 self.history.names.text(same[0].1)
             );
             found.push(anomaly(AnomalyKind::LostUpdate, operations, words));
         }
-    }
-
-    fn key_name(&self, key: KeyId) -> String {
-        self.history.names.text(self.history.key_atom(key))
     }
 
     fn explain(&self, from: OperationId, to: OperationId, reason: EdgeReason) -> String {
@@ -326,14 +316,14 @@ impl<'a> Checker<'a> {
             (EdgeReason::WriteRead, _) => {
                 let read = self.reads.iter().find(|r| r.reader == to && by_from(r.key, r.value));
                 read.map(|read| {
-                    let (value, name) = (text(read.value), self.key_name(read.key));
+                    let (value, name) = (text(read.value), self.history.key_name(read.key));
                     format!("T{} read {value} of {name}, which T{} wrote", to.0, from.0)
                 })
             }
             (_, Some(s)) => {
                 let (value, next) = (text(s.value), text(s.next_value));
                 let verb = if reason == EdgeReason::WriteWrite { "wrote" } else { "read" };
-                let name = self.key_name(s.key);
+                let name = self.history.key_name(s.key);
                 Some(format!(
                     "T{} {verb} {name} as {value}, over which T{} wrote {next}",
                     from.0, to.0

@@ -141,7 +141,7 @@ fn settle_repeats(history: &History, key: KeyId, of_key: &mut [Write]) -> Result
             return Err(CheckError(format!(
                 "{who} {} to {}; the values of a key must be unique",
                 history.names.text(same[0].value),
-                history.names.text(history.key_atom(key)),
+                history.key_name(key),
             )));
         }
         let settled = same[0];

@@ -1,19 +1,21 @@
 //! The program as a user runs it: what it prints and how it exits.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
-/// Runs `check` on a text and returns the exit status, the output and the messages.
-fn check(arguments: &[&str], text: &[u8]) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_basalt-jepsen"))
-        .arg("check")
+fn spawn(arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_basalt-jepsen"))
         .args(arguments)
-        .arg("-")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+/// Runs `check` on a text and returns the exit status, the output and the messages.
+fn check(arguments: &[&str], text: &[u8]) -> (i32, String, String) {
+    let mut child = spawn(&[&["check"], arguments, &["-"]].concat());
     child.stdin.take().unwrap().write_all(text).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -112,13 +114,7 @@ fn bad_usage_exits_64() {
 #[test]
 fn who_reads_no_further_is_no_error() {
     for arguments in [&["generate", "-"][..], &["check", "--model", "list-append", "-"]] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_basalt-jepsen"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = spawn(arguments);
         drop(child.stdout.take());
         child.stdin.take().unwrap().write_all(SKEW.as_bytes()).unwrap_or_default();
         let output = child.wait_with_output().unwrap();

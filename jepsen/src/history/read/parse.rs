@@ -2,7 +2,10 @@
 
 use std::io::{ErrorKind, Read};
 
-use super::{Atom, Batch, EVENT_BYTES_MAX, Event, Format, Names, Stop, count_lines, edn, json};
+use super::cursor::{self, Syntax};
+use super::edn::Edn;
+use super::json::Json;
+use super::{Atom, Batch, EVENT_BYTES_MAX, Event, Format, Names, Stop, count_lines};
 
 pub(super) struct Parser<R> {
     source: R,
@@ -96,8 +99,8 @@ impl<R: Read> Parser<R> {
             let first_node = batch.nodes.len();
             let mut event = Event::default();
             let (start, parsed) = match self.format {
-                Format::Edn => self.next_edn(batch, at, &mut event),
-                Format::JsonLines => self.next_json(batch, at, &mut event),
+                Format::Edn => self.next::<Edn>(batch, at, &mut event),
+                Format::JsonLines => self.next::<Json>(batch, at, &mut event),
             };
             match parsed {
                 Ok(Some(end)) => {
@@ -129,7 +132,7 @@ impl<R: Read> Parser<R> {
     }
 
     /// Where the next event starts, and where it ends; `None` where there is none.
-    fn next_edn(
+    fn next<S: Syntax>(
         &mut self,
         batch: &mut Batch,
         from: usize,
@@ -138,43 +141,20 @@ impl<R: Read> Parser<R> {
         let text = batch.text.as_slice();
         let mut at = from;
         loop {
-            at = match edn::skip_blank(text, at, 0) {
+            at = match S::skip_blank(text, at, 0) {
                 Ok(at) => at,
                 Err(stop) => return (at, Err(stop)),
             };
             match text.get(at) {
                 None => return (at, self.end_of_text()),
-                Some(b'[' | b'(') if self.depth == 0 => self.depth += 1,
-                Some(b']' | b')') if self.depth == 1 => self.depth -= 1,
+                Some(byte) if self.depth == 0 && S::LIST_OPEN.contains(byte) => self.depth += 1,
+                Some(byte) if self.depth == 1 && S::LIST_CLOSE.contains(byte) => self.depth -= 1,
+                Some(b',') if self.depth == 1 => {}
                 Some(_) => break,
             }
             at += 1;
         }
-        let parsed = edn::event(text, at, event, &mut batch.nodes, &mut self.names);
-        (at, parsed.map(Some))
-    }
-
-    fn next_json(
-        &mut self,
-        batch: &mut Batch,
-        from: usize,
-        event: &mut Event,
-    ) -> (usize, Result<Option<usize>, Stop>) {
-        let text = batch.text.as_slice();
-        let mut at = json::skip_blank(text, from);
-        while self.depth == 0 && text.get(at) == Some(&b'[') || self.depth == 1 {
-            match text.get(at) {
-                Some(b'[') => self.depth += 1,
-                Some(b']') => self.depth -= 1,
-                Some(b',') => {}
-                _ => break,
-            }
-            at = json::skip_blank(text, at + 1);
-        }
-        if at == text.len() {
-            return (at, self.end_of_text());
-        }
-        let parsed = json::event(text, at, event, &mut batch.nodes, &mut self.names);
+        let parsed = cursor::event::<S>(text, at, event, &mut batch.nodes, &mut self.names);
         (at, parsed.map(Some))
     }
 
