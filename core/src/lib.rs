@@ -49,6 +49,9 @@
 //! come back as a message. A reader at step 4 needs no log entry: the lease is enough. If it could
 //! have seen step 6's row before step 9, its reply waits behind the same gate. Where the way to the
 //! leader is broken for this instance alone, messages travel by way of a third ([`instance`]).
+//!
+//! A statement that looks at thousands of rows does step 5 in slices ([`exec::slice`]), with the other
+//! work of the instance between them.
 
 pub mod admin;
 pub mod base;

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""What a client can do about a statement that waits for a majority: cancel it, or let it time out.
+"""What a client can do about a statement that waits for a majority, or that is long: cancel it, or let it time out.
 
     python3 -m pip install 'psycopg[binary]' && python3 tests/clients/cancel.py
 
 Two of three instances stand still, so statements on the third wait. Each case ends one of them, within a second of
-when it should, and with its SQLSTATE; the connection goes on when the others do. The last line is
-`N passed, N failed`.
+when it should, and with its SQLSTATE; the connection goes on when the others do. Then all work, and a statement that
+would take hours runs on the leader, for a client of its own and for one of a follower: while it does, others are
+answered, nobody else is elected, and it ends when it should. The last line is `N passed, N failed`.
 """
 
 import contextlib
@@ -99,6 +100,11 @@ def main():
                     report.case(f"timed out, {name}", lambda b=body: timed_out(connection, b))
                 report.case("what needs no other instance is answered", lambda: settings(connection))
             report.case("the connection goes on", lambda: goes_on(connection))
+        for where, node in {"leader": leader, "follower": asked}.items():
+            with connect(node) as connection:
+                report.case(f"a long one cancelled, {where}", lambda: cancelled(connection, lambda: long(connection)))
+                report.case(f"a long one timed out, {where}", lambda: timed_out(connection, lambda: long(connection)))
+                report.case(f"beside a long one, {where}", lambda: beside_a_long_one(cluster, connection))
     print(f"{report.passed} passed, {report.failed} failed")
     return 1 if report.failed else 0
 
@@ -107,6 +113,37 @@ def pipelined(connection, select):
     with connection.pipeline():
         connection.execute("SELECT 1")
         connection.execute(select)
+
+
+HOURS = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"
+
+
+def long(connection):
+    connection.execute(f"{HOURS}, kept")
+
+
+def beside_a_long_one(cluster, connection):
+    """For three seconds, each of many short statements is answered at once, by the same leader."""
+    leader = cluster.leader()
+    slowest, end = 0, time.monotonic() + 3
+    runner = threading.Thread(target=lambda: ends(connection))
+    runner.start()
+    try:
+        with connect(leader) as other:
+            while time.monotonic() < end:
+                begin = time.monotonic()
+                other.execute("SELECT count(*) FROM kept")
+                slowest = max(slowest, time.monotonic() - begin)
+    finally:
+        connection.cancel_safe()
+        runner.join()
+    assert slowest < 0.25, f"one took {slowest:.3f} s"
+    assert cluster.leader() is leader
+
+
+def ends(connection):
+    with contextlib.suppress(errors.QueryCanceled):
+        long(connection)
 
 
 def settings(connection):

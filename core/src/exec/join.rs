@@ -19,12 +19,21 @@ struct Matcher<'p> {
     left_width: usize,
     right_width: usize,
     right: Vec<Row>,
+    joining: Option<Joining>,
     /// Right rows that found a match, for a full join.
     matched: Vec<bool>,
     /// Joined rows not yet given.
     ready: VecDeque<Row>,
     /// Whether the right rows without a match were added.
     finished: bool,
+}
+
+/// A left row on its way through its candidates.
+struct Joining {
+    row: Row,
+    /// Candidates before this one are done.
+    next: usize,
+    found: bool,
 }
 
 impl<'p> Matcher<'p> {
@@ -35,7 +44,18 @@ impl<'p> Matcher<'p> {
         right_width: usize,
     ) -> Matcher<'p> {
         let (right, matched, ready) = (Vec::new(), Vec::new(), VecDeque::new());
-        Matcher { kind, condition, left_width, right_width, right, matched, ready, finished: false }
+        let (joining, finished) = (None, false);
+        Matcher {
+            kind,
+            condition,
+            left_width,
+            right_width,
+            right,
+            joining,
+            matched,
+            ready,
+            finished,
+        }
     }
 
     fn add_right(&mut self, row: Row, context: &ExecContext<'_>) -> SqlResult<()> {
@@ -45,31 +65,43 @@ impl<'p> Matcher<'p> {
         Ok(())
     }
 
-    /// Joins a left row with the candidates among the right rows.
+    /// Begins with the next left row.
+    fn begin(&mut self, row: Row) {
+        self.joining = Some(Joining { row, next: 0, found: false });
+    }
+
+    /// Joins the left row under way with a batch of its candidates: `count` in all, of which
+    /// `candidate` says where each is among the right rows.
     fn join(
         &mut self,
-        left: Row,
-        candidates: impl ExactSizeIterator<Item = usize>,
+        count: usize,
+        candidate: impl Fn(usize) -> usize,
         context: &ExecContext<'_>,
     ) -> SqlResult<()> {
-        context.slice.look_at(candidates.len());
-        let mut found = false;
-        for at in candidates {
+        let Some(joining) = &mut self.joining else { return Ok(()) };
+        let end = count.min(joining.next + context.slice.batch_rows());
+        context.slice.look_at(end - joining.next);
+        for at in (joining.next..end).map(candidate) {
             let mut row = Vec::with_capacity(self.left_width + self.right_width);
-            row.extend_from_slice(&left);
+            row.extend_from_slice(&joining.row);
             row.extend_from_slice(&self.right[at]);
             let holds = match self.condition {
                 Some(condition) => condition.eval_condition(&row, &context.eval)?,
                 None => true,
             };
             if holds {
-                found = true;
+                joining.found = true;
                 self.matched[at] = true;
                 self.ready.push_back(row);
             }
         }
-        if !found && self.kind != JoinKind::Inner {
-            let mut row = left;
+        joining.next = end;
+        if end == count
+            && let Some(joining) = self.joining.take()
+            && !joining.found
+            && self.kind != JoinKind::Inner
+        {
+            let mut row = joining.row;
             row.resize(self.left_width + self.right_width, Datum::Null);
             self.ready.push_back(row);
         }
@@ -108,11 +140,25 @@ impl<'p> Left<'p> {
         Left { operator: open(plan), waiting: VecDeque::new() }
     }
 
-    /// The next row. What a row is joined with may be any number of rows, so a spent slice ends here too.
-    fn row(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Row>>> {
+    /// Sees to it that a left row is under way; `false` when there is none left.
+    fn feed(
+        &mut self,
+        matcher: &mut Matcher<'_>,
+        context: &ExecContext<'_>,
+    ) -> Poll<SqlResult<bool>> {
         if context.slice.is_spent() {
             return Poll::Pending;
         }
+        if matcher.joining.is_none() {
+            match ready!(self.row(context))? {
+                Some(row) => matcher.begin(row),
+                None => return Poll::Ready(Ok(false)),
+            }
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    fn row(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Row>>> {
         if self.waiting.is_empty() {
             match ready!(self.operator.next(context))? {
                 Some(batch) => self.waiting.extend(batch),
@@ -163,14 +209,15 @@ impl Operator for HashJoining<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         ready!(self.build(context))?;
         while self.matcher.ready.len() < BATCH_ROWS {
-            let Some(row) = ready!(self.left.row(context))? else {
+            if !ready!(self.left.feed(&mut self.matcher, context))? {
                 self.matcher.finish();
                 break;
-            };
-            let key = join_key(&self.plan.left_keys, &row, context)?;
+            }
+            let Some(joining) = &self.matcher.joining else { break };
+            let key = join_key(&self.plan.left_keys, &joining.row, context)?;
             let found = key.and_then(|key| self.table.get(&key));
             let candidates = found.map_or(&[][..], Vec::as_slice);
-            self.matcher.join(row, candidates.iter().copied(), context)?;
+            self.matcher.join(candidates.len(), |n| candidates[n], context)?;
         }
         Poll::Ready(Ok(self.matcher.batch()))
     }
@@ -218,12 +265,11 @@ impl Operator for LoopJoining<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         ready!(self.build(context))?;
         while self.matcher.ready.len() < BATCH_ROWS {
-            let Some(row) = ready!(self.left.row(context))? else {
+            if !ready!(self.left.feed(&mut self.matcher, context))? {
                 self.matcher.finish();
                 break;
-            };
-            let all = 0..self.matcher.right.len();
-            self.matcher.join(row, all, context)?;
+            }
+            self.matcher.join(self.matcher.right.len(), |n| n, context)?;
         }
         Poll::Ready(Ok(self.matcher.batch()))
     }

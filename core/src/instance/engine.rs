@@ -1,8 +1,8 @@
 //! Statements: run here when this instance leads, sent to the leader when another does.
 //!
 //! A statement that only reads tables computed from the ring runs anywhere. Everything else runs on
-//! the leader of the replica set, in one turn, on the newest rows: [`run_here`]. A schema change or a
-//! change of rights is a proposal to the ring.
+//! the leader of the replica set, as of one moment: see [`running`]. A schema change or a change of
+//! rights is a proposal to the ring.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -2,6 +2,8 @@
 //!
 //! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
 
+mod statements;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -34,6 +36,8 @@ struct Node {
     deaf: Vec<usize>,
     /// Happenings of an earlier life are dropped.
     life: u64,
+    /// What it wrote to its clients, and when the last of it.
+    said: BTreeMap<ConnId, (Vec<u8>, u64)>,
 }
 
 struct World {
@@ -42,6 +46,8 @@ struct World {
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, (usize, u64, Happening)>,
     next: u64,
+    /// How long after the end of a turn the next may come, though more work waits.
+    turn_time: u64,
 }
 
 impl World {
@@ -52,6 +58,7 @@ impl World {
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             next: 0,
+            turn_time: 0,
         }
     }
 
@@ -82,6 +89,7 @@ impl World {
             stopped: None,
             deaf: Vec::new(),
             life: 0,
+            said: BTreeMap::new(),
         });
         self.start(number - 1);
         number - 1
@@ -167,9 +175,14 @@ impl World {
                 self.push(from, delay, Happening::Event(Box::new(Event::DiskDone { op, result })));
             }
             Effect::Wake { at } => {
-                let delay = at.0.saturating_sub(self.now);
+                let delay = at.0.saturating_sub(self.now).max(self.turn_time);
                 self.push(from, delay, Happening::Wake);
                 self.nodes[from].wake = self.next;
+            }
+            Effect::Write { conn, bytes } => {
+                let said = self.nodes[from].said.entry(conn).or_default();
+                said.0.extend_from_slice(&bytes);
+                said.1 = self.now;
             }
             Effect::Close { conn } => {
                 self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
@@ -194,6 +207,34 @@ impl World {
         self.state(at, |s| {
             s.group(group).unwrap().membership().voters.iter().map(|v| v.0).collect()
         })
+    }
+
+    /// Opens a connection of the superuser.
+    fn connect(&mut self, at: usize, conn: u64) {
+        let conn = ConnId(conn);
+        let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
+        self.push(at, 0, Happening::Event(Box::new(accepted)));
+        let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+        self.send(at, conn.0, startup.into());
+    }
+
+    fn send(&mut self, at: usize, conn: u64, bytes: Bytes) {
+        let event = Event::Bytes { conn: ConnId(conn), bytes };
+        self.push(at, 0, Happening::Event(Box::new(event)));
+    }
+
+    /// Sends a query; what is answered replaces what was said before.
+    fn query(&mut self, at: usize, conn: u64, sql: &str) {
+        self.nodes[at].said.remove(&ConnId(conn));
+        let len = (sql.len() as u32 + 5).to_be_bytes();
+        self.send(at, conn, [b"Q", &len[..], sql.as_bytes(), b"\0"].concat().into());
+    }
+
+    /// The last answer on a connection as text, without what is not printable, and when it came.
+    fn answer(&self, at: usize, conn: u64) -> Option<(String, u64)> {
+        let (bytes, when) = self.nodes[at].said.get(&ConnId(conn))?;
+        let printable = bytes.iter().filter(|byte| (32..127).contains(*byte));
+        Some((printable.map(|byte| char::from(*byte)).collect(), *when))
     }
 
     fn leaders(&self, group: GroupId) -> Vec<usize> {
@@ -391,13 +432,9 @@ fn who_does_not_log_in_is_not_waited_for() {
     let mut world = World::new();
     world.add(1);
     world.run(Duration::from_secs(2));
-    for (conn, kind) in [(1, ConnKind::Postgres), (2, ConnKind::Admin)] {
-        let event = Event::Accepted { conn: ConnId(conn), kind, remote: "x".into() };
-        world.push(0, 0, Happening::Event(Box::new(event)));
-    }
-    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
-    let event = Event::Bytes { conn: ConnId(2), bytes: startup.into() };
-    world.push(0, MS, Happening::Event(Box::new(event)));
+    let event = Event::Accepted { conn: ConnId(1), kind: ConnKind::Postgres, remote: "x".into() };
+    world.push(0, 0, Happening::Event(Box::new(event)));
+    world.connect(0, 2);
     world.run(Duration::from_secs(59));
     assert_eq!(world.state(0, |s| s.clients.count()), 2);
     world.run(Duration::from_secs(2));
@@ -438,27 +475,18 @@ fn what_happens_is_counted() {
     let mut world = World::new();
     world.add(1);
     world.run(Duration::from_secs(2));
-    let conn = ConnId(7);
-    let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
-    world.push(0, 0, Happening::Event(Box::new(accepted)));
-    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
-    let query = |sql: &str| {
-        let len = (sql.len() as u32 + 5).to_be_bytes();
-        [b"Q", &len[..], sql.as_bytes(), b"\0"].concat()
-    };
-    let script = [
-        startup,
-        query("create table t (id int primary key)"),
-        query("insert into t values (1)"),
-        query("insert into t values (1)"),
-        query("select * from t"),
-        query("select * from t"),
-    ];
-    for bytes in script {
-        let event = Event::Bytes { conn, bytes: bytes.into() };
-        world.push(0, 0, Happening::Event(Box::new(event)));
+    world.connect(0, 7);
+    for sql in [
+        "create table t (id int primary key)",
+        "insert into t values (1)",
+        "insert into t values (1)",
+        "select * from t",
+        "select * from t",
+    ] {
         world.run(Duration::from_secs(1));
+        world.query(0, 7, sql);
     }
+    world.run(Duration::from_secs(1));
     let page = world.state(0, |s| s.inspect(crate::seam::Inspect::Metrics));
     let value = |name: &str| {
         let line = page.lines().find_map(|l| l.strip_prefix("basalt_")?.strip_prefix(name));

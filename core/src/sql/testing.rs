@@ -352,18 +352,17 @@ impl Reader for TestDb {
         limit: usize,
         rows: &mut Vec<Bytes>,
     ) -> SqlResult<usize> {
-        let all: Vec<(BucketId, Vec<u8>, Bytes)> = match request.source {
-            ScanSource::Index(id) => self
-                .index_rows(request.table, id)
-                .into_iter()
-                .map(|(key, row)| (BucketId(0), key, row))
-                .collect(),
-            _ => self
-                .rows
-                .iter()
-                .filter(|((table, _, _), _)| *table == request.table.id)
-                .map(|((_, bucket, key), row)| (*bucket, key.clone(), row.clone()))
-                .collect(),
+        let all: Box<dyn Iterator<Item = (BucketId, Vec<u8>, Bytes)>> = match request.source {
+            ScanSource::Index(id) => {
+                let rows = self.index_rows(request.table, id).into_iter();
+                Box::new(rows.map(|(key, row)| (BucketId(0), key, row)))
+            }
+            _ => {
+                let (bucket, key) = position.after.clone().unwrap_or((BucketId(0), Vec::new()));
+                let rows = self.rows.range((request.table.id, bucket, key)..);
+                let rows = rows.take_while(|((table, _, _), _)| *table == request.table.id);
+                Box::new(rows.map(|((_, bucket, key), row)| (*bucket, key.clone(), row.clone())))
+            }
         };
         let wanted = |bucket: BucketId, key: &[u8]| {
             let here = match request.source {
@@ -376,7 +375,7 @@ impl Reader for TestDb {
         // Small batches, so that tests see scans go on.
         let limit = limit.min(3);
         let mut found: Vec<_> =
-            all.into_iter().filter(|(bucket, key, _)| wanted(*bucket, key)).collect();
+            all.filter(|(bucket, key, _)| wanted(*bucket, key)).take(limit + 1).collect();
         position.done = found.len() <= limit;
         found.truncate(limit);
         let looked_at = found.len();
