@@ -59,6 +59,8 @@ struct Toy {
     writes: BTreeMap<OpId, ConnId>,
     next_op: u64,
     turns: usize,
+    /// Asks for its next turn at once, each time.
+    busy: bool,
 }
 
 impl Machine for Toy {
@@ -68,6 +70,9 @@ impl Machine for Toy {
         match event {
             Event::Boot => self.log.push("boot".to_owned()),
             Event::Tick => {
+                if self.busy {
+                    effects.push(Effect::Wake { at: now.mono });
+                }
                 for conn in std::mem::take(&mut self.ticks) {
                     reply(effects, conn, "tick");
                 }
@@ -146,6 +151,11 @@ impl Toy {
                     let msg = Text(Bytes::from(msg.clone()));
                     effects.push(Effect::Send { to: PeerAddr::new(to), lane: Lane::Bulk, msg });
                 }
+                reply(effects, conn, "ok");
+            }
+            ["busy"] => {
+                self.busy = true;
+                effects.push(Effect::Wake { at: now.mono });
                 reply(effects, conn, "ok");
             }
             ["big", count] => {
@@ -334,6 +344,18 @@ fn a_reply_larger_than_the_sockets_buffer_arrives_whole_and_is_reported_flushed(
     assert_eq!(slow.line(), "last");
     let near = |flushed: &str| flushed.parse::<usize>().unwrap() > 31_000_000 - 16_384;
     toy.client().ask_until("flushed", near);
+    toy.stop();
+}
+
+#[test]
+fn a_machine_that_always_has_work_hears_its_clients() {
+    let dir = tempfile::tempdir().unwrap();
+    let toy = start(dir.path(), config(dir.path()));
+    assert_eq!(toy.client().ask("busy"), "ok");
+    let mut other = toy.client();
+    for _ in 0..50 {
+        other.ask("flushed");
+    }
     toy.stop();
 }
 
