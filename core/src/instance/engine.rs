@@ -483,7 +483,9 @@ fn forwarded(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
         user: call.context.user,
         sql: call.prepared.text.to_string(),
         parameters,
-        settings: vec![("search_path".into(), call.context.search_path.join(","))],
+        search_path: call.context.search_path.to_vec(),
+        settings: call.context.settings.borrow().changed(),
+        backend_pid: call.context.values.backend_pid,
     })
 }
 
@@ -513,7 +515,10 @@ pub struct Forwarded {
     pub sql: String,
     /// Type tags, and values in binary form.
     pub parameters: Vec<(u8, Option<Bytes>)>,
+    pub search_path: Vec<String>,
+    /// What the session changed.
     pub settings: Vec<(String, String)>,
+    pub backend_pid: i32,
 }
 
 /// Runs a statement that another instance sent here, and waits until its reply may leave.
@@ -546,7 +551,7 @@ async fn run_request(
     let (types, params) = decode_parameters(&asked.parameters)?;
     let (context, prepared) = {
         let state = &mut *me.borrow_mut();
-        let context = state.forwarded_context(asked.user, &asked.settings)?;
+        let context = state.forwarded_context(asked)?;
         let prepared = state.prepare(&context, &asked.sql, &types)?;
         if !state.runs_here(&prepared) {
             return Ok(None);
@@ -585,35 +590,30 @@ fn decode_parameters(parameters: &[(u8, Option<Bytes>)]) -> SqlResult<Parameters
 }
 
 impl State {
-    fn forwarded_context(
-        &self,
-        user: UserId,
-        settings: &[(String, String)],
-    ) -> SqlResult<SessionContext> {
+    fn forwarded_context(&self, asked: &Forwarded) -> SqlResult<SessionContext> {
         let Some(ring) = &self.ring else { return Err(starting()) };
-        let Some(known) = ring.state.catalog.users.get(user) else {
+        let Some(known) = ring.state.catalog.users.get(asked.user) else {
             return Err(SqlError::new(SqlState::UndefinedObject, "the user was dropped"));
         };
-        let path = settings.iter().find(|(key, _)| key == "search_path").map(|(_, value)| value);
-        let path: Vec<String> =
-            path.map_or("public", String::as_str).split(',').map(str::to_owned).collect();
+        let mut settings = Settings::new(&Fixed { user: &known.name, superuser: known.superuser });
+        for (name, value) in &asked.settings {
+            settings.set_text(name, value)?;
+        }
         let name: Arc<str> = known.name.as_str().into();
         Ok(SessionContext {
-            user,
+            user: asked.user,
             superuser: known.superuser,
             values: SessionValues {
                 current_user: name.clone(),
                 session_user: name,
                 database: crate::session::DATABASE.into(),
-                schema: path.first().map(|s| s.as_str().into()),
+                schema: asked.search_path.first().map(|s| s.as_str().into()),
                 version: crate::session::SERVER_VERSION.into(),
-                backend_pid: 0,
+                backend_pid: asked.backend_pid,
             },
-            search_path: path.into(),
-            settings: Rc::new(RefCell::new(Settings::new(&Fixed {
-                user: &known.name,
-                superuser: known.superuser,
-            }))),
+            search_path: asked.search_path.as_slice().into(),
+            settings: Rc::new(RefCell::new(settings)),
+            is_elsewhere: true,
         })
     }
 }

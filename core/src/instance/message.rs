@@ -154,8 +154,11 @@ pub enum RequestKind {
         sql: String,
         /// Type tag and binary value of each parameter; `None` is NULL.
         parameters: Vec<(u8, Option<Bytes>)>,
-        /// Session settings that change what a statement means.
+        search_path: Vec<String>,
+        /// What the session changed, as `SET` takes it.
         settings: Vec<(String, String)>,
+        /// What `pg_backend_pid()` gives.
+        backend_pid: i32,
     },
     /// Append an entry to the ring and answer once it is applied.
     Ring { entry: Bytes },
@@ -543,7 +546,15 @@ fn read_change(r: &mut Reader) -> CodecResult<raft::Change> {
 impl RequestKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            RequestKind::Statement { group, user, sql, parameters, settings } => {
+            RequestKind::Statement {
+                group,
+                user,
+                sql,
+                parameters,
+                search_path,
+                settings,
+                backend_pid,
+            } => {
                 w.u8(1);
                 w.varint(group.0);
                 w.u32(user.0);
@@ -552,7 +563,9 @@ impl RequestKind {
                     w.u8(*tag);
                     w.option(value.as_deref(), Writer::bytes);
                 });
+                w.list(search_path, |w, schema| w.str(schema));
                 w.list(settings, write_pair);
+                w.u32(backend_pid.cast_unsigned());
             }
             RequestKind::Ring { entry } => {
                 w.u8(2);
@@ -589,7 +602,9 @@ impl RequestKind {
                 user: UserId(r.u32()?),
                 sql: r.string()?,
                 parameters: r.list(|r| Ok((r.u8()?, r.option(Reader::bytes)?)))?,
+                search_path: r.list(Reader::string)?,
                 settings: r.list(read_pair)?,
+                backend_pid: r.u32()?.cast_signed(),
             },
             2 => RequestKind::Ring { entry: r.bytes()? },
             3 => RequestKind::Schema {
@@ -799,7 +814,9 @@ mod tests {
                 user: UserId(10),
                 sql: "select $1".into(),
                 parameters: vec![(3, Some(Bytes::from_static(&[0, 0, 0, 1]))), (3, None)],
+                search_path: vec!["s".into(), "public".into()],
                 settings: vec![("datestyle".into(), "ISO".into())],
+                backend_pid: 77,
             },
         }));
         round_trip(Body::Request(Request {

@@ -35,14 +35,22 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
 /// Carries out a request here, if this instance leads the group it is for.
 pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> ResponseKind {
     match what {
-        RequestKind::Statement { group, user, sql, parameters, settings } => {
+        RequestKind::Statement {
+            group,
+            user,
+            sql,
+            parameters,
+            search_path,
+            settings,
+            backend_pid,
+        } => {
             if !leads(me, group)
                 || !me.borrow().caught_up
                 || crate::buggify!("serve: asks to be asked again")
             {
                 return not_leader(me, group);
             }
-            let asked = Forwarded { user, sql, parameters, settings };
+            let asked = Forwarded { user, sql, parameters, search_path, settings, backend_pid };
             engine::run_forwarded(me, &asked, interrupt).await
         }
         RequestKind::Ring { entry } => ring(me, entry).await,

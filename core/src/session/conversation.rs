@@ -67,6 +67,7 @@ impl<E: Engine> Conversation<E> {
             values,
             search_path: Arc::new([]),
             settings: settings.clone(),
+            is_elsewhere: false,
         };
         Conversation {
             wire,

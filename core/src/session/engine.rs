@@ -74,6 +74,8 @@ pub struct SessionContext {
     pub search_path: Arc<[String]>,
     /// For functions that read or change settings, see [`super::functions`].
     pub settings: Rc<RefCell<Settings>>,
+    /// The session is on another instance: its settings are read here, not changed.
+    pub is_elsewhere: bool,
 }
 
 /// One execution of a statement.

@@ -70,6 +70,10 @@ fn set_config(
     }
     let shown = Datum::text(&*trial.show(name)?.1);
     if *local != Datum::Bool(true) {
+        if context.is_elsewhere {
+            let what = "set_config() in a statement that runs on another instance";
+            return Err(SqlError::unsupported(what).with_hint("Use SET, or SELECT it alone."));
+        }
         *settings = trial;
     }
     Ok(shown)
@@ -111,6 +115,7 @@ mod tests {
             values,
             search_path: Arc::new(["bob".into(), "public".into()]),
             settings: Rc::new(RefCell::new(settings)),
+            is_elsewhere: false,
         }
     }
 

@@ -160,6 +160,17 @@ impl Settings {
         news
     }
 
+    /// What differs from a new session's, each as [`Settings::set_text`] takes it.
+    pub fn changed(&self) -> Vec<(String, String)> {
+        let mut own: BTreeMap<usize, &String> =
+            self.startup.iter().map(|(at, v)| (*at, v)).collect();
+        own.extend(self.changed.iter().map(|(at, value)| (*at, value)));
+        let mut custom = self.custom_startup.clone();
+        custom.extend(self.custom.clone());
+        let own = own.into_iter().map(|(at, value)| (SETTINGS[at].name.to_owned(), value.clone()));
+        own.chain(custom).collect()
+    }
+
     /// `statement_timeout`; `None` for no limit.
     pub fn statement_timeout(&self) -> Option<Duration> {
         self.statement_timeout
@@ -261,6 +272,26 @@ mod tests {
             Ok(settings.show(name)?.1.into_owned())
         };
         script.iter().map(|line| one(line).unwrap_or_else(|e| e.to_string())).collect()
+    }
+
+    #[test]
+    fn what_changed_makes_another_session_alike() {
+        let mut here = settings();
+        here.start_with("application_name", "psql").unwrap();
+        here.start_with("my.start", "x, y").unwrap();
+        here.set("search_path", &["a b".into(), "$user".into(), "c\"d".into()]).unwrap();
+        here.set("statement_timeout", &["1500".into()]).unwrap();
+        here.set("application_name", &["it's mine".into()]).unwrap();
+        here.set("my.own", &["a, 'b'".into()]).unwrap();
+        let mut there = settings();
+        for (name, value) in here.changed() {
+            there.set_text(&name, &value).unwrap();
+        }
+        assert!(here.all().eq(there.all()));
+        assert_eq!(here.search_path(), there.search_path());
+        for name in ["my.start", "my.own"] {
+            assert_eq!(here.show(name).unwrap(), there.show(name).unwrap());
+        }
     }
 
     #[test]

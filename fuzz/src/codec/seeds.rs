@@ -80,7 +80,9 @@ fn bodies() -> Vec<(&'static str, Body)> {
         user: UserId(1),
         sql: "SELECT $1".into(),
         parameters: vec![(SqlType::Int4 as u8, Some(Bytes::from_static(&[0, 0, 0, 1])))],
+        search_path: vec!["public".into()],
         settings: vec![("a".into(), "b".into())],
+        backend_pid: 5,
     };
     let schema = RequestKind::Schema {
         group,

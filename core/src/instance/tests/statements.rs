@@ -117,3 +117,30 @@ fn a_forwarded_statement_is_waited_for_and_withdrawn() {
     world.run(Duration::from_secs(1));
     assert!(!running(&world));
 }
+
+#[test]
+fn a_forwarded_statement_knows_its_session() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    let other = (leader + 1) % 3;
+    world.connect(leader, 1);
+    fill(&mut world, leader);
+    world.connect(other, 2);
+    let mut ask = |sql| {
+        world.run(Duration::from_secs(1));
+        world.query(other, 2, sql);
+        world.run(Duration::from_secs(1));
+        world.answer(other, 2).unwrap().0
+    };
+    ask("set application_name = 'one of mine'");
+    ask("set my.own = 'a,b'");
+    let pid = ask("select 'pid', pg_backend_pid()").split("pid").last().unwrap().to_owned();
+    let seen = ask(
+        "select current_setting('application_name'), current_setting('my.own'), 'pid', pg_backend_pid()
+         from t where v = 1 and id = 7 or id < 0",
+    );
+    assert!(seen.contains("one of mine") && seen.contains("a,b"), "{seen}");
+    assert!(seen.ends_with(&pid), "{seen} does not end with {pid}");
+    let refused = ask("select set_config('my.own', 'c', false) from t where id < 2 and v = 1");
+    assert!(refused.contains("0A000"), "{refused}");
+}
