@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use basalt_core::base::codec::CodecResult;
-use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
 use basalt_core::seam::{Effects, Event, Now};
 use bytes::Bytes;
@@ -68,6 +68,7 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.members(now, &mut |member| {
             out.push(GroupView {
                 group: member.group,
+                member: member.member,
                 term: member.term,
                 is_leader: member.is_leader,
                 last: member.last,
@@ -79,6 +80,10 @@ impl<W> Inspectable for Basalt<W> {
 
     fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
         self.instance.entry_digest(group, index)
+    }
+
+    fn acknowledged(&self, group: GroupId, see: &mut dyn FnMut(InstanceId, LogIndex)) {
+        self.instance.acknowledged(group, see);
     }
 
     fn states(

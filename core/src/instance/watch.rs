@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Instance;
 use super::state::Phase;
-use crate::base::{GroupId, LogIndex, Term};
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::seam::{Mono, Now};
 
@@ -14,6 +14,7 @@ use crate::seam::{Mono, Now};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemberView {
     pub group: GroupId,
+    pub member: InstanceId,
     pub term: Term,
     pub is_leader: bool,
     /// The last entry of the log.
@@ -39,7 +40,7 @@ impl Instance {
         let ring = state.ring.as_ref().map(|ring| &ring.group);
         let shard = state.shard.as_ref().map(|shard| &shard.group);
         for group in [ring, shard].into_iter().flatten() {
-            see(view(group, now.mono));
+            see(view(group, state.me(), now.mono));
         }
     }
 
@@ -48,6 +49,14 @@ impl Instance {
         let state = self.state.borrow();
         let entry = state.group(group)?.node().entry(index)?;
         Some((entry.term, xxh3_64(&entry.data) ^ entry.kind as u64))
+    }
+
+    /// Hands each member of `group` and how far it acknowledged the log to `see`, where this instance
+    /// leads the group.
+    pub fn acknowledged(&self, group: GroupId, see: &mut dyn FnMut(InstanceId, LogIndex)) {
+        let state = self.state.borrow();
+        let members = state.group(group).map(Group::progress).unwrap_or_default();
+        members.iter().for_each(|member| see(member.id, member.matched));
     }
 
     /// Hands group, applied index and a digest of the state at that index to `see`, where `wanted`.
@@ -72,9 +81,10 @@ impl Instance {
     }
 }
 
-fn view(group: &Group, now: Mono) -> MemberView {
+fn view(group: &Group, member: InstanceId, now: Mono) -> MemberView {
     MemberView {
         group: group.id(),
+        member,
         term: group.term(),
         is_leader: group.is_leader(),
         last: group.last_index(),

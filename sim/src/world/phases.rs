@@ -103,9 +103,15 @@ impl<N: Node> World<'_, N> {
             let at_ns = self.now_ns + fault.at_ms * 1_000_000;
             self.queue.push(at_ns, Happening::FaultBegins { fault: k as u32 });
         }
+        let first = self.clients.len() as u16;
         for client in &self.plan.clients {
             let requests = client.ops.iter().copied().map(Request::Op).collect();
             self.add_client(client.dc, Role::Worker, requests, client.think_us);
+        }
+        for (of, client) in (first..).zip(&self.plan.clients) {
+            for _ in 0..client.followers {
+                self.add_client(client.dc, Role::Follower { of }, Vec::new(), 0);
+            }
         }
         let ends_ns = self.now_ns + self.plan.chaos_ms * 1_000_000;
         let healed_ns = ends_ns + self.plan.heal_ms * 1_000_000;
