@@ -534,4 +534,5 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("pairs", "two rows written by one statement, read by one"),
     ("bank", "transfers between accounts, the total read"),
     ("own rows", "arithmetic on rows of one client, against a model"),
+    ("followers", "reads right behind another client's write, on the same instance"),
 ];

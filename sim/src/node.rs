@@ -36,6 +36,8 @@ pub trait Node: Inspectable + Sized {
 
     /// The name a plan knows it by.
     const SUBJECT: &'static str;
+    /// Files it has open after a rest, at most.
+    const OPEN_FILES: u64;
 
     /// A new process; the world sends `Event::Boot` first.
     fn boot(identity: &Identity, seed: [u8; 32]) -> Self;

@@ -9,6 +9,8 @@ use super::state::Phase;
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::seam::{Mono, Now};
+use crate::storage::Store;
+use crate::storage::wal::Wal;
 
 /// This instance's member of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +30,55 @@ pub struct MemberView {
     pub changing: bool,
 }
 
+/// What an instance keeps for others, and must let go once nobody wants anything of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// Client connections.
+    pub sessions: u64,
+    /// Sessions, answers to other instances, and what the instance does on its own; those that only
+    /// wait for a time not counted.
+    pub tasks: u64,
+    /// Replies and schema changes that wait for a commit of the replica set.
+    pub gates: u64,
+    /// Who waits for the ring to apply something.
+    pub ring_waiters: u64,
+    /// Statements and questions sent to other instances that have no answer yet.
+    pub requests: u64,
+    /// What keeps old versions of rows from being freed.
+    pub holds: u64,
+    /// Rows with old versions that are not freed.
+    pub superseded: u64,
+    /// Snapshots being taken or fetched.
+    pub snapshots_under_way: u64,
+    /// Snapshots fetched and not taken over.
+    pub snapshots_staged: u64,
+    /// Snapshots open for followers.
+    pub snapshot_readers: u64,
+    /// Bytes of the log on disk.
+    pub log_bytes: u64,
+}
+
 impl Instance {
+    /// What it keeps now.
+    pub fn kept(&self) -> Kept {
+        let state = self.state.borrow();
+        let shard = state.shard.as_ref();
+        let of_store = |count: fn(&Store) -> usize| shard.map_or(0, |s| count(&s.store) as u64);
+        Kept {
+            sessions: state.clients.count() as u64,
+            tasks: self.executor.len().saturating_sub(state.timers.len()) as u64,
+            gates: shard.map_or(0, |s| s.gates() as u64),
+            ring_waiters: state.ring.as_ref().map_or(0, |r| r.waiting() as u64),
+            requests: state.requests.len() as u64,
+            holds: of_store(Store::holds),
+            superseded: of_store(Store::superseded),
+            snapshots_under_way: state.snapshots.under_way() as u64,
+            snapshots_staged: state.snapshots.staged() as u64,
+            snapshot_readers: state.snapshots.readers() as u64,
+            log_bytes: state.durability.wal().map_or(0, Wal::bytes_retained),
+        }
+    }
+
     /// Whether it has an identity and its groups run.
     pub fn is_running(&self) -> bool {
         self.state.borrow().phase == Phase::Running

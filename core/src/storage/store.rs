@@ -362,6 +362,11 @@ impl Store {
         self.holds.remove(&hold.0);
     }
 
+    /// Holds that are not released.
+    pub fn holds(&self) -> usize {
+        self.holds.len()
+    }
+
     /// Rows with versions that wait to be freed.
     pub fn superseded(&self) -> usize {
         self.superseded.len()
