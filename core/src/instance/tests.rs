@@ -2,6 +2,9 @@
 //!
 //! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
 
+mod bounds;
+mod snapshot_files;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
@@ -11,7 +14,7 @@ use bytes::Bytes;
 use super::state::Phase;
 use super::*;
 use crate::base::{ConnId, GroupId, InstanceId};
-use crate::seam::{ConnKind, DiskOp, Mono, Wall};
+use crate::seam::{ConnKind, DiskError, DiskErrorKind, DiskOp, DiskResult, Mono, Wall};
 use crate::storage::model_disk::ModelDisk;
 use crate::topology::model::Presence;
 
@@ -34,6 +37,23 @@ struct Node {
     deaf: Vec<usize>,
     /// Happenings of an earlier life are dropped.
     life: u64,
+    /// What clients were sent.
+    replies: Vec<u8>,
+    /// The disk has no room for snapshots; when each was refused.
+    no_room: bool,
+    refused: Vec<u64>,
+}
+
+impl Node {
+    fn disk(&mut self, now: u64, what: DiskOp) -> DiskResult {
+        match &what {
+            DiskOp::Open { path, .. } if self.no_room && path.starts_with("snap/") => {
+                self.refused.push(now);
+                Err(DiskError { kind: DiskErrorKind::NoSpace, message: "no room".into() })
+            }
+            _ => self.disk.run(what).unwrap(),
+        }
+    }
 }
 
 struct World {
@@ -82,6 +102,9 @@ impl World {
             stopped: None,
             deaf: Vec::new(),
             life: 0,
+            replies: Vec::new(),
+            no_room: false,
+            refused: Vec::new(),
         });
         self.start(number - 1);
         number - 1
@@ -162,7 +185,7 @@ impl World {
             }
             Effect::Disk { op, what } => {
                 let slow = matches!(what, DiskOp::WriteAt { .. } | DiskOp::Sync { .. });
-                let result = self.nodes[from].disk.run(what).unwrap();
+                let result = self.nodes[from].disk(self.now, what);
                 let delay = if slow { MS / 5 } else { MS / 50 };
                 self.push(from, delay, Happening::Event(Box::new(Event::DiskDone { op, result })));
             }
@@ -171,12 +194,53 @@ impl World {
                 self.push(from, delay, Happening::Wake);
                 self.nodes[from].wake = self.next;
             }
+            Effect::Write { conn, bytes } => {
+                let flushed = Event::Flushed { conn, bytes: bytes.len() };
+                self.nodes[from].replies.extend_from_slice(&bytes);
+                self.push(from, MS, Happening::Event(Box::new(flushed)));
+            }
             Effect::Close { conn } => {
                 self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
             }
             Effect::Stop(reason) => self.nodes[from].stopped = Some(reason),
             _ => {}
         }
+    }
+
+    /// Logs the superuser in.
+    fn connect(&mut self, at: usize, conn: ConnId) {
+        let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
+        self.push(at, 0, Happening::Event(Box::new(accepted)));
+        let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+        self.bytes(at, conn, startup);
+    }
+
+    /// Runs a statement; whether the reply holds this text.
+    fn says(&mut self, at: usize, conn: ConnId, sql: &str, text: &str) -> bool {
+        let len = (sql.len() as u32 + 5).to_be_bytes();
+        self.asks(at, conn, [b"Q", &len[..], sql.as_bytes(), b"\0"].concat(), text)
+    }
+
+    /// Sends a message; whether the reply holds this text.
+    fn asks(&mut self, at: usize, conn: ConnId, message: Vec<u8>, text: &str) -> bool {
+        self.nodes[at].replies.clear();
+        self.bytes(at, conn, message);
+        self.said(at, text)
+    }
+
+    fn said(&self, at: usize, text: &str) -> bool {
+        let replies = &self.nodes[at].replies;
+        replies.windows(text.len()).any(|part| part == text.as_bytes())
+    }
+
+    fn bytes(&mut self, at: usize, conn: ConnId, bytes: Vec<u8>) {
+        let event = Event::Bytes { conn, bytes: bytes.into() };
+        self.push(at, 0, Happening::Event(Box::new(event)));
+        self.run(Duration::from_secs(1));
+    }
+
+    fn kept(&self, at: usize) -> watch::Kept {
+        self.nodes[at].instance.as_ref().unwrap().kept()
     }
 
     fn state<T>(&self, at: usize, read: impl FnOnce(&State) -> T) -> T {
@@ -415,6 +479,10 @@ fn an_instance_that_came_back_under_a_new_id_is_heard_where_the_old_one_was() {
     let at = PeerAddr::new("i3:3301");
     for other in 0..2 {
         assert_eq!(world.state(other, |s| s.instance_at(&at)), Some(InstanceId(4)));
+        // A word of the old one that was long on its way.
+        let me = world.nodes[other].instance.as_ref().unwrap().state.clone();
+        me.borrow_mut().learned(InstanceId(3), &at);
+        assert_eq!(world.state(other, |s| s.instance_at(&at)), Some(InstanceId(4)));
     }
 }
 
@@ -439,25 +507,15 @@ fn what_happens_is_counted() {
     world.add(1);
     world.run(Duration::from_secs(2));
     let conn = ConnId(7);
-    let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
-    world.push(0, 0, Happening::Event(Box::new(accepted)));
-    let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
-    let query = |sql: &str| {
-        let len = (sql.len() as u32 + 5).to_be_bytes();
-        [b"Q", &len[..], sql.as_bytes(), b"\0"].concat()
-    };
-    let script = [
-        startup,
-        query("create table t (id int primary key)"),
-        query("insert into t values (1)"),
-        query("insert into t values (1)"),
-        query("select * from t"),
-        query("select * from t"),
-    ];
-    for bytes in script {
-        let event = Event::Bytes { conn, bytes: bytes.into() };
-        world.push(0, 0, Happening::Event(Box::new(event)));
-        world.run(Duration::from_secs(1));
+    world.connect(0, conn);
+    for (sql, said) in [
+        ("create table t (id int primary key)", "CREATE TABLE"),
+        ("insert into t values (1)", "INSERT 0 1"),
+        ("insert into t values (1)", "23505"),
+        ("select * from t", "SELECT 1"),
+        ("select * from t", "SELECT 1"),
+    ] {
+        assert!(world.says(0, conn, sql, said), "{sql}");
     }
     let page = world.state(0, |s| s.inspect(crate::seam::Inspect::Metrics));
     let value = |name: &str| {
@@ -498,4 +556,5 @@ fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
     assert_eq!(open_now(1, ConnKind::Postgres), 1);
     assert_eq!(open_now(2, ConnKind::Postgres), 1, "one too many");
     assert_eq!(open_now(3, ConnKind::Admin), 2);
+    assert_eq!(world.state(0, |s| s.counting.metrics.connections_refused), 1);
 }
