@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use basalt_core::base::codec::CodecResult;
-use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
 use basalt_core::seam::{Effects, Event, Now};
 use bytes::Bytes;
@@ -16,6 +16,8 @@ use crate::workload::{NoWire, PgWire, Wire};
 pub struct Basalt<W> {
     instance: Instance,
     replication_factor: usize,
+    /// What may be left of the log after a rest.
+    log_bytes_max: u64,
     wire: PhantomData<W>,
 }
 
@@ -37,11 +39,17 @@ impl<W: Spoken> Node for Basalt<W> {
     type Msg = Msg;
     type Wire = W;
     const SUBJECT: &'static str = W::SUBJECT;
+    /// The log's present segment, and its next.
+    const OPEN_FILES: u64 = 2;
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
+        let config = config(identity);
+        let Limits { log_before_snapshot, wal_segment, .. } = config.limits;
         Basalt {
-            instance: Instance::new(config(identity), seed),
+            instance: Instance::new(config, seed),
             replication_factor: usize::from(identity.replication_factor),
+            // A snapshot is due two segments past the limit, and cuts whole segments only.
+            log_bytes_max: log_before_snapshot + 4 * wal_segment,
             wire: PhantomData,
         }
     }
@@ -68,6 +76,7 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.members(now, &mut |member| {
             out.push(GroupView {
                 group: member.group,
+                member: member.member,
                 term: member.term,
                 is_leader: member.is_leader,
                 last: member.last,
@@ -81,6 +90,10 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.entry_digest(group, index)
     }
 
+    fn acknowledged(&self, group: GroupId, see: &mut dyn FnMut(InstanceId, LogIndex)) {
+        self.instance.acknowledged(group, see);
+    }
+
     fn states(
         &self,
         wanted: &dyn Fn(GroupId, LogIndex) -> bool,
@@ -89,6 +102,23 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.state_digests(wanted, &mut |group, applied, digest| {
             out.push((group, applied, digest));
         });
+    }
+
+    fn resources(&self, out: &mut Vec<(&'static str, u64, u64)>) {
+        let kept = self.instance.kept();
+        out.extend([
+            ("client sessions", kept.sessions, 0),
+            ("tasks that wait for somebody", kept.tasks, 0),
+            ("replies that wait for a commit", kept.gates, 0),
+            ("tasks that wait for the ring", kept.ring_waiters, 0),
+            ("requests without an answer", kept.requests, 0),
+            ("holds on old versions", kept.holds, 0),
+            ("superseded rows", kept.superseded, 0),
+            ("snapshots under way", kept.snapshots_under_way, 0),
+            ("fetched snapshots not taken over", kept.snapshots_staged, 0),
+            ("snapshots open for followers", kept.snapshot_readers, 0),
+            ("bytes of log", kept.log_bytes, self.log_bytes_max),
+        ]);
     }
 
     fn is_formed(&self, instances: usize) -> bool {

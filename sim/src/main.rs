@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use basalt_sim::check::Check;
 use basalt_sim::faults::Kind;
-use basalt_sim::mutants::{Caught, hunt, mutants};
+use basalt_sim::mutants::{Catch, Caught, Mutant, hunt, mutants};
 use basalt_sim::plan::Plan;
 use basalt_sim::repeat::{ECHO_PREFIX, Window, compare, echo};
 use basalt_sim::replay::{Replayed, recordings};
@@ -472,21 +472,31 @@ fn run_mutants(
     progress.finish_and_clear();
     let mut results = results.into_inner().expect("no worker panics");
     results.sort_by_key(|caught| wanted.iter().position(|m| m.name == caught.mutant.name));
-    let caught = results.iter().filter(|caught| caught.seeds.is_some()).count();
-    let fits = |c: &&Caught| c.check.is_some_and(|check| c.mutant.fits(check));
-    let fitting = results.iter().filter(fits).count();
+    let is_caught = |caught: &&Caught| caught.before.is_some() || caught.by_fitting.is_some();
+    let caught = results.iter().filter(is_caught).count();
+    let fitting = results.iter().filter(|caught| caught.by_fitting.is_some()).count();
     for result in &results {
-        let seeds = result.seeds.map_or("missed".to_owned(), |seeds| format!("{seeds}"));
-        let message: String = result.message.chars().take(100).collect();
-        say!(
-            "{:<20} seeds {seeds:>6}  by {:<16} fitting {:<36} {message}",
-            result.mutant.name,
-            result.check.unwrap_or("-"),
-            result.mutant.fitting
-        );
+        print_caught(result);
     }
     say!("mutants {}, caught {caught}, by a fitting check {fitting}", results.len());
     Ok(u8::from(fitting < results.len()))
+}
+
+/// A line for the fitting check, and one before it where another check failed first.
+fn print_caught(caught: &Caught) {
+    let Mutant { name, fitting } = caught.mutant;
+    let line = |catch: &Catch, note: &str| {
+        let Catch { seeds, check, message } = catch;
+        let message: String = message.chars().take(100).collect();
+        say!("{name:<20} seeds {seeds:>6}  by {check:<16} {note} {fitting:<36} {message}");
+    };
+    if let Some(catch) = &caught.before {
+        line(catch, "not of");
+    }
+    match &caught.by_fitting {
+        Some(catch) => line(catch, "one of"),
+        None => say!("{name:<20} missed by {fitting}"),
+    }
 }
 
 fn list() {
@@ -524,4 +534,5 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("pairs", "two rows written by one statement, read by one"),
     ("bank", "transfers between accounts, the total read"),
     ("own rows", "arithmetic on rows of one client, against a model"),
+    ("followers", "reads right behind another client's write, on the same instance"),
 ];

@@ -20,14 +20,23 @@ impl Mutant {
     }
 }
 
+/// A seed that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Catch {
+    /// Seeds run until then, this one included.
+    pub seeds: u64,
+    pub check: &'static str,
+    pub message: String,
+}
+
 /// How a mutant fared.
 #[derive(Clone, Debug)]
 pub struct Caught {
     pub mutant: Mutant,
-    /// Seeds run until it was caught; `None` if it never was.
-    pub seeds: Option<u64>,
-    pub check: Option<&'static str>,
-    pub message: String,
+    /// The first failure, where a check found it whose business it is not: a crash, say.
+    pub before: Option<Catch>,
+    /// The first failure by a fitting check.
+    pub by_fitting: Option<Catch>,
 }
 
 /// The bugs of a subject.
@@ -38,22 +47,27 @@ pub fn mutants(subject: &str) -> Vec<Mutant> {
     Canary::ALL.iter().map(|(canary, fitting)| Mutant { name: canary.name(), fitting }).collect()
 }
 
-/// Runs seeds, one scenario after the other, until the mutant is caught.
+/// Runs seeds, one scenario after the other, until a fitting check catches the mutant.
 pub fn hunt(
     mutant: Mutant,
     seeds: u64,
     scenarios: &[&str],
     make: &dyn Fn(u64, &str) -> Plan,
 ) -> Caught {
+    let mut caught = Caught { mutant, before: None, by_fitting: None };
     for seed in 0..seeds {
         let scenario = scenarios[seed as usize % scenarios.len()];
         let mut plan = make(seed, scenario);
         plan.canaries = vec![mutant.name.to_owned()];
-        if let Some(failure) = run(&plan).failure {
-            let message = format!("{scenario} seed {seed}: {}", failure.message);
-            let check = Some(failure.check.name());
-            return Caught { mutant, seeds: Some(seed + 1), check, message };
+        let Some(failure) = run(&plan).failure else { continue };
+        let check = failure.check.name();
+        let message = format!("{scenario} seed {seed}: {}", failure.message);
+        let catch = Catch { seeds: seed + 1, check, message };
+        if mutant.fits(check) {
+            caught.by_fitting = Some(catch);
+            break;
         }
+        caught.before.get_or_insert(catch);
     }
-    Caught { mutant, seeds: None, check: None, message: String::new() }
+    caught
 }

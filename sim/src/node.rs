@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use basalt_core::base::codec::CodecResult;
-use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::seam::{Effects, Event, Mono, Now, PeerAddr, Traced};
 use bytes::Bytes;
 
@@ -36,6 +36,8 @@ pub trait Node: Inspectable + Sized {
 
     /// The name a plan knows it by.
     const SUBJECT: &'static str;
+    /// Files it has open after a rest, at most.
+    const OPEN_FILES: u64;
 
     /// A new process; the world sends `Event::Boot` first.
     fn boot(identity: &Identity, seed: [u8; 32]) -> Self;
@@ -51,6 +53,8 @@ pub trait Node: Inspectable + Sized {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GroupView {
     pub group: GroupId,
+    /// The name it goes by in the group, which it gives up with its data.
+    pub member: InstanceId,
     pub term: Term,
     pub is_leader: bool,
     /// The last entry of the log.
@@ -80,6 +84,9 @@ pub trait Inspectable {
     fn entry(&self, _group: GroupId, _index: LogIndex) -> Option<(Term, u64)> {
         None
     }
+
+    /// Where it leads the group, hands each member and how far it acknowledged the log to `see`.
+    fn acknowledged(&self, _group: GroupId, _see: &mut dyn FnMut(InstanceId, LogIndex)) {}
 
     /// Adds the index each group's applied state is at, where `wanted`, and the digest of the state.
     fn states(

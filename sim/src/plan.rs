@@ -71,6 +71,13 @@ pub struct ClientPlan {
     /// Average pause between operations while faults rage.
     pub think_us: u64,
     pub ops: Vec<Op>,
+    /// So many others read what it writes, right behind it and on the same instance.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub followers: u8,
+}
+
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// One occurrence of a fault. What `nodes`, `peers` and `amount` mean depends on the kind.

@@ -18,7 +18,7 @@ use basalt_core::seam::Rng;
 
 use crate::faults::{Area, Budget, Damage, Kind, swarm};
 use crate::plan::{FORMAT, Fault, Plan, Topology};
-use crate::workload::{Mix, draw_clients};
+use crate::workload::{Mix, draw_clients, draw_followers};
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +163,10 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         Shape::Big => (rng.range(8, 32) as u16, 400),
         _ => (rng.range(1, 8) as u16, rng.range(20, 150)),
     };
+    let mut clients = draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng);
+    if abilities.mix == Mix::Sql && !allowed.is_empty() {
+        draw_followers(&mut clients, &mut root.fork("followers"));
+    }
     let mut knobs = root.fork("knobs");
     Plan {
         format: FORMAT,
@@ -172,7 +176,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         chaos_ms,
         // Clients of `calm-big` far away still have most of their work before them.
         heal_ms: if scenario.shape == Shape::Big { 240_000 } else { 60_000 },
-        clients: draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng),
+        clients,
         limits: draw_limits(&topology, &mut root.fork("limits")),
         topology,
         faults,

@@ -135,6 +135,11 @@ impl Shrinker<'_> {
         let mut candidate = self.best.clone();
         candidate.buggify = false;
         self.attempt(candidate);
+        for k in 0..self.best.clients.len() {
+            let mut candidate = self.best.clone();
+            candidate.clients[k].followers = 0;
+            self.attempt(candidate);
+        }
         for name in self.best.limits.keys().cloned().collect::<Vec<_>>() {
             let mut candidate = self.best.clone();
             candidate.limits.remove(&name);

@@ -59,30 +59,19 @@ pub(super) const fn row(
     result: SqlType,
     body: NativeBody,
 ) -> Function {
-    Function::new(oid, name, args, result, body)
+    Function {
+        oid,
+        name,
+        args,
+        result,
+        strict: true,
+        variadic: false,
+        volatility: Volatility::Immutable,
+        body: Body::Native(body),
+    }
 }
 
 impl Function {
-    /// A strict, immutable function.
-    pub(super) const fn new(
-        oid: u32,
-        name: &'static str,
-        args: &'static [SqlType],
-        result: SqlType,
-        body: NativeBody,
-    ) -> Function {
-        Function {
-            oid,
-            name,
-            args,
-            result,
-            strict: true,
-            variadic: false,
-            volatility: Volatility::Immutable,
-            body: Body::Native(body),
-        }
-    }
-
     /// A strict, stable function that the catalog answers.
     pub(super) const fn catalog(
         oid: u32,

@@ -228,8 +228,13 @@ async fn start_groups(
     let hard: BTreeMap<GroupId, HardState> =
         [(ring.group, ring.hard_state), (data.group, data.hard_state)].into();
     state.durability.start(log, &hard);
-    for start in [&ring, &data].into_iter().filter(|start| start.fresh) {
-        state.durability.mark_snapshot(start.group, &start.meta, start.meta.index);
+    for start in [&ring, &data] {
+        if start.fresh {
+            state.durability.mark_snapshot(start.group, &start.meta, start.meta.index);
+        } else {
+            // What the snapshot covers was not read into memory: it serves nobody any more.
+            state.durability.release(start.group, start.meta.index);
+        }
     }
     let seed = state.rng.fork("elections").next_u64();
     let (now, times) = (state.now.mono, state.config.times.group);

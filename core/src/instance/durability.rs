@@ -73,6 +73,11 @@ impl Durability {
         wal.release(group, release);
     }
 
+    /// Lets go of entries up to `index`, which a snapshot in the log's marks covers.
+    pub fn release(&mut self, group: GroupId, index: LogIndex) {
+        self.wal.as_mut().expect("groups start after recovery").release(group, index);
+    }
+
     /// The position up to which everything is durable.
     pub fn durable(&self) -> u64 {
         self.wal.as_ref().map_or(0, |wal| wal.durable().0)

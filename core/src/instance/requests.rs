@@ -140,6 +140,11 @@ impl Requests {
         self.waiting.values().map(|w| w.deadline).min().unwrap_or(Mono::NEVER)
     }
 
+    /// Requests without an answer.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     fn end(&mut self, id: u64, answer: Answer) {
         if let Some(waiting) = self.waiting.remove(&id) {
             waiting.resolver.resolve(answer);

@@ -71,6 +71,11 @@ impl RingMember {
         completion
     }
 
+    /// How many wait for an entry of theirs, or for a position.
+    pub fn waiting(&self) -> usize {
+        self.proposals.len() + self.readers.len()
+    }
+
     /// Applies one committed entry.
     ///
     /// # Errors

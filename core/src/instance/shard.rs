@@ -187,6 +187,11 @@ impl ShardMember {
         completion
     }
 
+    /// How many wait for a position.
+    pub fn gates(&self) -> usize {
+        self.gates.len()
+    }
+
     /// Applies one committed entry, unless memory shows it already.
     pub fn apply(&mut self, entry: &Entry) {
         assert_eq!(entry.index.0, self.applied.0 + 1, "a shard applies in order");

@@ -23,6 +23,7 @@ use super::state::{Phase, Shared, State};
 use crate::base::codec::{CodecResult, Reader, Writer};
 use crate::base::schema::{TableDef, TableRef};
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, Timestamp, Wire};
+use crate::group::Group;
 use crate::raft::{self, Message, Ready};
 use crate::seam::{Completion, Lane, Mono, PeerAddr, Resolver, StopReason};
 use crate::storage::snapshot::{
@@ -60,13 +61,41 @@ pub struct Snapshots {
     fetching: BTreeMap<GroupId, LogIndex>,
     staged: BTreeMap<GroupId, (LogIndex, Staged)>,
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
-    /// Open for who pulls: the reader and the number of its next chunk.
-    readers: BTreeMap<(GroupId, LogIndex, PeerAddr), (SnapshotReader, u32)>,
+    /// Open for who pulls.
+    readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
     /// When each follower in need of a snapshot was last known to make progress.
     pulled: BTreeMap<(GroupId, InstanceId), Mono>,
 }
 
+/// A snapshot's file that a follower is being sent.
+struct OpenReader {
+    reader: SnapshotReader,
+    next_chunk: u32,
+    used: Mono,
+}
+
 impl Snapshots {
+    /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
+    /// the leader of a later term has sent what made it needless.
+    pub fn drop_staged(&mut self) {
+        self.staged.clear();
+    }
+
+    /// Being taken or fetched.
+    pub fn under_way(&self) -> usize {
+        self.taking.len() + self.fetching.len() + self.waiting.len()
+    }
+
+    /// Fetched, and not yet taken over.
+    pub fn staged(&self) -> usize {
+        self.staged.len()
+    }
+
+    /// Files open for followers that pull.
+    pub fn readers(&self) -> usize {
+        self.readers.len()
+    }
+
     /// A chunk arrived.
     pub fn arrived(&mut self, chunk: SnapshotChunk) {
         let expected = self
@@ -87,7 +116,10 @@ pub fn advance(me: &Shared) {
             return;
         }
         state.watch_pulls();
-        state.snapshots_due()
+        state.close_idle_readers();
+        let pinned = state.pinned();
+        state.release_covered(&pinned);
+        state.snapshots_due(&pinned)
     };
     for group in due {
         me.borrow_mut().snapshots.taking.insert(group, ());
@@ -97,13 +129,32 @@ pub fn advance(me: &Shared) {
 }
 
 impl State {
-    /// Groups whose log should be cut now.
-    fn snapshots_due(&self) -> Vec<GroupId> {
+    /// Groups whose oldest entries keep a log on disk that is too long.
+    fn pinned(&self) -> Vec<GroupId> {
         let limits = &self.config.limits;
         let Some(wal) = self.durability.wal() else { return Vec::new() };
         let full = wal.bytes_retained() > limits.log_before_snapshot + 2 * limits.wal_segment;
-        let pinned: Vec<GroupId> =
-            if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() };
+        if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() }
+    }
+
+    /// Lets go of entries that a snapshot covers and that were kept for followers which have them by
+    /// now. A group that is hardly ever written to would keep all others' log until its next entry.
+    fn release_covered(&mut self, pinned: &[GroupId]) {
+        let limit = self.config.limits.log_before_snapshot;
+        for group in pinned {
+            let Some(member) = self.group_mut(*group) else { continue };
+            let cut = may_cut(member, member.node().snapshot().index, limit);
+            if cut >= member.node().first_index() {
+                crate::sometimes!("snapshots: log kept for followers let go later");
+                member.truncate(cut);
+                self.durability.release(*group, cut);
+            }
+        }
+    }
+
+    /// Groups whose log should be cut now.
+    fn snapshots_due(&self, pinned: &[GroupId]) -> Vec<GroupId> {
+        let limits = &self.config.limits;
         let mut due = Vec::new();
         for (group, applied) in self.applied_positions() {
             let Some(member) = self.group(group) else { continue };
@@ -111,6 +162,7 @@ impl State {
             let news = applied > member.node().snapshot().index;
             let needed = long || pinned.contains(&group) || member.node().needs_newer_snapshot();
             let may = !self.snapshots.taking.contains_key(&group)
+                && !self.snapshots.fetching.contains_key(&group)
                 && self.snapshots.not_before.get(&group).is_none_or(|at| *at <= self.now.mono);
             if needed && news && may {
                 due.push(group);
@@ -145,6 +197,22 @@ impl State {
         for (group, id) in failed {
             if let Some(member) = self.group_mut(group) {
                 member.report_snapshot(id, false);
+            }
+        }
+    }
+
+    /// A file that nobody reads from keeps its place on the disk.
+    fn close_idle_readers(&mut self) {
+        let now = self.now.mono;
+        let idle = |open: &OpenReader| now.since(open.used) > PULL_PATIENCE;
+        if !self.snapshots.readers.values().any(idle) {
+            return;
+        }
+        for (key, open) in std::mem::take(&mut self.snapshots.readers) {
+            if idle(&open) {
+                self.spawner.spawn(close(open.reader));
+            } else {
+                self.snapshots.readers.insert(key, open);
             }
         }
     }
@@ -217,7 +285,11 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
         Err(damage) => Err(damage),
     };
     // Whatever came of it, rows that were kept for this scan alone may go.
-    drop(scan);
+    if crate::canary!(KeepHold) {
+        std::mem::forget(scan);
+    } else {
+        drop(scan);
+    }
     let Some(writer) = written? else { return Ok(()) };
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
@@ -292,18 +364,26 @@ impl State {
         if position.index <= member.node().snapshot().index {
             return;
         }
-        // Followers that are a little behind should not need a snapshot, within a bound.
-        let slowest = member.progress().iter().filter(|p| p.recent_active).map(|p| p.matched).min();
-        let tight = member.node().log_bytes() as u64 > 2 * limit;
-        let cut = match slowest {
-            Some(slowest) if !tight => slowest.min(position.index),
-            _ => position.index,
-        };
+        let cut = may_cut(member, position.index, limit);
         member.set_snapshot(position.clone());
         member.truncate(cut);
         self.durability.mark_snapshot(group, &position, cut);
         self.counting.metrics.snapshots_written += 1;
     }
+}
+
+/// How far a log may be cut that a snapshot covers up to `covered`. Followers that are a little behind
+/// should not need a snapshot, within a bound.
+fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
+    let progress = member.progress();
+    let slowest = progress.iter().filter(|p| p.recent_active).map(|p| p.matched).min();
+    let tight = member.node().log_bytes() as u64 > 2 * limit;
+    let cut = match slowest {
+        Some(slowest) if !tight => slowest.min(covered),
+        _ => covered,
+    };
+    // A follower that is further behind is not served from here.
+    cut.max(LogIndex(member.node().first_index().0 - 1))
 }
 
 /// Loads the snapshot that the log's mark names.
@@ -377,19 +457,24 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
         if let Some(reader) = reader {
             while state.snapshots.readers.len() >= OPEN_READERS {
                 let oldest = state.snapshots.readers.pop_first();
-                done.extend(oldest.map(|(_, (reader, _))| reader));
+                done.extend(oldest.map(|(_, open)| open.reader));
             }
-            let replaced = state.snapshots.readers.insert(key, (reader, pull.chunk + 1));
-            done.extend(replaced.map(|(reader, _)| reader));
+            let open = OpenReader { reader, next_chunk: pull.chunk + 1, used: state.now.mono };
+            let replaced = state.snapshots.readers.insert(key, open);
+            done.extend(replaced.map(|open| open.reader));
         }
         let SnapshotPull { group, index, chunk } = pull;
         let body = Body::SnapshotChunk(SnapshotChunk { group, index, chunk, last, data });
         state.send(to, Lane::Bulk, body);
     }
     for reader in done {
-        // What cannot be closed is open until the process ends; there is nobody to tell.
-        let _ = reader.close().await;
+        close(reader).await;
     }
+}
+
+/// What cannot be closed is open until the process ends; there is nobody to tell.
+async fn close(reader: SnapshotReader) {
+    let _ = reader.close().await;
 }
 
 /// The chunk asked for, from the reader that is at it or a new one. Readers that are of no use any more
@@ -397,13 +482,13 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
 async fn read_chunk(
     disk: &DiskHandle,
     pull: &SnapshotPull,
-    open: Option<(SnapshotReader, u32)>,
+    open: Option<OpenReader>,
     done: &mut Vec<SnapshotReader>,
 ) -> Result<(Option<Bytes>, SnapshotReader), SnapshotDamage> {
     let (mut reader, mut skip) = match open {
-        Some((reader, next)) if next == pull.chunk => (reader, 0),
+        Some(open) if open.next_chunk == pull.chunk => (open.reader, 0),
         other => {
-            done.extend(other.map(|(reader, _)| reader));
+            done.extend(other.map(|open| open.reader));
             (SnapshotReader::open(disk.clone(), pull.group, pull.index).await?, pull.chunk)
         }
     };
@@ -473,24 +558,35 @@ async fn fetch(
         return Err(SnapshotDamage::Corrupt("another snapshot than was offered".into()));
     }
     let mut writer = SnapshotWriter::create(disk, &meta).await?;
-    let staged = if group == GroupId::RING {
+    match fetch_rest(me, &mut writer, &meta, &first, from).await {
+        Ok(staged) => writer.finish().await.map(|()| staged),
+        Err(damage) => writer.abandon().await.and(Err(damage)),
+    }
+}
+
+async fn fetch_rest(
+    me: &Shared,
+    writer: &mut SnapshotWriter,
+    meta: &SnapshotMeta,
+    first: &Bytes,
+    from: &PeerAddr,
+) -> Result<Staged, SnapshotDamage> {
+    let (group, index) = (meta.group, meta.index);
+    if group == GroupId::RING {
         while let Some(chunk) = pull(me, group, index, 1, from).await? {
             writer.append(chunk).await?;
         }
-        Staged::Ring(Box::new(RingState::decode_snapshot(meta.state)?))
-    } else {
-        let (mut load, mut store, position) = begin_load(&first)?;
-        let mut number = 1;
-        while let Some(chunk) = pull(me, group, index, number, from).await? {
-            load.chunk(&mut store, &chunk)?;
-            writer.append(chunk).await?;
-            number += 1;
-        }
-        load.finish(&mut store);
-        Staged::Shard(Box::new(store), position)
-    };
-    writer.finish().await?;
-    Ok(staged)
+        return Ok(Staged::Ring(Box::new(RingState::decode_snapshot(meta.state.clone())?)));
+    }
+    let (mut load, mut store, position) = begin_load(first)?;
+    let mut number = 1;
+    while let Some(chunk) = pull(me, group, index, number, from).await? {
+        load.chunk(&mut store, &chunk)?;
+        writer.append(chunk).await?;
+        number += 1;
+    }
+    load.finish(&mut store);
+    Ok(Staged::Shard(Box::new(store), position))
 }
 
 /// One chunk; `None` after the last.

@@ -2,6 +2,8 @@
 //!
 //! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
 
+mod bounds;
+mod snapshot_files;
 mod statements;
 
 use std::cmp::Reverse;
@@ -13,7 +15,7 @@ use bytes::Bytes;
 use super::state::Phase;
 use super::*;
 use crate::base::{ConnId, GroupId, InstanceId};
-use crate::seam::{ConnKind, DiskOp, Mono, Wall};
+use crate::seam::{ConnKind, DiskError, DiskErrorKind, DiskOp, DiskResult, Mono, Wall};
 use crate::storage::model_disk::ModelDisk;
 use crate::topology::model::Presence;
 
@@ -38,6 +40,21 @@ struct Node {
     life: u64,
     /// What it wrote to its clients, and when the last of it.
     said: BTreeMap<ConnId, (Vec<u8>, u64)>,
+    /// The disk has no room for snapshots; when each was refused.
+    no_room: bool,
+    refused: Vec<u64>,
+}
+
+impl Node {
+    fn disk(&mut self, now: u64, what: DiskOp) -> DiskResult {
+        match &what {
+            DiskOp::Open { path, .. } if self.no_room && path.starts_with("snap/") => {
+                self.refused.push(now);
+                Err(DiskError { kind: DiskErrorKind::NoSpace, message: "no room".into() })
+            }
+            _ => self.disk.run(what).unwrap(),
+        }
+    }
 }
 
 struct World {
@@ -90,6 +107,8 @@ impl World {
             deaf: Vec::new(),
             life: 0,
             said: BTreeMap::new(),
+            no_room: false,
+            refused: Vec::new(),
         });
         self.start(number - 1);
         number - 1
@@ -170,7 +189,7 @@ impl World {
             }
             Effect::Disk { op, what } => {
                 let slow = matches!(what, DiskOp::WriteAt { .. } | DiskOp::Sync { .. });
-                let result = self.nodes[from].disk.run(what).unwrap();
+                let result = self.nodes[from].disk(self.now, what);
                 let delay = if slow { MS / 5 } else { MS / 50 };
                 self.push(from, delay, Happening::Event(Box::new(Event::DiskDone { op, result })));
             }
@@ -183,6 +202,8 @@ impl World {
                 let said = self.nodes[from].said.entry(conn).or_default();
                 said.0.extend_from_slice(&bytes);
                 said.1 = self.now;
+                let flushed = Event::Flushed { conn, bytes: bytes.len() };
+                self.push(from, MS, Happening::Event(Box::new(flushed)));
             }
             Effect::Close { conn } => {
                 self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
@@ -190,6 +211,49 @@ impl World {
             Effect::Stop(reason) => self.nodes[from].stopped = Some(reason),
             _ => {}
         }
+    }
+
+    /// Logs the superuser in.
+    fn connect(&mut self, at: usize, conn: ConnId) {
+        let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
+        self.push(at, 0, Happening::Event(Box::new(accepted)));
+        let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
+        self.send(at, conn, startup);
+        self.run(Duration::from_secs(1));
+    }
+
+    /// Sends a query; what is answered replaces what was said before.
+    fn query(&mut self, at: usize, conn: ConnId, sql: &str) {
+        let len = (sql.len() as u32 + 5).to_be_bytes();
+        self.send(at, conn, [b"Q", &len[..], sql.as_bytes(), b"\0"].concat());
+    }
+
+    fn send(&mut self, at: usize, conn: ConnId, bytes: Vec<u8>) {
+        self.nodes[at].said.remove(&conn);
+        let event = Event::Bytes { conn, bytes: bytes.into() };
+        self.push(at, 0, Happening::Event(Box::new(event)));
+    }
+
+    /// The last answer on a connection as text, without what is not printable, and when it came.
+    fn answer(&self, at: usize, conn: ConnId) -> Option<(String, u64)> {
+        let (bytes, when) = self.nodes[at].said.get(&conn)?;
+        let printable = bytes.iter().filter(|byte| (32..127).contains(*byte));
+        Some((printable.map(|byte| char::from(*byte)).collect(), *when))
+    }
+
+    /// Runs a statement; whether the answer holds this text.
+    fn says(&mut self, at: usize, conn: ConnId, sql: &str, text: &str) -> bool {
+        self.query(at, conn, sql);
+        self.run(Duration::from_secs(1));
+        self.said(at, conn, text)
+    }
+
+    fn said(&self, at: usize, conn: ConnId, text: &str) -> bool {
+        self.answer(at, conn).is_some_and(|(said, _)| said.contains(text))
+    }
+
+    fn kept(&self, at: usize) -> watch::Kept {
+        self.nodes[at].instance.as_ref().unwrap().kept()
     }
 
     fn state<T>(&self, at: usize, read: impl FnOnce(&State) -> T) -> T {
@@ -207,34 +271,6 @@ impl World {
         self.state(at, |s| {
             s.group(group).unwrap().membership().voters.iter().map(|v| v.0).collect()
         })
-    }
-
-    /// Opens a connection of the superuser.
-    fn connect(&mut self, at: usize, conn: u64) {
-        let conn = ConnId(conn);
-        let accepted = Event::Accepted { conn, kind: ConnKind::Admin, remote: "x".into() };
-        self.push(at, 0, Happening::Event(Box::new(accepted)));
-        let startup = [&[0, 0, 0, 20, 0, 3, 0, 0][..], b"user\0admin\0\0"].concat();
-        self.send(at, conn.0, startup.into());
-    }
-
-    fn send(&mut self, at: usize, conn: u64, bytes: Bytes) {
-        let event = Event::Bytes { conn: ConnId(conn), bytes };
-        self.push(at, 0, Happening::Event(Box::new(event)));
-    }
-
-    /// Sends a query; what is answered replaces what was said before.
-    fn query(&mut self, at: usize, conn: u64, sql: &str) {
-        self.nodes[at].said.remove(&ConnId(conn));
-        let len = (sql.len() as u32 + 5).to_be_bytes();
-        self.send(at, conn, [b"Q", &len[..], sql.as_bytes(), b"\0"].concat().into());
-    }
-
-    /// The last answer on a connection as text, without what is not printable, and when it came.
-    fn answer(&self, at: usize, conn: u64) -> Option<(String, u64)> {
-        let (bytes, when) = self.nodes[at].said.get(&ConnId(conn))?;
-        let printable = bytes.iter().filter(|byte| (32..127).contains(*byte));
-        Some((printable.map(|byte| char::from(*byte)).collect(), *when))
     }
 
     fn leaders(&self, group: GroupId) -> Vec<usize> {
@@ -434,8 +470,8 @@ fn who_does_not_log_in_is_not_waited_for() {
     world.run(Duration::from_secs(2));
     let event = Event::Accepted { conn: ConnId(1), kind: ConnKind::Postgres, remote: "x".into() };
     world.push(0, 0, Happening::Event(Box::new(event)));
-    world.connect(0, 2);
-    world.run(Duration::from_secs(59));
+    world.connect(0, ConnId(2));
+    world.run(Duration::from_secs(58));
     assert_eq!(world.state(0, |s| s.clients.count()), 2);
     world.run(Duration::from_secs(2));
     assert_eq!(world.state(0, |s| s.clients.count()), 1, "the one that logged in stays");
@@ -451,6 +487,10 @@ fn an_instance_that_came_back_under_a_new_id_is_heard_where_the_old_one_was() {
     world.run(Duration::from_secs(8));
     let at = PeerAddr::new("i3:3301");
     for other in 0..2 {
+        assert_eq!(world.state(other, |s| s.instance_at(&at)), Some(InstanceId(4)));
+        // A word of the old one that was long on its way.
+        let me = world.nodes[other].instance.as_ref().unwrap().state.clone();
+        me.borrow_mut().learned(InstanceId(3), &at);
         assert_eq!(world.state(other, |s| s.instance_at(&at)), Some(InstanceId(4)));
     }
 }
@@ -475,18 +515,17 @@ fn what_happens_is_counted() {
     let mut world = World::new();
     world.add(1);
     world.run(Duration::from_secs(2));
-    world.connect(0, 7);
-    for sql in [
-        "create table t (id int primary key)",
-        "insert into t values (1)",
-        "insert into t values (1)",
-        "select * from t",
-        "select * from t",
+    let conn = ConnId(7);
+    world.connect(0, conn);
+    for (sql, said) in [
+        ("create table t (id int primary key)", "CREATE TABLE"),
+        ("insert into t values (1)", "INSERT 0 1"),
+        ("insert into t values (1)", "23505"),
+        ("select * from t", "SELECT 1"),
+        ("select * from t", "SELECT 1"),
     ] {
-        world.run(Duration::from_secs(1));
-        world.query(0, 7, sql);
+        assert!(world.says(0, conn, sql, said), "{sql}");
     }
-    world.run(Duration::from_secs(1));
     let page = world.state(0, |s| s.inspect(crate::seam::Inspect::Metrics));
     let value = |name: &str| {
         let line = page.lines().find_map(|l| l.strip_prefix("basalt_")?.strip_prefix(name));
@@ -499,7 +538,7 @@ fn what_happens_is_counted() {
     assert_eq!(value("plan_cache_hits_total "), "2");
     assert_eq!(value("plan_cache_misses_total "), "3");
     assert_eq!(value("connections_opened_total "), "1");
-    assert_eq!(value("uptime_seconds "), "7");
+    assert_eq!(value("uptime_seconds "), "8");
     assert_eq!(value("raft_elections_won_total{group=\"1\"} "), "1");
     assert_eq!(value("table_rows{table=\"t\"} "), "1");
     for moves in ["turns_total ", "wal_batches_total ", "wal_bytes_total ", "wal_sync_seconds_sum "]
@@ -526,4 +565,5 @@ fn when_there_are_too_many_clients_the_superuser_still_gets_in() {
     assert_eq!(open_now(1, ConnKind::Postgres), 1);
     assert_eq!(open_now(2, ConnKind::Postgres), 1, "one too many");
     assert_eq!(open_now(3, ConnKind::Admin), 2);
+    assert_eq!(world.state(0, |s| s.counting.metrics.connections_refused), 1);
 }

@@ -31,6 +31,11 @@ impl Timers {
         }
     }
 
+    /// Tasks asleep.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// When [`Timers::fire`] should be called next.
     pub fn next_wake(&self) -> Mono {
         self.queue.first_key_value().map_or(Mono::NEVER, |((at, _), _)| *at)

@@ -43,6 +43,7 @@ impl State {
         self.release_durable();
         let ring = self.drive_ring();
         let shard = self.drive_shard();
+        self.snapshots.drop_staged();
         ring || shard
     }
 

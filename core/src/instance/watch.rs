@@ -6,14 +6,17 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Instance;
 use super::state::Phase;
-use crate::base::{GroupId, LogIndex, Term};
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::seam::{Mono, Now};
+use crate::storage::Store;
+use crate::storage::wal::Wal;
 
 /// This instance's member of one group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MemberView {
     pub group: GroupId,
+    pub member: InstanceId,
     pub term: Term,
     pub is_leader: bool,
     /// The last entry of the log.
@@ -27,7 +30,55 @@ pub struct MemberView {
     pub changing: bool,
 }
 
+/// What an instance keeps for others, and must let go once nobody wants anything of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// Client connections.
+    pub sessions: u64,
+    /// Sessions, answers to other instances, and what the instance does on its own; those that only
+    /// wait for a time not counted.
+    pub tasks: u64,
+    /// Replies and schema changes that wait for a commit of the replica set.
+    pub gates: u64,
+    /// Who waits for the ring to apply something.
+    pub ring_waiters: u64,
+    /// Statements and questions sent to other instances that have no answer yet.
+    pub requests: u64,
+    /// What keeps old versions of rows from being freed.
+    pub holds: u64,
+    /// Rows with old versions that are not freed.
+    pub superseded: u64,
+    /// Snapshots being taken or fetched.
+    pub snapshots_under_way: u64,
+    /// Snapshots fetched and not taken over.
+    pub snapshots_staged: u64,
+    /// Snapshots open for followers.
+    pub snapshot_readers: u64,
+    /// Bytes of the log on disk.
+    pub log_bytes: u64,
+}
+
 impl Instance {
+    /// What it keeps now.
+    pub fn kept(&self) -> Kept {
+        let state = self.state.borrow();
+        let shard = state.shard.as_ref();
+        let of_store = |count: fn(&Store) -> usize| shard.map_or(0, |s| count(&s.store) as u64);
+        Kept {
+            sessions: state.clients.count() as u64,
+            tasks: self.executor.len().saturating_sub(state.timers.len()) as u64,
+            gates: shard.map_or(0, |s| s.gates() as u64),
+            ring_waiters: state.ring.as_ref().map_or(0, |r| r.waiting() as u64),
+            requests: state.requests.len() as u64,
+            holds: of_store(Store::holds),
+            superseded: of_store(Store::superseded),
+            snapshots_under_way: state.snapshots.under_way() as u64,
+            snapshots_staged: state.snapshots.staged() as u64,
+            snapshot_readers: state.snapshots.readers() as u64,
+            log_bytes: state.durability.wal().map_or(0, Wal::bytes_retained),
+        }
+    }
+
     /// Whether it has an identity and its groups run.
     pub fn is_running(&self) -> bool {
         self.state.borrow().phase == Phase::Running
@@ -39,7 +90,7 @@ impl Instance {
         let ring = state.ring.as_ref().map(|ring| &ring.group);
         let shard = state.shard.as_ref().map(|shard| &shard.group);
         for group in [ring, shard].into_iter().flatten() {
-            see(view(group, now.mono));
+            see(view(group, state.me(), now.mono));
         }
     }
 
@@ -48,6 +99,14 @@ impl Instance {
         let state = self.state.borrow();
         let entry = state.group(group)?.node().entry(index)?;
         Some((entry.term, xxh3_64(&entry.data) ^ entry.kind as u64))
+    }
+
+    /// Hands each member of `group` and how far it acknowledged the log to `see`, where this instance
+    /// leads the group.
+    pub fn acknowledged(&self, group: GroupId, see: &mut dyn FnMut(InstanceId, LogIndex)) {
+        let state = self.state.borrow();
+        let members = state.group(group).map(Group::progress).unwrap_or_default();
+        members.iter().for_each(|member| see(member.id, member.matched));
     }
 
     /// Hands group, applied index and a digest of the state at that index to `see`, where `wanted`.
@@ -72,9 +131,10 @@ impl Instance {
     }
 }
 
-fn view(group: &Group, now: Mono) -> MemberView {
+fn view(group: &Group, member: InstanceId, now: Mono) -> MemberView {
     MemberView {
         group: group.id(),
+        member,
         term: group.term(),
         is_leader: group.is_leader(),
         last: group.last_index(),

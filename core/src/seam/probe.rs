@@ -73,6 +73,8 @@ canaries! {
     ServeOldCatalog => "sql linearizability acks",
     /// A snapshot leaves out the first row of each chunk.
     SnapshotDropsRow => "replicas",
+    /// What a snapshot held back from garbage collection is held back for ever.
+    KeepHold => "resources",
 }
 
 #[cfg(feature = "canaries")]

@@ -90,6 +90,10 @@ impl ModelDisk {
         self.open.clear();
     }
 
+    pub fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
     /// The content of a file, to look at or to damage.
     pub fn file(&mut self, path: &str) -> &mut Vec<u8> {
         let inode = self.names[path];

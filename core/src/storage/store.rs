@@ -368,6 +368,11 @@ impl Store {
         self.holds.iter().any(|known| std::ptr::eq(known.as_ptr(), Rc::as_ptr(&hold.0)))
     }
 
+    /// Holds that live.
+    pub fn holds(&self) -> usize {
+        self.holds.iter().filter(|hold| hold.strong_count() > 0).count()
+    }
+
     /// Rows with versions that wait to be freed.
     pub fn superseded(&self) -> usize {
         self.superseded.len()

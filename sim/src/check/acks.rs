@@ -1,10 +1,10 @@
 //! Acknowledgements: what was confirmed is there, what was refused is not, and each unknown outcome
 //! turns out one way only.
 //!
-//! Judged on the rows inserted (each id once, never updated): every later full read must hold what
-//! was confirmed before it began and nothing refused or invented; a row seen once stays.
+//! Judged on the rows inserted (each id once, never updated): every later read must hold what was
+//! confirmed before it began and nothing refused or invented; a row seen once stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::workload::{History, Op, Outcome, Rows};
 
@@ -12,9 +12,9 @@ pub fn judge(history: &History) -> Result<(), String> {
     let operations = history.operations();
     let mut invoked = BTreeSet::new();
     let mut refused = BTreeSet::new();
-    // Time of confirmation (or of a sighting) and id.
-    let mut certain: Vec<(u64, i64)> = Vec::new();
-    let mut reads: Vec<(u64, u64, &Rows)> = Vec::new();
+    // When each id was first certain: confirmed, or seen.
+    let mut certain: BTreeMap<i64, u64> = BTreeMap::new();
+    let mut reads: Vec<Read<'_>> = Vec::new();
     for operation in &operations {
         let begun = operation.begun;
         let ended = operation.ended.map(|(entry, _)| (&entry.outcome, entry.time_ns));
@@ -22,21 +22,26 @@ pub fn judge(history: &History) -> Result<(), String> {
             (Op::Insert { id }, outcome) => {
                 invoked.insert(id);
                 match outcome {
-                    Some((Outcome::Ok(_), at_ns)) => certain.push((at_ns, id)),
+                    Some((Outcome::Ok(_), at_ns)) => {
+                        certain.insert(id, at_ns);
+                    }
                     Some((Outcome::Fail(_), _)) => {
                         refused.insert(id);
                     }
                     _ => {}
                 }
             }
-            (Op::ReadInserted, Some((Outcome::Ok(rows), at_ns))) => {
-                reads.push((begun.time_ns, at_ns, rows));
+            (Op::ReadInserted, Some((Outcome::Ok(rows), ended_ns))) => {
+                reads.push(Read { began_ns: begun.time_ns, ended_ns, only: None, rows });
+            }
+            (Op::ReadOneInserted { id }, Some((Outcome::Ok(rows), ended_ns))) => {
+                reads.push(Read { began_ns: begun.time_ns, ended_ns, only: Some(id), rows });
             }
             _ => {}
         }
     }
-    reads.sort_by_key(|(began_ns, _, _)| *began_ns);
-    for (began_ns, ended_ns, rows) in reads {
+    reads.sort_by_key(|read| read.began_ns);
+    for Read { began_ns, ended_ns, only, rows } in reads {
         let seen: BTreeSet<i64> = rows.iter().map(|(id, _)| *id).collect();
         if seen.len() != rows.len() {
             return Err("a row that was inserted once is there twice".to_owned());
@@ -47,14 +52,30 @@ pub fn judge(history: &History) -> Result<(), String> {
         if let Some(id) = seen.difference(&invoked).next() {
             return Err(format!("row {id} is there, and nobody inserted it"));
         }
-        let lost = certain.iter().find(|(at_ns, id)| *at_ns < began_ns && !seen.contains(id));
-        if let Some((at_ns, id)) = lost {
+        if let Some(id) = seen.iter().find(|id| only.is_some_and(|only| only != **id)) {
+            return Err(format!("row {id} was given instead of {only:?}"));
+        }
+        let (low, high) = only.map_or((i64::MIN, i64::MAX), |id| (id, id));
+        let mut expected = certain.range(low..=high);
+        let lost = expected.find(|(id, at_ns)| **at_ns < began_ns && !seen.contains(id));
+        if let Some((id, at_ns)) = lost {
             let at_s = at_ns / 1_000_000_000;
             return Err(format!("the insert of {id} was certain at second {at_s}, and it is gone"));
         }
-        certain.extend(seen.into_iter().map(|id| (ended_ns, id)));
+        for id in seen {
+            let since_ns = certain.entry(id).or_insert(ended_ns);
+            *since_ns = ended_ns.min(*since_ns);
+        }
     }
     Ok(())
+}
+
+/// A read of the rows inserted, or of `only` one of them.
+struct Read<'a> {
+    began_ns: u64,
+    ended_ns: u64,
+    only: Option<i64>,
+    rows: &'a Rows,
 }
 
 #[cfg(test)]
@@ -87,5 +108,33 @@ mod tests {
         assert!(run(Outcome::Info(String::new()), &[&[7], &[]]).is_err());
         assert!(run(Outcome::Ok(vec![]), &[&[7, 7]]).is_err());
         assert!(run(Outcome::Ok(vec![]), &[&[7, 8]]).is_err());
+    }
+
+    #[test]
+    fn a_read_of_one_row_makes_it_certain_and_misses_no_other() {
+        let judge = |one: &[i64], all: &[i64]| {
+            let mut history = History::default();
+            let mut push = |time_ns, process, op, outcome| {
+                history.push(Entry { time_ns, process, client: 0, op, outcome });
+            };
+            let rows = |ids: &[i64]| Outcome::Ok(ids.iter().map(|id| (*id, None)).collect());
+            for (process, id) in [(0, 7), (1, 8)] {
+                push(1, process, Op::Insert { id }, Outcome::Invoked);
+                push(2, process, Op::Insert { id }, Outcome::Info(String::new()));
+            }
+            push(3, 2, Op::ReadOneInserted { id: 7 }, Outcome::Invoked);
+            push(4, 2, Op::ReadOneInserted { id: 7 }, rows(one));
+            push(5, 3, Op::ReadInserted, Outcome::Invoked);
+            push(6, 3, Op::ReadInserted, rows(all));
+            push(7, 4, Op::ReadOneInserted { id: 7 }, Outcome::Invoked);
+            push(8, 4, Op::ReadOneInserted { id: 7 }, rows(one));
+            judge(&history)
+        };
+        assert!(judge(&[7], &[7]).is_ok());
+        assert!(judge(&[7], &[7, 8]).is_ok());
+        assert!(judge(&[], &[8]).is_ok());
+        assert!(judge(&[7], &[8]).is_err(), "seen, then lost");
+        assert!(judge(&[], &[7, 8]).is_err(), "seen by all, then lost to one");
+        assert!(judge(&[8], &[8]).is_err(), "another row than was asked for");
     }
 }

@@ -126,17 +126,6 @@ impl Monitor {
         self.raft.process_ended(host);
     }
 
-    /// After the rest at the end: everything is back in its bounds.
-    pub fn at_rest(&mut self, host: u16, resources: &[(&'static str, u64, u64)]) {
-        for (name, value, bound) in resources {
-            if value > bound {
-                let message =
-                    format!("n{}: {name} is {value} after a rest, bound {bound}", host + 1);
-                self.note(Check::Resources, Err(message));
-            }
-        }
-    }
-
     pub fn take_failure(&mut self) -> Option<Failure> {
         self.failure.take()
     }

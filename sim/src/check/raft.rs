@@ -3,12 +3,13 @@
 //! - *Election safety*: one leader a term.
 //! - *State machine safety*: entries committed at one index are the same everywhere, for ever.
 //! - *Leader completeness*: who becomes leader holds every entry committed before.
+//! - *Durability*: a member holds every committed entry that it acknowledged, whatever befell it since.
 //! - *Leases*: no two members may serve reads on their own at one moment of true time.
 //! - *Monotony*: within one process neither term nor commit index goes back.
 
 use std::collections::BTreeMap;
 
-use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::seam::Mono;
 
 use crate::clock::Clock;
@@ -20,6 +21,8 @@ struct Group {
     leader_of: BTreeMap<Term, u16>,
     committed: BTreeMap<LogIndex, Committed>,
     members: BTreeMap<u16, Member>,
+    /// How far each member acknowledged what is committed, by its leaders' word.
+    acknowledged: BTreeMap<InstanceId, LogIndex>,
 }
 
 /// An entry that some member saw as committed.
@@ -107,6 +110,10 @@ impl Group {
         if view.commit > view.last {
             return Err(format!("commit {} past the last entry {}", view.commit, view.last));
         }
+        self.acknowledged_is_there(view)?;
+        if view.is_leader && view.commit > member.commit {
+            self.note_acknowledged(view, node);
+        }
         let new_leader = view.is_leader && (!member.was_leader || view.term > member.term);
         member.term = view.term;
         member.commit = view.commit;
@@ -148,6 +155,23 @@ impl Group {
         }
         member.compared = view.commit;
         Ok(())
+    }
+
+    fn acknowledged_is_there(&self, view: &GroupView) -> Result<(), String> {
+        match self.acknowledged.get(&view.member) {
+            Some(acknowledged) if view.last < *acknowledged => Err(format!(
+                "the log ends at {}, the member acknowledged {acknowledged}",
+                view.last
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_acknowledged(&mut self, view: &GroupView, node: &impl Inspectable) {
+        node.acknowledged(view.group, &mut |member, index| {
+            let known = self.acknowledged.entry(member).or_default();
+            *known = index.min(view.commit).max(*known);
+        });
     }
 
     fn leader_came_up(
@@ -200,11 +224,16 @@ mod tests {
             let (term, digest) = *self.0.get(index.0.checked_sub(1)? as usize)?;
             Some((Term(term), digest))
         }
+
+        fn acknowledged(&self, _: GroupId, see: &mut dyn FnMut(InstanceId, LogIndex)) {
+            see(InstanceId(8), LogIndex(9));
+        }
     }
 
     fn view(term: u64, is_leader: bool, last: u64, commit: u64, lease: Option<u64>) -> GroupView {
         GroupView {
             group: GroupId(1),
+            member: InstanceId(7),
             term: Term(term),
             is_leader,
             last: LogIndex(last),
@@ -242,6 +271,21 @@ mod tests {
         let mut check = healthy();
         check.process_ended(0);
         look(&mut check, 1, view(2, true, 2, 2, Some(600)), &log).unwrap();
+    }
+
+    #[test]
+    fn a_member_keeps_what_it_acknowledged_of_what_was_committed() {
+        let log = [(1, 10), (1, 11)];
+        let of = |member, view| GroupView { member: InstanceId(member), ..view };
+        let mut check = RaftCheck::new(3);
+        look(&mut check, 0, view(1, true, 2, 1, None), &log).unwrap();
+        look(&mut check, 1, of(8, view(1, false, 1, 1, None)), &log).unwrap();
+        look(&mut check, 0, view(1, true, 2, 2, None), &log).unwrap();
+        check.process_ended(1);
+        let back = view(1, false, 1, 1, None);
+        look(&mut check, 1, of(9, back), &log).unwrap();
+        let lost = look(&mut check, 1, of(8, back), &log).unwrap_err();
+        assert!(lost.contains("acknowledged"), "{lost}");
     }
 
     #[test]

@@ -370,6 +370,11 @@ impl Disk {
         }
     }
 
+    /// Files the process has open.
+    pub fn open_files(&self) -> usize {
+        self.open.len()
+    }
+
     fn open(&mut self, file: FileId, path: Arc<str>, mode: OpenMode) -> DiskResult {
         assert!(!self.open.contains_key(&file), "{file:?} is opened while it is open: {path}");
         let existing = self.cached.files.get(&path).copied();

@@ -24,6 +24,7 @@ impl Node for Clockwork {
     type Msg = Nothing;
     type Wire = LineWire;
     const SUBJECT: &'static str = "toy-clockwork";
+    const OPEN_FILES: u64 = 0;
 
     fn boot(_: &Identity, _: [u8; 32]) -> Clockwork {
         Clockwork

@@ -155,6 +155,7 @@ impl Node for Quorum {
     type Msg = Message;
     type Wire = LineWire;
     const SUBJECT: &'static str = "toy-quorum";
+    const OPEN_FILES: u64 = 1;
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Quorum {
         let mut tag = [0; 8];

@@ -21,6 +21,9 @@ pub enum Role {
     Setup,
     /// Carries out its part of the plan.
     Worker,
+    /// Reads what another client has just begun to write, on the instance where it writes it: who
+    /// sees more than is certain sees it there and then.
+    Follower { of: u16 },
     /// Reads everything at the end; repeats each read until it succeeds.
     Auditor,
 }
@@ -62,12 +65,14 @@ enum State {
 const CONNECT_TIMEOUT_NS: u64 = 2_000_000_000;
 const ANSWER_TIMEOUT_NS: u64 = 5_000_000_000;
 const RETRIES: u32 = 6;
+/// A follower reads within this time of the write.
+const FOLLOWS_WITHIN_NS: u64 = 16 << 20;
 
 /// One client.
 pub struct Client<W> {
     pub id: u16,
     pub dc: u8,
-    role: Role,
+    pub role: Role,
     requests: Vec<Request>,
     /// The request to send or in flight.
     at: usize,
@@ -82,6 +87,10 @@ pub struct Client<W> {
     /// Connections made, which makes each one's nonce its own.
     connections: u32,
     has_password: bool,
+    /// The write it has just begun.
+    begun: Option<Op>,
+    /// For a follower: it goes once it has its answer.
+    leaves: bool,
     rng: Rng,
 }
 
@@ -95,7 +104,8 @@ impl<W: Wire> Client<W> {
         (think_us, has_password): (u64, bool),
         rng: Rng,
     ) -> Self {
-        let state = if requests.is_empty() { State::Done } else { State::Away };
+        let follows = matches!(role, Role::Follower { .. });
+        let state = if requests.is_empty() && !follows { State::Done } else { State::Away };
         Client {
             id,
             dc,
@@ -111,12 +121,63 @@ impl<W: Wire> Client<W> {
             connection_failures: 0,
             connections: 0,
             has_password: has_password && role != Role::Setup,
+            begun: None,
+            leaves: false,
             rng,
         }
     }
 
+    /// Whether nothing is left to do; whoever follows another is done between two cues, too.
     pub fn is_done(&self) -> bool {
+        self.state == State::Done || (self.follows() && self.at == self.requests.len())
+    }
+
+    pub fn has_left(&self) -> bool {
         self.state == State::Done
+    }
+
+    fn follows(&self) -> bool {
+        matches!(self.role, Role::Follower { .. })
+    }
+
+    /// The write it has begun since the last call.
+    pub fn take_begun(&mut self) -> Option<Op> {
+        self.begun.take()
+    }
+
+    /// For a follower: the client it follows begins this write. `beside`: on the instance where this
+    /// one is connected, too.
+    pub fn cue(&mut self, now_ns: u64, write: Op, beside: bool, moves: &mut Vec<Move>) {
+        if self.state != State::Idle || self.at < self.requests.len() {
+            return;
+        }
+        if !beside {
+            moves.push(Move::Close);
+            self.away();
+            self.due_in(now_ns, 0, moves);
+        } else if let Some(read) = write.shown_by() {
+            self.requests = vec![Request::Op(read)];
+            self.at = 0;
+            self.attempt = 0;
+            // From behind its heels to some way behind, each as likely.
+            let doublings = self.rng.below(u64::from(FOLLOWS_WITHIN_NS.ilog2()));
+            let pause_ns = self.rng.below(2 << doublings);
+            self.due_in(now_ns, pause_ns, moves);
+        }
+    }
+
+    /// For a follower: whom it follows is done.
+    pub fn leave(&mut self, moves: &mut Vec<Move>) {
+        self.leaves = true;
+        if self.state != State::Waiting {
+            self.finish(moves);
+        }
+    }
+
+    fn finish(&mut self, moves: &mut Vec<Move>) {
+        moves.push(Move::Close);
+        self.wire = None;
+        self.state = State::Done;
     }
 
     /// What it is at, for the story of a cluster that does not heal.
@@ -212,14 +273,17 @@ impl<W: Wire> Client<W> {
 
     fn ask(&mut self, s: Situation<'_>, history: &mut History, moves: &mut Vec<Move>) {
         let Some(request) = self.requests.get(self.at).copied() else {
-            self.state = State::Done;
-            moves.push(Move::Close);
+            if self.follows() {
+                return;
+            }
+            self.finish(moves);
             return;
         };
         let request = match request {
             Request::Op(op) => {
                 let op = op.attempt(self.attempt);
                 self.record(s.now_ns, op, Outcome::Invoked, history);
+                self.begun = (!op.is_read()).then_some(op);
                 Request::Op(op)
             }
             setup @ Request::Setup(_) => setup,
@@ -255,11 +319,17 @@ impl<W: Wire> Client<W> {
         } else if refused == Some(false) {
             return Err(format!("setup was refused: {answer:?}"));
         }
-        let must_succeed = self.role != Role::Worker;
+        let must_succeed = self.must_succeed();
         let retry = match refused {
+            // The moment to follow has passed.
+            Some(_) if self.follows() => false,
             Some(retry) => must_succeed || (retry && self.attempt < RETRIES),
             None => unknown && must_succeed,
         };
+        if self.leaves {
+            self.finish(moves);
+            return Ok(());
+        }
         self.state = State::Idle;
         // Another instance may know better.
         if unknown || (retry && self.attempt % 3 == 2) {
@@ -289,17 +359,29 @@ impl<W: Wire> Client<W> {
                 self.record(now_ns, op, Outcome::Info(why.to_owned()), history);
                 self.process += 1_000;
             }
-            if self.role == Role::Worker {
+            if !self.must_succeed() {
                 self.next_request();
             } else {
                 self.attempt += 1;
             }
+        }
+        if self.leaves {
+            self.finish(moves);
+            return;
+        }
+        if self.follows() {
+            self.requests.clear();
+            self.at = 0;
         }
         self.connection_failures += 1;
         self.away();
         let pause_ns = 10_000_000 << self.connection_failures.min(6);
         let jitter = self.rng.below(pause_ns);
         self.due_in(now_ns, pause_ns / 2 + jitter, moves);
+    }
+
+    fn must_succeed(&self) -> bool {
+        matches!(self.role, Role::Setup | Role::Auditor)
     }
 
     fn away(&mut self) {

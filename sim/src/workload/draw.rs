@@ -38,9 +38,19 @@ pub fn draw_clients(
                 dc: rng.below(u64::from(topology.dcs())) as u8,
                 think_us: chaos_ms * 1_000 / ops_here,
                 ops: (0..ops_here).map(|k| weights.op(client, k, rng)).collect(),
+                followers: 0,
             }
         })
         .collect()
+}
+
+/// In every other seed each client has one or two others right behind it.
+pub fn draw_followers(clients: &mut [ClientPlan], rng: &mut Rng) {
+    if rng.below(2) == 0 {
+        for client in clients {
+            client.followers = *rng.choose(&[1, 1, 1, 2]).expect("four to choose from");
+        }
+    }
 }
 
 /// Draws an operation for a client, at a position in its list, over so many keys.

@@ -122,6 +122,10 @@ fn edn_operation(op: Op, rows: Option<&[(i64, Option<i64>)]>) -> (&'static str, 
             });
             ("read-set", ids.map_or("nil".to_owned(), |ids| format!("#{{{ids}}}")))
         }
+        Op::ReadOneInserted { id } => {
+            let seen = rows.map_or("nil".to_owned(), |rows| (!rows.is_empty()).to_string());
+            ("read-one", format!("[{id} {seen}]"))
+        }
         Op::PairWrite { pair, value } => ("pair-write", format!("[{pair} {value}]")),
         Op::PairRead { pair } => ("pair-read", format!("[{pair} {}]", all())),
         Op::Transfer { from, to, amount } => {

@@ -32,6 +32,10 @@ pub enum Op {
     },
     /// All ids inserted.
     ReadInserted,
+    /// Whether one id was inserted.
+    ReadOneInserted {
+        id: i64,
+    },
     /// Sets both rows of a pair in one statement; values are unique as for `Write`.
     PairWrite {
         pair: u64,
@@ -76,10 +80,21 @@ impl Op {
             self,
             Op::Read { .. }
                 | Op::ReadInserted
+                | Op::ReadOneInserted { .. }
                 | Op::PairRead { .. }
                 | Op::BankRead
                 | Op::OwnRead { .. }
         )
+    }
+
+    /// The read that shows what this write did, where any client may know what it must show.
+    pub fn shown_by(self) -> Option<Op> {
+        match self {
+            Op::Write { key, .. } => Some(Op::Read { key }),
+            Op::PairWrite { pair, .. } => Some(Op::PairRead { pair }),
+            Op::Insert { id } => Some(Op::ReadOneInserted { id }),
+            _ => None,
+        }
     }
 
     /// How many rows a write must report.

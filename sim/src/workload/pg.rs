@@ -132,6 +132,7 @@ fn statement(client: u16, op: Op) -> (String, Vec<i64>) {
         Op::Read { key } => ("SELECT k, v FROM registers WHERE k = $1", vec![key as i64]),
         Op::Insert { id } => ("INSERT INTO inserted (id) VALUES ($1)", vec![id]),
         Op::ReadInserted => ("SELECT id FROM inserted ORDER BY id", vec![]),
+        Op::ReadOneInserted { id } => ("SELECT id FROM inserted WHERE id = $1", vec![id]),
         Op::PairWrite { pair, value } => (
             "UPDATE pairs SET v = $3 WHERE k IN ($1, $2)",
             vec![pair as i64 * 2, pair as i64 * 2 + 1, value],

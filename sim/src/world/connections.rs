@@ -10,7 +10,7 @@ use super::{Happening, World};
 use crate::check::Check;
 use crate::faults::Kind;
 use crate::node::Node;
-use crate::workload::{Move, Situation};
+use crate::workload::{Move, Op, Role, Situation};
 
 /// One direction: what is on its way, in order.
 #[derive(Default)]
@@ -69,22 +69,55 @@ impl<N: Node> World<'_, N> {
             &mut Vec<Move>,
         ) -> Result<(), String>,
     ) {
-        let reachable = self.reachable();
+        let mut reachable = self.reachable();
+        if let Role::Follower { of } = self.clients[usize::from(client)].role {
+            let there = self.connected_to(of);
+            reachable.retain(|node| Some(*node) == there);
+        }
         let hurry = self.phase.is_over_with_faults();
         let situation = Situation { now_ns: self.now_ns, reachable: &reachable, hurry };
         let mut moves = Vec::new();
         let target = &mut self.clients[usize::from(client)];
         let result = act(target, situation, &mut self.history, &mut moves);
-        let is_done = target.is_done();
+        let (is_done, has_left, begun) = (target.is_done(), target.has_left(), target.take_begun());
         if let Err(message) = result {
             self.fail(Check::Sql, format!("client c{client}: {message}"));
         }
         for what in moves {
             self.do_move(client, what);
         }
+        if begun.is_some() || has_left {
+            self.tell_followers(client, begun);
+        }
         if is_done {
             self.check_phase();
         }
+    }
+
+    /// A client begins a write, or is done with all it had to do.
+    fn tell_followers(&mut self, of: u16, begun: Option<Op>) {
+        let there = self.connected_to(of);
+        for follower in 0..self.clients.len() as u16 {
+            if self.clients[usize::from(follower)].role != (Role::Follower { of }) {
+                continue;
+            }
+            let beside = self.connected_to(follower) == there;
+            let client = &mut self.clients[usize::from(follower)];
+            let mut moves = Vec::new();
+            match begun {
+                Some(write) => client.cue(self.now_ns, write, beside, &mut moves),
+                None => client.leave(&mut moves),
+            }
+            for what in moves {
+                self.do_move(follower, what);
+            }
+        }
+    }
+
+    /// The instance a client is connected to.
+    fn connected_to(&self, client: u16) -> Option<u16> {
+        let connection = self.client_connection[usize::from(client)]?;
+        Some(self.connections[connection as usize].node)
     }
 
     pub(super) fn do_move(&mut self, client: u16, what: Move) {

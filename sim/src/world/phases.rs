@@ -19,7 +19,7 @@ pub(super) enum Phase {
     Chaos,
     Heal,
     Audit,
-    Rest { until_ns: u64 },
+    Rest { since_ns: u64 },
     Over,
 }
 
@@ -31,7 +31,10 @@ impl Phase {
 
 const SETUP_NS: u64 = 60_000_000_000;
 const AUDIT_NS: u64 = 30_000_000_000;
+/// At least so long, and until what was kept for the clients is let go.
 const REST_NS: u64 = 1_000_000_000;
+/// Longer than anything may wait for an instance that does not answer.
+const REST_MAX_NS: u64 = 20_000_000_000;
 
 impl<N: Node> World<'_, N> {
     pub(super) fn begin(&mut self) {
@@ -64,7 +67,7 @@ impl<N: Node> World<'_, N> {
             Phase::Audit if chaos_for_ns >= heal_ns + AUDIT_NS => {
                 self.not_live("the last reads did not finish");
             }
-            Phase::Rest { until_ns } if self.now_ns >= until_ns => self.end(),
+            Phase::Rest { since_ns } if self.now_ns >= since_ns + REST_NS => self.rest(since_ns),
             _ => {}
         }
     }
@@ -103,9 +106,15 @@ impl<N: Node> World<'_, N> {
             let at_ns = self.now_ns + fault.at_ms * 1_000_000;
             self.queue.push(at_ns, Happening::FaultBegins { fault: k as u32 });
         }
+        let first = self.clients.len() as u16;
         for client in &self.plan.clients {
             let requests = client.ops.iter().copied().map(Request::Op).collect();
             self.add_client(client.dc, Role::Worker, requests, client.think_us);
+        }
+        for (of, client) in (first..).zip(&self.plan.clients) {
+            for _ in 0..client.followers {
+                self.add_client(client.dc, Role::Follower { of }, Vec::new(), 0);
+            }
         }
         let ends_ns = self.now_ns + self.plan.chaos_ms * 1_000_000;
         let healed_ns = ends_ns + self.plan.heal_ms * 1_000_000;
@@ -140,21 +149,31 @@ impl<N: Node> World<'_, N> {
     }
 
     fn begin_rest(&mut self) {
-        let until_ns = self.now_ns + REST_NS;
-        self.phase = Phase::Rest { until_ns };
-        self.queue.push(until_ns, Happening::PhaseCheck);
+        self.phase = Phase::Rest { since_ns: self.now_ns };
+        self.queue.push(self.now_ns + REST_NS, Happening::PhaseCheck);
     }
 
-    fn end(&mut self) {
+    /// Ends the run once every instance has let go of what it kept, or had time enough.
+    fn rest(&mut self, since_ns: u64) {
+        let mut resources = Vec::new();
+        let mut too_much = None;
         for host in &self.hosts {
-            if let Some(process) = &host.process {
-                let mut resources = Vec::new();
-                process.node.resources(&mut resources);
-                self.monitor.at_rest(host.identity.node, &resources);
-            }
+            let Some(process) = &host.process else { continue };
+            resources.clear();
+            process.node.resources(&mut resources);
+            resources.push(("open files", host.disk.open_files() as u64, N::OPEN_FILES));
+            let found = resources.iter().find(|(_, value, bound)| value > bound);
+            too_much = too_much.or(found.map(|found| (host.identity.node, *found)));
         }
-        self.take_failure();
-        self.phase = Phase::Over;
+        match too_much {
+            Some((node, (name, value, bound))) if self.now_ns >= since_ns + REST_MAX_NS => {
+                let node = node + 1;
+                let message = format!("n{node}: {name}: {value} after a rest, bound {bound}");
+                self.fail(Check::Resources, message);
+            }
+            Some(_) => self.queue.push(self.now_ns + SAMPLE_NS, Happening::PhaseCheck),
+            None => self.phase = Phase::Over,
+        }
     }
 
     fn not_live(&mut self, what: &str) {

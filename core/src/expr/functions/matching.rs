@@ -6,35 +6,27 @@
 use super::text;
 use crate::base::{Datum, SqlResult, SqlType};
 use crate::expr::context::EvalContext;
-use crate::expr::function::Function;
+use crate::expr::function::{Function, row};
 use crate::expr::regex::Regex;
 
 const TEXT: SqlType = SqlType::Text;
 const NAME: SqlType = SqlType::Name;
 const BPCHAR: SqlType = SqlType::Bpchar;
-
-const fn row(
-    oid: u32,
-    name: &'static str,
-    args: &'static [SqlType],
-    body: fn(&[Datum], &EvalContext) -> SqlResult<Datum>,
-) -> Function {
-    Function::new(oid, name, args, SqlType::Bool, body)
-}
+const BOOL: SqlType = SqlType::Bool;
 
 pub(super) static ROWS: &[Function] = &[
-    row(1254, "textregexeq", &[TEXT, TEXT], matches),
-    row(79, "nameregexeq", &[NAME, TEXT], matches),
-    row(1658, "bpcharregexeq", &[BPCHAR, TEXT], matches),
-    row(1256, "textregexne", &[TEXT, TEXT], matches_not),
-    row(1252, "nameregexne", &[NAME, TEXT], matches_not),
-    row(1659, "bpcharregexne", &[BPCHAR, TEXT], matches_not),
-    row(1238, "texticregexeq", &[TEXT, TEXT], matches_any_case),
-    row(1240, "nameicregexeq", &[NAME, TEXT], matches_any_case),
-    row(1656, "bpcharicregexeq", &[BPCHAR, TEXT], matches_any_case),
-    row(1239, "texticregexne", &[TEXT, TEXT], matches_not_any_case),
-    row(1241, "nameicregexne", &[NAME, TEXT], matches_not_any_case),
-    row(1657, "bpcharicregexne", &[BPCHAR, TEXT], matches_not_any_case),
+    row(1254, "textregexeq", &[TEXT, TEXT], BOOL, matches),
+    row(79, "nameregexeq", &[NAME, TEXT], BOOL, matches),
+    row(1658, "bpcharregexeq", &[BPCHAR, TEXT], BOOL, matches),
+    row(1256, "textregexne", &[TEXT, TEXT], BOOL, matches_not),
+    row(1252, "nameregexne", &[NAME, TEXT], BOOL, matches_not),
+    row(1659, "bpcharregexne", &[BPCHAR, TEXT], BOOL, matches_not),
+    row(1238, "texticregexeq", &[TEXT, TEXT], BOOL, matches_any_case),
+    row(1240, "nameicregexeq", &[NAME, TEXT], BOOL, matches_any_case),
+    row(1656, "bpcharicregexeq", &[BPCHAR, TEXT], BOOL, matches_any_case),
+    row(1239, "texticregexne", &[TEXT, TEXT], BOOL, matches_not_any_case),
+    row(1241, "nameicregexne", &[NAME, TEXT], BOOL, matches_not_any_case),
+    row(1657, "bpcharicregexne", &[BPCHAR, TEXT], BOOL, matches_not_any_case),
 ];
 
 fn is_match(args: &[Datum], case_insensitive: bool) -> SqlResult<bool> {

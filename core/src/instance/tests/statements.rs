@@ -3,60 +3,62 @@
 use super::*;
 
 const ROWS: usize = 20_000;
+const LONG: ConnId = ConnId(1);
+const SHORT: ConnId = ConnId(2);
 
 /// One instance, a table with values all 1, and two connections to it.
 fn one() -> World {
     let mut world = World::new();
     world.add(1);
     world.run(Duration::from_secs(2));
-    world.connect(0, 1);
-    world.connect(0, 2);
+    world.connect(0, LONG);
+    world.connect(0, SHORT);
     fill(&mut world, 0);
     world.turn_time = MS;
     world
 }
 
 fn fill(world: &mut World, at: usize) {
-    world.query(at, 1, "create table t (id int primary key, v bigint)");
+    world.query(at, LONG, "create table t (id int primary key, v bigint)");
     world.run(Duration::from_secs(1));
-    world.query(at, 1, &format!("insert into t select g, 1 from generate_series(1, {ROWS}) g"));
+    world.query(at, LONG, &format!("insert into t select g, 1 from generate_series(1, {ROWS}) g"));
     world.run(Duration::from_secs(1));
-    let (answer, _) = world.answer(at, 1).unwrap();
+    let (answer, _) = world.answer(at, LONG).unwrap();
     assert!(answer.contains("INSERT 0 20000"), "{answer}");
 }
 
 #[test]
 fn a_long_query_is_of_one_moment_and_holds_nobody_up() {
     let mut world = one();
-    world.query(0, 1, "select 'sum', sum(v) from t, generate_series(1, 50) g");
-    world.query(0, 2, "update t set v = 500000 where id = 20000");
+    world.query(0, LONG, "select 'sum', sum(v) from t, generate_series(1, 50) g");
+    world.query(0, SHORT, "update t set v = 500000 where id = 20000");
     world.run(Duration::from_secs(1));
     let ((sum, summed), (update, updated)) =
-        (world.answer(0, 1).unwrap(), world.answer(0, 2).unwrap());
+        (world.answer(0, LONG).unwrap(), world.answer(0, SHORT).unwrap());
     assert!(sum.contains("sum") && sum.contains("1000000CSELECT 1"), "{sum}");
     assert!(update.contains("UPDATE 1"), "{update}");
     assert!(updated < summed, "the short statement came later and ended first");
-    world.query(0, 1, "select sum(v) from t");
+    world.query(0, LONG, "select sum(v) from t");
     world.run(Duration::from_secs(1));
-    assert!(world.answer(0, 1).unwrap().0.contains("519999"));
+    assert!(world.answer(0, LONG).unwrap().0.contains("519999"));
 }
 
 /// While it runs, garbage collection keeps what it reads, and lets it go at its end.
 #[test]
 fn what_a_long_query_reads_is_held() {
     let mut world = one();
-    world.query(0, 1, "select sum(a.v) from t a, generate_series(1, 200) g");
+    world.query(0, LONG, "select sum(a.v) from t a, generate_series(1, 200) g");
     for _ in 0..5 {
-        world.query(0, 2, "update t set v = v + 1 where id > 19000");
+        world.query(0, SHORT, "update t set v = v + 1 where id > 19000");
         world.run(Duration::from_millis(5));
     }
-    let (begun, _) = world.answer(0, 1).unwrap();
+    let (begun, _) = world.answer(0, LONG).unwrap();
     assert_eq!(begun, "Tsum", "the columns are known, the rows are not");
     let superseded =
         |world: &World| world.state(0, |s| s.shard.as_ref().unwrap().store.superseded());
     assert!(superseded(&world) >= 1000);
     world.run(Duration::from_secs(2));
-    let (answer, _) = world.answer(0, 1).unwrap();
+    let (answer, _) = world.answer(0, LONG).unwrap();
     assert!(answer.contains("4000000CSELECT 1"), "{answer}");
     assert_eq!(superseded(&world), 0);
 }
@@ -64,29 +66,26 @@ fn what_a_long_query_reads_is_held() {
 #[test]
 fn a_long_change_starts_over_when_its_rows_have_changed() {
     let mut world = one();
-    world.query(0, 1, "update t set v = v * 2");
+    world.query(0, LONG, "update t set v = v * 2");
     world.run(Duration::from_millis(1));
-    world.query(0, 2, "update t set v = 10 where id = 20000");
+    world.query(0, SHORT, "update t set v = 10 where id = 20000");
     world.run(Duration::from_secs(2));
-    assert!(world.answer(0, 1).unwrap().0.contains("UPDATE 20000"));
-    world.query(0, 1, "select sum(v) from t");
+    assert!(world.answer(0, LONG).unwrap().0.contains("UPDATE 20000"));
+    world.query(0, LONG, "select sum(v) from t");
     world.run(Duration::from_secs(1));
-    assert!(world.answer(0, 1).unwrap().0.contains("40018"), "19,999 twos and a twenty");
+    assert!(world.answer(0, LONG).unwrap().0.contains("40018"), "19,999 twos and a twenty");
 }
 
 /// Somebody always writes to its table; in the end they wait.
 #[test]
 fn a_long_change_ends_under_any_load() {
     let mut world = one();
-    world.query(0, 1, "update t set v = v * 2");
-    world.query(0, 2, "update t set v = v + 1 where id = 20000");
+    world.query(0, LONG, "update t set v = v * 2");
+    world.query(0, SHORT, "update t set v = v + 1 where id = 20000");
     let mut writes = 1;
-    let says = |world: &World, conn, text| {
-        world.answer(0, conn).is_some_and(|(said, _)| said.contains(text))
-    };
-    while !says(&world, 1, "UPDATE 20000") {
-        if says(&world, 2, "UPDATE 1") {
-            world.query(0, 2, "update t set v = v + 1 where id = 20000");
+    while !world.said(0, LONG, "UPDATE 20000") {
+        if world.said(0, SHORT, "UPDATE 1") {
+            world.query(0, SHORT, "update t set v = v + 1 where id = 20000");
             writes += 1;
         }
         world.run(Duration::from_millis(1));
@@ -101,18 +100,18 @@ fn a_forwarded_statement_is_waited_for_and_withdrawn() {
     let mut world = three();
     let leader = world.leaders(GroupId(1))[0];
     let other = (leader + 1) % 3;
-    world.connect(leader, 1);
+    world.connect(leader, LONG);
     fill(&mut world, leader);
     world.turn_time = 50 * MS;
-    world.connect(other, 2);
+    world.connect(other, SHORT);
     world.run(Duration::from_secs(1));
-    world.query(other, 2, "select count(*) from t a, t b");
+    world.query(other, SHORT, "select count(*) from t a, t b");
     // Longer than anybody waits for an instance that says nothing.
     world.run(Duration::from_secs(15));
     let running = |world: &World| world.state(leader, |s| s.slices.are_wanted());
-    assert_eq!(world.answer(other, 2).unwrap().0, "Tcount");
+    assert_eq!(world.answer(other, SHORT).unwrap().0, "Tcount");
     assert!(running(&world));
-    let closed = Event::Closed { conn: ConnId(2) };
+    let closed = Event::Closed { conn: SHORT };
     world.push(other, 0, Happening::Event(Box::new(closed)));
     world.run(Duration::from_secs(1));
     assert!(!running(&world));
@@ -123,14 +122,14 @@ fn a_forwarded_statement_knows_its_session() {
     let mut world = three();
     let leader = world.leaders(GroupId(1))[0];
     let other = (leader + 1) % 3;
-    world.connect(leader, 1);
+    world.connect(leader, LONG);
     fill(&mut world, leader);
-    world.connect(other, 2);
+    world.connect(other, SHORT);
     let mut ask = |sql| {
         world.run(Duration::from_secs(1));
-        world.query(other, 2, sql);
+        world.query(other, SHORT, sql);
         world.run(Duration::from_secs(1));
-        world.answer(other, 2).unwrap().0
+        world.answer(other, SHORT).unwrap().0
     };
     ask("set application_name = 'one of mine'");
     ask("set my.own = 'a,b'");

@@ -64,8 +64,10 @@ impl SnapshotWriter {
         let (file, _) = disk.open(&part, OpenMode::Truncate).await?;
         let crc = crc32fast::Hasher::new();
         let mut writer = SnapshotWriter { disk, file, group, index, chunks: 0, bytes: 0, crc };
-        writer.append(meta.to_chunk()).await?;
-        Ok(writer)
+        match writer.append(meta.to_chunk()).await {
+            Ok(()) => Ok(writer),
+            Err(damage) => writer.abandon().await.and(Err(damage)),
+        }
     }
 
     /// Adds a chunk, which is checked first: it may come from a peer.
@@ -89,8 +91,20 @@ impl SnapshotWriter {
         self.bytes
     }
 
-    /// Makes the snapshot durable under its name.
+    /// Makes the snapshot durable under its name, or gives it up.
     pub async fn finish(self) -> Result<(), SnapshotDamage> {
+        if let Err(damage) = self.write_footer().await {
+            return self.abandon().await.and(Err(damage));
+        }
+        self.disk.close(self.file).await?;
+        let path = file_path(self.group, self.index);
+        let from = format!("{path}.part").into();
+        self.disk.run(DiskOp::Rename { from, to: path.into() }).await?;
+        self.disk.sync_dir(&group_dir(self.group)).await?;
+        Ok(())
+    }
+
+    async fn write_footer(&self) -> Result<(), SnapshotDamage> {
         let mut w = Writer::new();
         w.raw(&MAGIC);
         w.u32(FILE_VERSION);
@@ -102,11 +116,6 @@ impl SnapshotWriter {
         self.write(self.bytes, w.into_bytes(), Sync::No).await?;
         // The file grew, so its length must reach the disk too.
         self.disk.run(DiskOp::Sync { file: self.file }).await?;
-        self.disk.close(self.file).await?;
-        let path = file_path(self.group, self.index);
-        let from = format!("{path}.part").into();
-        self.disk.run(DiskOp::Rename { from, to: path.into() }).await?;
-        self.disk.sync_dir(&group_dir(self.group)).await?;
         Ok(())
     }
 
@@ -151,8 +160,8 @@ impl SnapshotReader {
             disk.close(file).await?;
             return corrupt("the file is shorter than its footer");
         };
-        let footer = disk.read_at(file, end, FOOTER as u32).await?;
-        match read_footer(footer, end) {
+        let footer = disk.read_at(file, end, FOOTER as u32).await.map_err(SnapshotDamage::from);
+        match footer.and_then(|footer| read_footer(footer, end)) {
             Ok((left, expected_crc)) => {
                 let crc = crc32fast::Hasher::new();
                 Ok(SnapshotReader { disk, file, offset: 0, end, left, crc, expected_crc })

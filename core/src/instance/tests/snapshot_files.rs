@@ -1,0 +1,84 @@
+//! Snapshots that fail, and files of those that are sent.
+
+use super::message::SnapshotPull;
+use super::*;
+
+const CONN: ConnId = ConnId(7);
+
+/// One instance with a table, whose log is long after every write.
+fn one_that_snapshots_often() -> World {
+    let mut world = World::new();
+    world.add(1);
+    world.run(Duration::from_secs(2));
+    world.connect(0, CONN);
+    assert!(world.says(0, CONN, "create table t (id int primary key, v int)", "CREATE TABLE"));
+    assert!(world.says(0, CONN, "insert into t values (1, 1)", "INSERT 0 1"));
+    world
+}
+
+fn no_room(world: &mut World, no_room: bool) {
+    world.nodes[0].no_room = no_room;
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = 1;
+}
+
+#[test]
+fn a_snapshot_that_fails_is_tried_again_after_a_pause_and_holds_nothing_back() {
+    let mut world = one_that_snapshots_often();
+    let written = |w: &World| w.state(0, |s| s.counting.metrics.snapshots_written);
+    no_room(&mut world, true);
+    let before = written(&world);
+    for _ in 0..5 {
+        assert!(world.says(0, CONN, "update t set v = v + 1", "UPDATE 1"));
+    }
+    let refused = world.nodes[0].refused.clone();
+    // Two groups, each at most once a second.
+    assert!((4..=12).contains(&refused.len()), "{} attempts in five seconds", refused.len());
+    let second = |k: usize| refused[k + 2] - refused[k] >= 1_000 * MS;
+    assert!((0..refused.len() - 2).all(second), "{refused:?}");
+    assert_eq!(written(&world), before);
+    let kept = world.kept(0);
+    assert_eq!((kept.holds, kept.superseded, kept.snapshots_under_way), (0, 0, 0));
+    no_room(&mut world, false);
+    world.run(Duration::from_secs(2));
+    assert!(written(&world) > before, "with room again one is written");
+}
+
+#[test]
+fn the_file_of_a_snapshot_is_closed_when_it_is_sent_and_when_nobody_asks_for_more() {
+    let mut world = one_that_snapshots_often();
+    no_room(&mut world, false);
+    assert!(world.says(0, CONN, "update t set v = v + 1", "UPDATE 1"));
+    world.nodes[0]
+        .instance
+        .as_ref()
+        .unwrap()
+        .state
+        .borrow_mut()
+        .config
+        .limits
+        .log_before_snapshot = 1 << 30;
+    world.run(Duration::from_secs(1));
+    let group = GroupId(1);
+    let index = world.state(0, |s| s.group(group).unwrap().node().snapshot().index);
+    let pull = |world: &mut World, chunk: u32| {
+        let cluster = world.state(0, State::cluster_tag);
+        let body = Body::SnapshotPull(SnapshotPull { group, index, chunk });
+        let event = Event::Peer { from: PeerAddr::new("x:1"), msg: Msg { cluster, body } };
+        world.push(0, MS, Happening::Event(Box::new(event)));
+        world.run(Duration::from_millis(50));
+        (world.kept(0).snapshot_readers, world.nodes[0].disk.open_files())
+    };
+    let files = world.nodes[0].disk.open_files();
+    // What the snapshot is, its one row, and the end.
+    assert_eq!(pull(&mut world, 0), (1, files + 1));
+    assert_eq!(pull(&mut world, 1), (1, files + 1));
+    assert_eq!(pull(&mut world, 2), (0, files));
+    // Somebody who goes back, and is not heard of again.
+    assert_eq!(pull(&mut world, 1), (1, files + 1));
+    assert_eq!(pull(&mut world, 0), (1, files + 1));
+    world.run(Duration::from_secs(4));
+    assert_eq!(world.kept(0).snapshot_readers, 1);
+    world.run(Duration::from_secs(2));
+    assert_eq!((world.kept(0).snapshot_readers, world.nodes[0].disk.open_files()), (0, files));
+}
