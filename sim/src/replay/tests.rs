@@ -44,6 +44,7 @@ impl Node for Taped {
     type Msg = Msg;
     type Wire = PgWire;
     const SUBJECT: &'static str = "basalt-taped";
+    const OPEN_FILES: u64 = 2;
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Taped {
         let tape = TAPES.with_borrow_mut(|tapes| {
