@@ -1,23 +1,20 @@
 //! The `basalt` binary as a shell sees it: one clear line for each mistake, and a clean end.
 
-use std::io::{BufRead, BufReader};
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
-fn basalt(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_basalt"));
-    command.args(words).stdin(Stdio::null());
-    command
-}
+use crate::process::{Process, basalt, on_free_ports};
 
 /// Runs to the end; expects a failure told in one line, and gives that line.
-fn refused(words: &[&str]) -> String {
+fn refused<S: AsRef<OsStr> + Debug>(words: &[S]) -> String {
     let output = basalt(words).output().unwrap();
-    refusal(words, output)
+    refusal(&words, output)
 }
 
-fn refusal(words: &[&str], output: Output) -> String {
+fn refusal(words: &impl Debug, output: Output) -> String {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success(), "{words:?} succeeded: {said}");
     let lines: Vec<_> = said.lines().filter(|line| line.starts_with("basalt: ")).collect();
@@ -26,51 +23,8 @@ fn refusal(words: &[&str], output: Output) -> String {
     lines[0].trim_start_matches("basalt: ").to_owned()
 }
 
-/// Flags of an instance on free ports.
-fn on_free_ports(directory: &Path) -> Vec<String> {
-    let data_dir = directory.join("data").display().to_string();
-    ["run", "--data-dir", &data_dir, "--listen", ":0", "--pg-listen", ":0", "--http-listen", ":0"]
-        .map(str::to_owned)
-        .to_vec()
-}
-
-/// A running server, killed if the test fails.
-struct Server {
-    child: Child,
-    /// What it logged when it began to listen.
-    listening: String,
-}
-
-impl Server {
-    fn start(directory: &Path) -> Server {
-        let flags = on_free_ports(directory);
-        let mut child = basalt(&flags.iter().map(String::as_str).collect::<Vec<_>>())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut listening = String::new();
-        while !listening.contains("listening") {
-            listening.clear();
-            assert!(log.read_line(&mut listening).unwrap() > 0, "the server ended");
-        }
-        // Keeps the pipe from filling.
-        std::thread::spawn(move || log.lines().count());
-        Server { child, listening }
-    }
-
-    fn terminate(mut self) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.child.wait().unwrap().success()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(directory: &Path) -> (Process, String) {
+    Process::listening(&on_free_ports(directory))
 }
 
 #[test]
@@ -102,20 +56,20 @@ fn a_port_in_use_is_named_and_the_data_directory_stays_usable() {
     let mut flags = on_free_ports(directory.path());
     let position = flags.iter().position(|flag| flag == "--pg-listen").unwrap();
     flags[position + 1] = address.clone();
-    let said = refused(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let said = refused(&flags);
     let expected = format!("cannot listen on {address} for PostgreSQL clients: ");
     assert!(said.starts_with(&expected), "{said}");
-    assert!(Server::start(directory.path()).terminate());
+    assert!(start(directory.path()).0.end("-TERM"));
 }
 
 #[test]
 fn a_data_directory_in_use_is_refused_and_its_owner_is_not_disturbed() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path());
+    let (server, _) = start(directory.path());
     let flags = on_free_ports(directory.path());
-    let said = refused(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let said = refused(&flags);
     assert!(said.starts_with("data directory ") && said.contains("in use"), "{said}");
-    assert!(server.terminate());
+    assert!(server.end("-TERM"));
 }
 
 #[test]
@@ -130,10 +84,10 @@ fn a_setting_from_the_environment_is_named_by_its_variable() {
 fn a_terminated_server_ends_cleanly_and_starts_again() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let server = Server::start(directory.path());
-        assert!(server.listening.contains("127.0.0.1:"), "{}", server.listening);
+        let (server, listening) = start(directory.path());
+        assert!(listening.contains("127.0.0.1:"), "{listening}");
         assert!(directory.path().join("data/admin.sock").exists());
-        assert!(server.terminate());
+        assert!(server.end("-TERM"));
         assert!(!directory.path().join("data/admin.sock").exists());
     }
 }

@@ -6,6 +6,7 @@
 mod cluster;
 mod command_line;
 mod demo;
+mod process;
 mod recording;
 mod tokio_client;
 mod wire_values;

@@ -1,46 +1,29 @@
 //! The flight recorder of the real server: what its instances were given gives the same effects again.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use basalt_core::instance::replay::Replay;
 use basalt_core::seam::Effect;
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+use crate::process::{self, Process, basalt, on_free_ports};
 
-fn basalt(words: &[String]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_basalt"));
-    command.args(words).stdin(Stdio::null());
-    command
-}
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
 /// A server that records, killed if the test fails.
 struct Server {
-    child: Child,
+    process: Process,
     directory: PathBuf,
 }
 
 impl Server {
     /// Starts it on free ports and waits until it serves.
     fn start(directory: &Path) -> Server {
-        let mut words = ["run", "--listen", ":0", "--pg-listen", ":0", "--http-listen", ":0"]
-            .map(str::to_owned)
-            .to_vec();
-        for (flag, name) in [("--data-dir", "data"), ("--record", "recordings")] {
-            words.extend([flag.to_owned(), directory.join(name).display().to_string()]);
-        }
-        let mut child = basalt(&words).stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
-        }
-        // Keeps the pipe from filling.
-        std::thread::spawn(move || log.lines().count());
-        let server = Server { child, directory: directory.to_owned() };
+        let recordings = directory.join("recordings").display().to_string();
+        let mut flags = on_free_ports(directory);
+        flags.extend(["--record".to_owned(), recordings]);
+        let (process, _) = Process::listening(&flags);
+        let server = Server { process, directory: directory.to_owned() };
         let online = "SELECT count(*) FROM _pico_instance WHERE current_state = 'Online';";
         let begun = Instant::now();
         while server.try_admin(online) != (true, "count\n1\n".to_owned()) {
@@ -57,31 +40,14 @@ impl Server {
     }
 
     fn try_admin(&self, script: &str) -> (bool, String) {
-        let socket = self.directory.join("data/admin.sock").display().to_string();
-        let mut admin = basalt(&["admin".to_owned(), socket, "--csv".to_owned()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // It may have ended already, for want of a server.
-        let _ = admin.stdin.take().unwrap().write_all(script.as_bytes());
-        let output = admin.wait_with_output().unwrap();
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+        let socket = self.directory.join("data/admin.sock");
+        let (succeeded, printed, _) = process::admin(&socket, script);
+        (succeeded, printed)
     }
 
     /// SIGTERM or SIGKILL; whether it ended well.
-    fn end(mut self, signal: &str) -> bool {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        self.child.wait().unwrap().success()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn end(self, signal: &str) -> bool {
+        self.process.end(signal)
     }
 }
 
@@ -132,7 +98,7 @@ fn recordings_that_cannot_be_made_are_named_and_nothing_starts() {
     let data = directory.path().join("data").display().to_string();
     let recordings = directory.path().join("recordings").display().to_string();
     let words = ["run", "--listen", ":0", "--data-dir", &data, "--record", &recordings];
-    let output = basalt(&words.map(str::to_owned)).output().unwrap();
+    let output = basalt(&words).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     let expected = format!("basalt: cannot record in directory {recordings}: ");
     assert!(!output.status.success() && said.starts_with(&expected), "{said}");
