@@ -170,11 +170,15 @@ async fn catch_up(me: Shared) {
 async fn set_aside(disk: &DiskHandle, mark: &str) -> Result<(), Failure> {
     let mut files: Vec<String> =
         disk.list(ROOT_DIR).await?.into_iter().filter(|name| name == identity::FILE).collect();
-    let mut dirs = vec![ASIDE_DIR, ROOT_DIR];
-    for dir in [WAL_DIR, SNAPSHOT_DIR] {
-        let names = disk.list(dir).await?;
+    let mut dirs: Vec<String> = vec![ASIDE_DIR.into(), ROOT_DIR.into()];
+    let mut holders = vec![WAL_DIR.to_owned()];
+    // A group's snapshots have a directory of their own.
+    let groups = disk.list(SNAPSHOT_DIR).await?;
+    holders.extend(groups.into_iter().map(|group| format!("{SNAPSHOT_DIR}/{group}")));
+    for dir in holders {
+        let names = disk.list(&dir).await?;
+        files.extend(names.iter().map(|name| format!("{dir}/{name}")));
         dirs.extend((!names.is_empty()).then_some(dir));
-        files.extend(names.into_iter().map(|name| format!("{dir}/{name}")));
     }
     if files.is_empty() {
         return Ok(());
@@ -187,7 +191,7 @@ async fn set_aside(disk: &DiskHandle, mark: &str) -> Result<(), Failure> {
             disk.sync_dir(ROOT_DIR).await?;
         }
     }
-    for dir in dirs {
+    for dir in &dirs {
         disk.sync_dir(dir).await?;
     }
     tracing::warn!(

@@ -389,9 +389,11 @@ fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
 /// Loads the snapshot that the log's mark names.
 pub async fn load_ring(disk: &DiskHandle, index: LogIndex) -> Result<RingState, SnapshotDamage> {
     let mut reader = SnapshotReader::open(disk.clone(), GroupId::RING, index).await?;
-    let first = first_chunk(&mut reader).await?;
-    let state = RingState::decode_snapshot(SnapshotMeta::from_chunk(&first)?.state)?;
-    reader.close().await?;
+    let first = first_chunk(&mut reader).await;
+    // A damaged one is closed as well.
+    let closed = reader.close().await;
+    let state = RingState::decode_snapshot(SnapshotMeta::from_chunk(&first?)?.state)?;
+    closed?;
     Ok(state)
 }
 
@@ -401,13 +403,20 @@ pub async fn load_shard(
     index: LogIndex,
 ) -> Result<(Store, ShardPosition), SnapshotDamage> {
     let mut reader = SnapshotReader::open(disk.clone(), group, index).await?;
-    let first = first_chunk(&mut reader).await?;
+    let loaded = read_shard(&mut reader).await;
+    let closed = reader.close().await;
+    let loaded = loaded?;
+    closed?;
+    Ok(loaded)
+}
+
+async fn read_shard(reader: &mut SnapshotReader) -> Result<(Store, ShardPosition), SnapshotDamage> {
+    let first = first_chunk(reader).await?;
     let (mut load, mut store, position) = begin_load(&first)?;
     while let Some(chunk) = reader.next_chunk().await? {
         load.chunk(&mut store, &chunk)?;
     }
     load.finish(&mut store);
-    reader.close().await?;
     Ok((store, position))
 }
 

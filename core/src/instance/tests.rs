@@ -502,12 +502,22 @@ fn an_instance_whose_log_is_gone_comes_back_as_a_new_one() {
     let disk = &mut world.nodes[2].disk;
     let log: Vec<_> = disk.paths().into_iter().filter(|path| path.starts_with("wal/")).collect();
     log.iter().for_each(|path| drop(disk.run(DiskOp::Remove { path: path.as_str().into() })));
+    let path = "snap/0000000000000001/0000000000000009";
+    for dir in ["snap", "snap/0000000000000001"] {
+        disk.run(DiskOp::MakeDir { dir: dir.into() }).unwrap().unwrap();
+    }
+    let (file, mode) = (crate::seam::FileId(1 << 30), crate::seam::OpenMode::Create);
+    disk.run(DiskOp::Open { file, path: path.into(), mode }).unwrap().unwrap();
+    disk.close_all();
     world.nodes[2].config.peers.retain(|peer| peer != "i3:3301");
     world.start(2);
     world.run(Duration::from_secs(8));
     assert_eq!(world.nodes[2].stopped, None);
     assert_eq!(world.state(2, |s| s.me()), InstanceId(4));
     assert_eq!(world.voters(0, GroupId(1)), [1, 2, 4]);
+    let paths = world.nodes[2].disk.paths();
+    assert!(!paths.iter().any(|kept| kept == path), "{paths:?}");
+    assert!(paths.iter().any(|kept| kept.ends_with("-snap-0000000000000001-0000000000000009")));
 }
 
 #[test]

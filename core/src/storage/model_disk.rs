@@ -197,9 +197,11 @@ impl ModelDisk {
             }
             DiskOp::Remove { path } => self.change_name(NameChange::Remove(path.to_string())),
             DiskOp::List { dir } => {
-                let prefix = format!("{dir}/");
-                let names = self.names.keys().filter_map(|p| p.strip_prefix(&prefix));
-                return Ok(DiskOk::Names(names.map(str::to_owned).collect()));
+                let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+                let below = self.names.keys().filter_map(|path| path.strip_prefix(&prefix));
+                let mut names: Vec<_> = below.filter_map(|path| path.split('/').next()).collect();
+                names.dedup();
+                return Ok(DiskOk::Names(names.into_iter().map(str::to_owned).collect()));
             }
             DiskOp::MakeDir { .. } => {}
             DiskOp::SyncDir { .. } => {
