@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::catalog_view::CatalogView;
 use super::decisions;
-use super::message::{RequestKind, ResponseKind};
+use super::message::{Forwarded, RequestKind, ResponseKind};
 use super::reader::StoreReader;
 use super::requests::Answer;
 use super::running::{self, Statement};
@@ -478,15 +478,15 @@ fn forwarded(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
     }
     let sizes = parameters.iter().map(|(_, value)| value.as_ref().map_or(0, Bytes::len));
     check_forwarded("a statement", call.prepared.text.len() + sizes.sum::<usize>())?;
-    Ok(RequestKind::Statement {
-        group,
+    let statement = Forwarded {
         user: call.context.user,
         sql: call.prepared.text.to_string(),
         parameters,
         search_path: call.context.search_path.to_vec(),
         settings: call.context.settings.borrow().changed(),
         backend_pid: call.context.values.backend_pid,
-    })
+    };
+    Ok(RequestKind::Statement { group, statement })
 }
 
 fn take_rows(
@@ -507,18 +507,6 @@ fn take_rows(
         sink.row(&values)?;
     }
     Ok(())
-}
-
-/// A statement that another instance sent.
-pub struct Forwarded {
-    pub user: UserId,
-    pub sql: String,
-    /// Type tags, and values in binary form.
-    pub parameters: Vec<(u8, Option<Bytes>)>,
-    pub search_path: Vec<String>,
-    /// What the session changed.
-    pub settings: Vec<(String, String)>,
-    pub backend_pid: i32,
 }
 
 /// Runs a statement that another instance sent here, and waits until its reply may leave.

@@ -145,21 +145,49 @@ pub struct Request {
     pub what: RequestKind,
 }
 
+/// A statement of a session on another instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    pub user: UserId,
+    pub sql: String,
+    /// Type tag and binary value of each parameter; `None` is NULL.
+    pub parameters: Vec<(u8, Option<Bytes>)>,
+    pub search_path: Vec<String>,
+    /// What the session changed, as `SET` takes it.
+    pub settings: Vec<(String, String)>,
+    /// What `pg_backend_pid()` gives.
+    pub backend_pid: i32,
+}
+
+impl Wire for Forwarded {
+    fn write(&self, w: &mut Writer) {
+        w.u32(self.user.0);
+        w.str(&self.sql);
+        w.list(&self.parameters, |w, (tag, value)| {
+            w.u8(*tag);
+            w.option(value.as_deref(), Writer::bytes);
+        });
+        w.list(&self.search_path, |w, schema| w.str(schema));
+        w.list(&self.settings, write_pair);
+        w.u32(self.backend_pid.cast_unsigned());
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Forwarded> {
+        Ok(Forwarded {
+            user: UserId(r.u32()?),
+            sql: r.string()?,
+            parameters: r.list(|r| Ok((r.u8()?, r.option(Reader::bytes)?)))?,
+            search_path: r.list(Reader::string)?,
+            settings: r.list(read_pair)?,
+            backend_pid: r.u32()?.cast_signed(),
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestKind {
     /// Run one statement on the leader of `group`.
-    Statement {
-        group: GroupId,
-        user: UserId,
-        sql: String,
-        /// Type tag and binary value of each parameter; `None` is NULL.
-        parameters: Vec<(u8, Option<Bytes>)>,
-        search_path: Vec<String>,
-        /// What the session changed, as `SET` takes it.
-        settings: Vec<(String, String)>,
-        /// What `pg_backend_pid()` gives.
-        backend_pid: i32,
-    },
+    Statement { group: GroupId, statement: Forwarded },
     /// Append an entry to the ring and answer once it is applied.
     Ring { entry: Bytes },
     /// Append this schema change to the group's log, unless it is there.
@@ -546,26 +574,10 @@ fn read_change(r: &mut Reader) -> CodecResult<raft::Change> {
 impl RequestKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            RequestKind::Statement {
-                group,
-                user,
-                sql,
-                parameters,
-                search_path,
-                settings,
-                backend_pid,
-            } => {
+            RequestKind::Statement { group, statement } => {
                 w.u8(1);
                 w.varint(group.0);
-                w.u32(user.0);
-                w.str(sql);
-                w.list(parameters, |w, (tag, value)| {
-                    w.u8(*tag);
-                    w.option(value.as_deref(), Writer::bytes);
-                });
-                w.list(search_path, |w, schema| w.str(schema));
-                w.list(settings, write_pair);
-                w.u32(backend_pid.cast_unsigned());
+                statement.write(w);
             }
             RequestKind::Ring { entry } => {
                 w.u8(2);
@@ -597,15 +609,7 @@ impl RequestKind {
 
     fn read(r: &mut Reader) -> CodecResult<RequestKind> {
         Ok(match r.u8()? {
-            1 => RequestKind::Statement {
-                group: GroupId(r.varint()?),
-                user: UserId(r.u32()?),
-                sql: r.string()?,
-                parameters: r.list(|r| Ok((r.u8()?, r.option(Reader::bytes)?)))?,
-                search_path: r.list(Reader::string)?,
-                settings: r.list(read_pair)?,
-                backend_pid: r.u32()?.cast_signed(),
-            },
+            1 => RequestKind::Statement { group: GroupId(r.varint()?), statement: Wire::read(r)? },
             2 => RequestKind::Ring { entry: r.bytes()? },
             3 => RequestKind::Schema {
                 group: GroupId(r.varint()?),
@@ -811,12 +815,14 @@ mod tests {
             id: 4,
             what: RequestKind::Statement {
                 group: GroupId(1),
-                user: UserId(10),
-                sql: "select $1".into(),
-                parameters: vec![(3, Some(Bytes::from_static(&[0, 0, 0, 1]))), (3, None)],
-                search_path: vec!["s".into(), "public".into()],
-                settings: vec![("datestyle".into(), "ISO".into())],
-                backend_pid: 77,
+                statement: Forwarded {
+                    user: UserId(10),
+                    sql: "select $1".into(),
+                    parameters: vec![(3, Some(Bytes::from_static(&[0, 0, 0, 1]))), (3, None)],
+                    search_path: vec!["s".into(), "public".into()],
+                    settings: vec![("datestyle".into(), "ISO".into())],
+                    backend_pid: 77,
+                },
             },
         }));
         round_trip(Body::Request(Request {

@@ -1,6 +1,6 @@
 //! Requests of other instances (and our own) to this one as the leader of a group.
 
-use super::engine::{self, Forwarded};
+use super::engine;
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
 use super::ring::Proposed;
@@ -35,23 +35,14 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
 /// Carries out a request here, if this instance leads the group it is for.
 pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> ResponseKind {
     match what {
-        RequestKind::Statement {
-            group,
-            user,
-            sql,
-            parameters,
-            search_path,
-            settings,
-            backend_pid,
-        } => {
+        RequestKind::Statement { group, statement } => {
             if !leads(me, group)
                 || !me.borrow().caught_up
                 || crate::buggify!("serve: asks to be asked again")
             {
                 return not_leader(me, group);
             }
-            let asked = Forwarded { user, sql, parameters, search_path, settings, backend_pid };
-            engine::run_forwarded(me, &asked, interrupt).await
+            engine::run_forwarded(me, &statement, interrupt).await
         }
         RequestKind::Ring { entry } => ring(me, entry).await,
         RequestKind::Schema { group, version, change } => schema(me, group, version, change).await,

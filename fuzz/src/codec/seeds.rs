@@ -8,7 +8,7 @@ use basalt_core::base::{
 };
 use basalt_core::expr::Expr;
 use basalt_core::instance::message::{
-    Body, Envelope, GroupReport, Hello, HelloRow, Join, JoinReply, Msg, Report, Request,
+    Body, Envelope, Forwarded, GroupReport, Hello, HelloRow, Join, JoinReply, Msg, Report, Request,
     RequestKind, Response, ResponseKind, SnapshotChunk, SnapshotPull,
 };
 use basalt_core::raft::{Change, Membership};
@@ -75,8 +75,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
     };
     let request = |what| Body::Request(Request { id: 7, what });
     let response = |what| Body::Response(Response { id: 7, what });
-    let statement = RequestKind::Statement {
-        group,
+    let statement = Forwarded {
         user: UserId(1),
         sql: "SELECT $1".into(),
         parameters: vec![(SqlType::Int4 as u8, Some(Bytes::from_static(&[0, 0, 0, 1])))],
@@ -84,6 +83,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         settings: vec![("a".into(), "b".into())],
         backend_pid: 5,
     };
+    let statement = RequestKind::Statement { group, statement };
     let schema = RequestKind::Schema {
         group,
         version: CatalogVersion(3),
