@@ -176,7 +176,9 @@ mod tests {
     }
 
     impl Traced for Silence {
-        fn trace(&self, _trace: &mut Trace) {}
+        fn with_wire(&self, see: &mut dyn FnMut(&[u8])) {
+            see(&[]);
+        }
     }
 
     /// Closes each connection it hears, at the end of the turn; may look at a file meanwhile.

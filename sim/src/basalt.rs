@@ -177,6 +177,8 @@ fn limits(identity: &Identity) -> Limits {
         wal_segment: segment,
         log_before_snapshot: limit("log_before_snapshot_bytes", usual.log_before_snapshot),
         snapshot_chunk: usize::try_from(chunk).expect("a chunk is small"),
+        // How slow a password is to guess is nothing a cluster can get wrong.
+        scram_iterations: 8,
         ..usual
     }
 }

@@ -23,7 +23,11 @@ const STANDS_STILL_PPM: i64 = -1_000_000;
 
 impl Line {
     fn at(&self, true_ns: u64) -> u64 {
-        let passed = i128::from(true_ns.saturating_sub(self.anchor_true_ns));
+        let passed_ns = true_ns.saturating_sub(self.anchor_true_ns);
+        if self.rate_ppm == 0 {
+            return self.anchor_shown_ns + passed_ns;
+        }
+        let passed = i128::from(passed_ns);
         let shown = passed + passed * i128::from(self.rate_ppm) / 1_000_000;
         self.anchor_shown_ns + u64::try_from(shown).expect("a clock's rate is never below zero")
     }
@@ -40,6 +44,9 @@ impl Line {
         }
         if self.rate_ppm == STANDS_STILL_PPM {
             return None;
+        }
+        if self.rate_ppm == 0 {
+            return Some(self.anchor_true_ns.saturating_add(shown_ns - self.anchor_shown_ns));
         }
         let ahead = u128::from(shown_ns - self.anchor_shown_ns);
         let rate = u128::try_from(1_000_000 + self.rate_ppm).expect("the clock runs");

@@ -34,6 +34,11 @@ impl Writer {
         Writer::default()
     }
 
+    /// A writer that goes on behind what `buffer` holds; [`Writer::into_vec`] gives it back.
+    pub fn append_to(buffer: Vec<u8>) -> Writer {
+        Writer { buffer }
+    }
+
     pub fn with_capacity(bytes: usize) -> Writer {
         Writer { buffer: Vec::with_capacity(bytes) }
     }
@@ -76,11 +81,14 @@ impl Writer {
 
     /// LEB128: 7 bits a byte, low bits first; 1 to 10 bytes.
     pub fn varint(&mut self, mut v: u64) {
+        let (mut bytes, mut len) = ([0; 10], 0);
         while v >= 0x80 {
-            self.buffer.push((v as u8) | 0x80);
+            bytes[len] = (v as u8) | 0x80;
+            len += 1;
             v >>= 7;
         }
-        self.buffer.push(v as u8);
+        bytes[len] = v as u8;
+        self.buffer.extend_from_slice(&bytes[..=len]);
     }
 
     /// Varint length, then the bytes.

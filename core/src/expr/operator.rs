@@ -144,28 +144,23 @@ fn like_named(name: &str) -> Option<(&'static str, Action)> {
 }
 
 /// Every operator of this name; those with a left side if `binary`, else the prefix ones.
-pub fn named(name: &str, binary: bool) -> Vec<Operator> {
-    if !binary {
-        return calls(name).filter(|o| o.left.is_none()).collect();
-    }
-    let bool_operator = |name, left, right, action| Operator {
-        name,
-        left: Some(left),
-        right,
-        result: SqlType::Bool,
-        action,
-    };
-    if let Some(op) = compare_named(name) {
+pub fn named(name: &str, binary: bool) -> impl Iterator<Item = Operator> {
+    let op = compare_named(name).filter(|_| binary);
+    let like = like_named(name).filter(|_| binary);
+    let compared = op.into_iter().flat_map(|op| {
         let arrays = SqlType::ALL.into_iter().filter(|t| t.element().is_some());
         let pairs = COMPARABLE.iter().copied().chain(arrays.map(|t| (t, t)));
-        return pairs
-            .map(|(left, right)| bool_operator(op.name(), left, right, Action::Compare(op)))
-            .collect();
-    }
-    if let Some((name, action)) = like_named(name) {
-        return MATCHED.map(|left| bool_operator(name, left, SqlType::Text, action)).to_vec();
-    }
-    calls(name).filter(|o| o.left.is_some()).collect()
+        pairs.map(move |(left, right)| bool_operator(op.name(), left, right, Action::Compare(op)))
+    });
+    let matched = like.into_iter().flat_map(|(name, action)| {
+        MATCHED.map(|left| bool_operator(name, left, SqlType::Text, action))
+    });
+    let called = calls(name).filter(move |o| o.left.is_some() == binary);
+    compared.chain(matched).chain(called)
+}
+
+fn bool_operator(name: &'static str, left: SqlType, right: SqlType, action: Action) -> Operator {
+    Operator { name, left: Some(left), right, result: SqlType::Bool, action }
 }
 
 fn calls(name: &str) -> impl Iterator<Item = Operator> {

@@ -21,17 +21,21 @@ use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 pub fn resolve_operator(name: &str, left: Option<SqlType>, right: SqlType) -> SqlResult<Operator> {
     // The parser of PostgreSQL knows one name only.
     let name = if name == "!=" { "<>" } else { name };
-    let given: Vec<SqlType> = left.into_iter().chain([right]).collect();
-    let candidates: Vec<(Operator, Vec<SqlType>)> = operator::named(name, left.is_some())
-        .into_iter()
-        .map(|o| (o, o.left.into_iter().chain([o.right]).collect()))
-        .collect();
     // An untyped operand is first taken for the type of the other one.
-    let assumed = match given[..] {
-        [SqlType::Unknown, other] | [other, SqlType::Unknown] => vec![other, other],
-        _ => given.clone(),
+    let assumed = match (left, right) {
+        (Some(SqlType::Unknown), other) | (Some(other), SqlType::Unknown) => (Some(other), other),
+        typed => typed,
     };
-    match choose(candidates, &given, &assumed) {
+    // Rule 1 alone decides nearly always, and needs no list.
+    let mut all = operator::named(name, left.is_some());
+    if let Some(exact) = all.find(|o| (o.left, o.right) == assumed) {
+        return Ok(exact);
+    }
+    let operands = |left: Option<SqlType>, right| left.into_iter().chain([right]).collect();
+    let given: Vec<SqlType> = operands(left, right);
+    let candidates: Vec<(Operator, Vec<SqlType>)> =
+        operator::named(name, left.is_some()).map(|o| (o, operands(o.left, o.right))).collect();
+    match choose(candidates, &given, &operands(assumed.0, assumed.1)) {
         Choice::One(operator) => Ok(operator),
         Choice::None => Err(no_operator(name, left, right)),
         Choice::Many => Err(ambiguous_operator(name, left, right)),

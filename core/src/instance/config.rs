@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::group::GroupTimes;
+use crate::pgwire::scram;
 
 /// Everything `basalt run` says about one instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Limits {
     pub message: usize,
     /// Rows and values a statement may hold at once, in bytes.
     pub statement_memory: usize,
+    /// Rounds of hashing that a new password takes, as PostgreSQL's `scram_iterations`.
+    pub scram_iterations: u32,
 }
 
 /// Periods and patience.
@@ -75,6 +78,7 @@ impl Default for Limits {
             connections: 10_000,
             message: 64 << 20,
             statement_memory: 256 << 20,
+            scram_iterations: scram::DEFAULT_ITERATIONS,
         }
     }
 }

@@ -19,9 +19,6 @@ use crate::topology::password::check_password;
 use crate::topology::users::{self, Object, Privilege, User, UserChange, UserKind, Verifier};
 use crate::topology::{RingEntry, RingState};
 
-/// Rounds of the password hash, as PostgreSQL's default.
-const SCRAM_ITERATIONS: u32 = 4096;
-
 /// The entries of a schema change, one an object, to be proposed in order.
 pub fn of_ddl(ddl: &Ddl, by: UserId) -> Vec<RingEntry> {
     let requests: Vec<DdlRequest> = match ddl.clone() {
@@ -55,7 +52,7 @@ pub fn of_access(
     stmt: &AccessStmt,
 ) -> SqlResult<Vec<RingEntry>> {
     let by = context.user;
-    let iterations = SCRAM_ITERATIONS;
+    let iterations = state.config.limits.scram_iterations;
     let mut rng = Rng::from_seed(state.random());
     let ring = ring_of(state)?;
     match stmt {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, Term, UserId, Wire};
 use crate::raft;
-use crate::seam::{Lane, Recorded, Trace, Traced};
+use crate::seam::{Lane, Recorded, Traced};
 
 const VERSION: u8 = 1;
 
@@ -283,9 +283,9 @@ impl Msg {
     }
 
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut w = Writer::new();
+        let mut w = Writer::append_to(std::mem::take(out));
         self.write(&mut w);
-        out.extend_from_slice(w.as_slice());
+        *out = w.into_vec();
     }
 
     fn write(&self, w: &mut Writer) {
@@ -429,10 +429,10 @@ impl Msg {
 }
 
 impl Traced for Msg {
-    fn trace(&self, trace: &mut Trace) {
+    fn with_wire(&self, see: &mut dyn FnMut(&[u8])) {
         let mut w = Writer::new();
         self.write(&mut w);
-        trace.bytes(w.as_slice());
+        see(w.as_slice());
     }
 }
 

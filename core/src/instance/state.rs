@@ -22,7 +22,7 @@ use super::serving::Serving;
 use super::shard::ShardMember;
 use super::snapshots::Snapshots;
 use super::timers::Timers;
-use crate::base::{GroupId, InstanceId};
+use crate::base::{GroupId, InstanceId, LogIndex};
 use crate::group::Group;
 use crate::raft;
 use crate::seam::{
@@ -75,6 +75,8 @@ pub struct State {
     pub addresses: BTreeMap<InstanceId, PeerAddr>,
     /// The replica set that holds the rows, as of the end of the last turn.
     pub rows_at: GroupId,
+    /// What `rows_at` follows from: how far the ring's state was, and which group is here.
+    pub rows_at_known: (Option<LogIndex>, Option<GroupId>),
     /// Who led each group when this instance last looked.
     pub leaders: BTreeMap<GroupId, InstanceId>,
     /// Where messages are known not to arrive now.
@@ -125,6 +127,7 @@ impl State {
             shard: None,
             addresses: BTreeMap::new(),
             rows_at: GroupId(1),
+            rows_at_known: (None, None),
             leaders: BTreeMap::new(),
             broken_links: BTreeSet::new(),
             reach: Reach::default(),

@@ -6,7 +6,7 @@
 use super::message::{Body, Response, ResponseKind};
 use super::state::{Phase, State};
 use crate::base::GroupId;
-use crate::raft::{Message, Ready};
+use crate::raft::Ready;
 use crate::seam::{Effect, Lane, StopReason};
 
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
@@ -50,24 +50,28 @@ impl State {
     /// Sends the answers whose `Ready` has become durable, and tells raft.
     fn release_durable(&mut self) {
         let durable = self.durability.durable();
-        let mut out: Vec<(GroupId, Vec<Message>)> = Vec::new();
         if let Some(ring) = &mut self.ring {
-            out.push((GroupId::RING, ring.group.durable(durable)));
+            let answers = ring.group.durable(durable);
             ring.group.applied(ring.applied);
+            self.send_raft(GroupId::RING, answers);
         }
         if let Some(shard) = &mut self.shard {
-            out.push((shard.group.id(), shard.group.durable(durable)));
+            let answers = shard.group.durable(durable);
+            let group = shard.group.id();
             shard.group.applied(shard.applied);
-        }
-        for (group, messages) in out {
-            self.send_raft(group, messages);
+            self.send_raft(group, answers);
         }
     }
 
     /// Requests to a leader that was replaced are given little more time.
     pub fn follow_leaders(&mut self) {
         let deadline = self.now.mono + self.config.times.group.election_timeout();
-        self.rows_at = self.data_group();
+        let known =
+            (self.ring.as_ref().map(|r| r.applied), self.shard.as_ref().map(|s| s.group.id()));
+        if self.rows_at_known != known {
+            self.rows_at = self.data_group();
+            self.rows_at_known = known;
+        }
         for group in [GroupId::RING, self.rows_at] {
             let leader = self.leader_of(group);
             if let Some(leader) = leader

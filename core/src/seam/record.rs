@@ -427,8 +427,8 @@ mod tests {
     }
 
     impl Traced for Word {
-        fn trace(&self, trace: &mut Trace) {
-            trace.bytes(&self.0);
+        fn with_wire(&self, see: &mut dyn FnMut(&[u8])) {
+            see(&self.0);
         }
     }
 

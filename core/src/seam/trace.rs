@@ -8,12 +8,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::disk::{DiskOk, DiskOp, DiskResult, Sync};
 use super::effect::{Effect, Lane, StopReason};
-use super::event::{ConnKind, Event, Inspect};
+use super::event::{ConnKind, Event, Inspect, PeerAddr};
 use super::time::Now;
 
 /// A message that can feed the trace hash: its wire bytes.
 pub trait Traced {
-    fn trace(&self, trace: &mut Trace);
+    /// Shows its wire form to `see`, once.
+    fn with_wire(&self, see: &mut dyn FnMut(&[u8]));
 }
 
 /// A rolling hash.
@@ -60,10 +61,42 @@ impl Trace {
         self.hash.update(bytes);
     }
 
-    pub fn event<M: Traced>(&mut self, now: Now, event: &Event<M>) {
+    /// As [`Trace::event`] of a message whose wire form is at hand.
+    pub fn peer_event(&mut self, now: Now, from: &PeerAddr, wire: &[u8]) {
+        self.count_at(now);
+        self.received(from, wire);
+    }
+
+    /// As [`Trace::effect`] of a message whose wire form is at hand.
+    pub fn send_effect(&mut self, to: &PeerAddr, lane: Lane, wire: &[u8]) {
+        self.count += 1;
+        self.sent(to, lane, wire);
+    }
+
+    fn count_at(&mut self, now: Now) {
         self.count += 1;
         self.number(now.mono.0);
         self.number(now.wall.0);
+    }
+
+    fn received(&mut self, from: &PeerAddr, wire: &[u8]) {
+        self.number(7);
+        self.bytes(from.0.as_bytes());
+        self.bytes(wire);
+    }
+
+    fn sent(&mut self, to: &PeerAddr, lane: Lane, wire: &[u8]) {
+        self.number(101);
+        self.bytes(to.0.as_bytes());
+        self.number(match lane {
+            Lane::Fast => 0,
+            Lane::Bulk => 1,
+        });
+        self.bytes(wire);
+    }
+
+    pub fn event<M: Traced>(&mut self, now: Now, event: &Event<M>) {
+        self.count_at(now);
         match event {
             Event::Boot => self.number(1),
             Event::Tick => self.number(2),
@@ -90,11 +123,7 @@ impl Trace {
                 self.number(6);
                 self.number(conn.0);
             }
-            Event::Peer { from, msg } => {
-                self.number(7);
-                self.bytes(from.0.as_bytes());
-                msg.trace(self);
-            }
+            Event::Peer { from, msg } => msg.with_wire(&mut |wire| self.received(from, wire)),
             Event::LinkUp { peer } => {
                 self.number(8);
                 self.bytes(peer.0.as_bytes());
@@ -125,13 +154,7 @@ impl Trace {
         self.count += 1;
         match effect {
             Effect::Send { to, lane, msg } => {
-                self.number(101);
-                self.bytes(to.0.as_bytes());
-                self.number(match lane {
-                    Lane::Fast => 0,
-                    Lane::Bulk => 1,
-                });
-                msg.trace(self);
+                msg.with_wire(&mut |wire| self.sent(to, *lane, wire));
             }
             Effect::Write { conn, bytes } => {
                 self.number(102);

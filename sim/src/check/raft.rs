@@ -20,7 +20,8 @@ use crate::node::{GroupView, Inspectable};
 struct Group {
     leader_of: BTreeMap<Term, u16>,
     committed: BTreeMap<LogIndex, Committed>,
-    members: BTreeMap<u16, Member>,
+    /// By host; `None` where no process runs.
+    members: Vec<Option<Member>>,
     /// How far each member acknowledged what is committed, by its leaders' word.
     acknowledged: BTreeMap<InstanceId, LogIndex>,
 }
@@ -63,13 +64,13 @@ impl RaftCheck {
     pub fn process_began(&mut self, host: u16) {
         assert!(usize::from(host) < self.hosts, "host {host} of {}", self.hosts);
         for group in self.groups.values_mut() {
-            group.members.remove(&host);
+            group.member(host).take();
         }
     }
 
     pub fn process_ended(&mut self, host: u16) {
         for group in self.groups.values_mut() {
-            group.members.remove(&host);
+            group.member(host).take();
         }
     }
 
@@ -91,6 +92,14 @@ impl RaftCheck {
 }
 
 impl Group {
+    fn member(&mut self, host: u16) -> &mut Option<Member> {
+        let host = usize::from(host);
+        if self.members.len() <= host {
+            self.members.resize(host + 1, None);
+        }
+        &mut self.members[host]
+    }
+
     fn look(
         &mut self,
         now_ns: u64,
@@ -99,8 +108,7 @@ impl Group {
         clock: &Clock,
         node: &impl Inspectable,
     ) -> Result<(), String> {
-        let before = self.members.get(&host).copied();
-        let mut member = before.unwrap_or_default();
+        let mut member = self.member(host).unwrap_or_default();
         if view.term < member.term {
             return Err(format!("{:?} after {:?}", view.term, member.term));
         }
@@ -126,7 +134,7 @@ impl Group {
             member.lease_until = view.lease_until;
             member.lease_until_true_ns = view.lease_until.and_then(|until| clock.when(until));
         }
-        self.members.insert(host, member);
+        *self.member(host) = Some(member);
         if view.lease_until.is_some_and(|until| until < clock.mono(now_ns)) {
             return Err(format!("serves at {now_ns} ns though its lease has ended"));
         }
@@ -198,15 +206,13 @@ impl Group {
     }
 
     fn lease_is_alone(&self, now_ns: u64, host: u16) -> Result<(), String> {
-        let other = self.members.iter().find(|(other, member)| {
-            **other != host && member.lease_until_true_ns.is_some_and(|until| until > now_ns)
-        });
-        match other {
+        let leases = self.members.iter().map(|member| (*member)?.lease_until_true_ns);
+        let mut others = leases.enumerate().filter(|(other, _)| *other != usize::from(host));
+        match others.find(|(_, until)| until.is_some_and(|until| until > now_ns)) {
             None => Ok(()),
-            Some((other, member)) => Err(format!(
-                "holds a lease at {now_ns} ns while n{} holds one until {:?} ns",
+            Some((other, until)) => Err(format!(
+                "holds a lease at {now_ns} ns while n{} holds one until {until:?} ns",
                 other + 1,
-                member.lease_until_true_ns
             )),
         }
     }

@@ -19,7 +19,7 @@ use basalt_core::base::codec::{CodecResult, Reader, Writer};
 use basalt_core::base::{ConnId, OpId};
 use basalt_core::seam::{
     DiskOk, DiskOp, DiskResult, Effect, Effects, Event, FileId, Lane, Mono, Now, OpenMode,
-    PeerAddr, StopReason, Sync, Trace, Traced,
+    PeerAddr, StopReason, Sync, Traced,
 };
 use bytes::Bytes;
 
@@ -80,10 +80,10 @@ impl Message {
 }
 
 impl Traced for Message {
-    fn trace(&self, trace: &mut Trace) {
+    fn with_wire(&self, see: &mut dyn FnMut(&[u8])) {
         let mut w = Writer::new();
         self.write(&mut w);
-        trace.bytes(w.as_slice());
+        see(w.as_slice());
     }
 }
 

@@ -1,6 +1,7 @@
 //! One machine: its configuration, disk, clocks and the process on it, if one runs.
 
-use basalt_core::seam::{Event, Mono, StopReason};
+use basalt_core::seam::{Event, Mono, PeerAddr, StopReason};
+use bytes::Bytes;
 
 use super::breakage::KillSwitch;
 use crate::clock::Clock;
@@ -31,10 +32,20 @@ pub struct Host<N: Node> {
     pub views: Vec<GroupView>,
 }
 
+/// What waits for a process' next turn.
+pub enum Arrival<M> {
+    Event(Event<M>),
+    /// A message as it came over the wire.
+    Message {
+        from: PeerAddr,
+        wire: Bytes,
+    },
+}
+
 /// A running process.
 pub struct Process<N: Node> {
     pub node: N,
-    pub inbox: Vec<Event<N::Msg>>,
+    pub inbox: Vec<Arrival<N::Msg>>,
     pub turn_scheduled: bool,
     pub busy_until_ns: u64,
     /// The time it asked to be woken at.

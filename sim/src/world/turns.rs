@@ -1,9 +1,10 @@
 //! Turns of a process: events in, effects out, each carried out in order.
 
 use basalt_core::base::OpId;
-use basalt_core::seam::{Effect, Event, StopReason};
+use basalt_core::seam::{Effect, Event, Lane, PeerAddr, StopReason};
 use bytes::Bytes;
 
+use super::host::Arrival;
 use super::{CHECKPOINT_EVERY, Happening, World};
 use crate::network::{LinkEvent, LinkOutcome};
 use crate::node::Node;
@@ -15,8 +16,12 @@ const EVENT_NS: u64 = 1_500;
 impl<N: Node> World<'_, N> {
     /// Puts an event into the inbox of the process on a machine, if one runs.
     pub(super) fn give(&mut self, host: u16, event: Event<N::Msg>) {
+        self.arrive(host, Arrival::Event(event));
+    }
+
+    fn arrive(&mut self, host: u16, arrival: Arrival<N::Msg>) {
         let Some(process) = &mut self.hosts[usize::from(host)].process else { return };
-        process.inbox.push(event);
+        process.inbox.push(arrival);
         self.schedule_turn(host);
     }
 
@@ -50,8 +55,18 @@ impl<N: Node> World<'_, N> {
         let cost_ns = (TURN_NS + EVENT_NS * events.len() as u64) * machine.cpu_factor;
         process.busy_until_ns = self.now_ns + cost_ns;
         self.trace.number(u64::from(host));
-        for event in events.drain(..) {
-            self.trace.event(now, &event);
+        for arrival in events.drain(..) {
+            let event = match arrival {
+                Arrival::Event(event) => {
+                    self.trace.event(now, &event);
+                    event
+                }
+                Arrival::Message { from, wire } => {
+                    self.trace.peer_event(now, &from, &wire);
+                    let msg = N::decode(wire).expect("an undamaged message can be read");
+                    Event::Peer { from, msg }
+                }
+            };
             if let Some(record) = &mut self.recorder {
                 record(self.now_ns, host, format!("{event:?}"));
             }
@@ -97,26 +112,34 @@ impl<N: Node> World<'_, N> {
             if self.kill_switch_strikes(host, &effect) {
                 return;
             }
-            self.trace.effect(&effect);
             if let Some(record) = &mut self.recorder {
                 record(at_ns, host, format!("=> {effect:?}"));
             }
-            self.carry_out(host, at_ns, effect);
+            if let Effect::Send { to, lane, msg } = &effect {
+                self.send(host, at_ns, to, *lane, msg);
+            } else {
+                self.trace.effect(&effect);
+                self.carry_out(host, at_ns, effect);
+            }
             if self.hosts[usize::from(host)].incarnation != incarnation {
                 return;
             }
         }
     }
 
+    /// Encodes a message once, for the trace and for the wire.
+    fn send(&mut self, host: u16, at_ns: u64, to: &PeerAddr, lane: Lane, msg: &N::Msg) {
+        self.encoded.clear();
+        N::encode(msg, &mut self.encoded);
+        self.trace.send_effect(to, lane, &self.encoded);
+        let Some(to) = self.by_address.get(to).copied() else { return };
+        let bytes = Bytes::copy_from_slice(&self.encoded);
+        self.network.send(at_ns, host, to, lane, bytes, &mut self.queue);
+    }
+
     fn carry_out(&mut self, host: u16, at_ns: u64, effect: Effect<N::Msg>) {
         match effect {
-            Effect::Send { to, lane, msg } => {
-                let Some(to) = self.by_address.get(&to).copied() else { return };
-                self.encoded.clear();
-                N::encode(&msg, &mut self.encoded);
-                let bytes = Bytes::copy_from_slice(&self.encoded);
-                self.network.send(at_ns, host, to, lane, bytes, &mut self.queue);
-            }
+            Effect::Send { .. } => unreachable!("sent by `send`"),
             Effect::Write { conn, bytes } => self.node_writes(host, at_ns, conn, bytes),
             Effect::Close { conn } => self.node_closes(host, at_ns, conn),
             Effect::Throttle { conn, paused } => self.throttle(host, conn, paused),
@@ -192,9 +215,8 @@ impl<N: Node> World<'_, N> {
         match outcome {
             LinkOutcome::Nothing => {}
             LinkOutcome::Deliver { bytes, .. } => {
-                let msg = N::decode(bytes).expect("an undamaged message can be read");
                 let from = peer(from);
-                self.give(to, Event::Peer { from, msg });
+                self.arrive(to, Arrival::Message { from, wire: bytes });
             }
             LinkOutcome::Up => {
                 let peer = peer(to);
