@@ -159,6 +159,11 @@ impl Group {
         self.node.progress()
     }
 
+    /// Why this member must not go on under its name: what it has acknowledged is gone.
+    pub fn lost_entries(&self) -> Option<&str> {
+        self.node.lost_entries()
+    }
+
     /// Whether a change of membership is in the log behind `applied`.
     pub fn change_pending(&self, applied: LogIndex) -> bool {
         self.node.change_pending(applied)

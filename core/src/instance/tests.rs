@@ -394,6 +394,41 @@ fn the_only_instance_of_a_cluster_with_a_damaged_log_stops() {
 }
 
 #[test]
+fn an_instance_with_an_old_copy_of_its_disk_comes_back_as_a_new_one() {
+    let mut world = three();
+    let away = (0..3).find(|at| world.leaders(GroupId(1)) != [*at]).unwrap();
+    let old = world.nodes[away].disk.clone();
+    let (leader, conn) = (world.leaders(GroupId(1))[0], ConnId(7));
+    world.connect(leader, conn);
+    assert!(world.says(leader, conn, "create table t (id int primary key)", "CREATE TABLE"));
+    for id in 0..3 {
+        assert!(world.says(leader, conn, &format!("insert into t values ({id})"), "INSERT 0 1"));
+    }
+    world.kill(away);
+    world.nodes[away].disk = old;
+    world.nodes[away].disk.close_all();
+    let own = world.nodes[away].config.address.clone();
+    world.nodes[away].config.peers = vec!["i1:3301".into(), "i2:3301".into(), "i3:3301".into()];
+    world.nodes[away].config.peers.retain(|peer| *peer != own);
+    world.start(away);
+    world.run(Duration::from_secs(1));
+    let stopped = world.nodes[away].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::LostEntries(_))), "{stopped:?}");
+    // Whoever starts it again need not know.
+    world.kill(away);
+    world.start(away);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[away].stopped, None);
+    assert_eq!(world.state(away, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(leader), 3);
+    assert!(!world.nodes[away].disk.paths().contains(&identity::LOST_FILE.to_owned()));
+    world.kill(away);
+    world.start(away);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.state(away, |s| (s.me(), s.caught_up)), (InstanceId(4), true));
+}
+
+#[test]
 fn what_one_instance_does_not_hear_reaches_it_through_another() {
     let mut world = three();
     let leader = world.leaders(GroupId::RING)[0];
