@@ -31,11 +31,13 @@ use super::ring::RingMember;
 use super::serve;
 use super::shard::{ShardMember, ShardPosition};
 use super::snapshots;
-use super::state::{Phase, Shared};
+use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
-use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, StopReason, Sync};
+use crate::seam::{
+    DiskError, DiskErrorKind, DiskOp, Lane, Mono, OpenMode, PeerAddr, StopReason, Sync,
+};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::{SNAPSHOT_DIR, SnapshotDamage};
@@ -55,6 +57,9 @@ enum Failure {
 
 /// How often a new instance looks whether its first log batch is on disk.
 const LOG_POLL: Duration = Duration::from_millis(1);
+
+/// An attempt to catch up with the ring takes this part of what a statement is given.
+const CATCH_UP_PART: u32 = 4;
 
 /// Where data goes that is in the way.
 const ASIDE_DIR: &str = "damaged";
@@ -179,30 +184,56 @@ async fn log_is_durable(me: &Shared) {
 }
 
 /// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
-/// takes no clients: what it remembers of the catalog may be long outdated.
+/// takes no clients: what it remembers of the catalog may be long outdated. Nor does it run statements
+/// as the leader of its replica set, so where this takes long, somebody else is to lead it.
 async fn catch_up(me: Shared) {
     loop {
         let deadline = {
             let state = me.borrow();
-            if state.phase == Phase::Stopped {
+            if matches!(state.phase, Phase::Damaged | Phase::Stopped) {
                 return;
             }
-            state.now.mono + state.config.times.statement_patience
+            state.now.mono + state.config.times.statement_patience / CATCH_UP_PART
         };
-        let asked = serve::ask_leader(&me, GroupId::RING, RequestKind::RingIndex, deadline).await;
-        let Answer::Response(ResponseKind::Applied { index }) = asked else {
-            serve::pause(&me).await;
-            continue;
+        if let Some(index) = ring_reached(&me, deadline).await {
+            me.borrow_mut().caught_up = true;
+            tracing::info!(ring = %index, "caught up with the ring: taking clients");
+            return;
+        }
+        me.borrow_mut().give_way();
+        serve::pause(&me).await;
+    }
+}
+
+/// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
+async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
+    let asked = serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await;
+    let Answer::Response(ResponseKind::Applied { index }) = asked else { return None };
+    loop {
+        {
+            let state = me.borrow();
+            if state.ring.as_ref().is_some_and(|ring| ring.applied >= index) {
+                return Some(index);
+            }
+            if state.phase == Phase::Stopped || state.now.mono >= deadline {
+                return None;
+            }
+        }
+        serve::pause(me).await;
+    }
+}
+
+impl State {
+    /// Hands the lead of the replica set to somebody who may have the catalog that this instance lacks.
+    pub fn give_way(&mut self) {
+        let Some(shard) = self.shard.as_mut().filter(|shard| shard.group.is_leader()) else {
+            return;
         };
-        let reached = {
-            let state = &mut *me.borrow_mut();
-            let Some(ring) = &mut state.ring else { return };
-            ring.wait_applied(&state.spawner, index)
-        };
-        reached.await;
-        me.borrow_mut().caught_up = true;
-        tracing::info!(ring = %index, "caught up with the ring: taking clients");
-        return;
+        if let Some(successor) = shard.group.successor() {
+            crate::sometimes!("boot: the lead handed over for want of a catalog");
+            tracing::warn!(to = %successor, "behind the ring: handing the replica set over");
+            shard.group.transfer_leader(successor);
+        }
     }
 }
 

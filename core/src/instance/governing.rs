@@ -22,14 +22,14 @@ use crate::topology::governor::{
     self, GovernorView, GroupFacts, InstanceFacts, MembershipChange, Step,
 };
 use crate::topology::model::{
-    Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, ReplicasetSeed, Tier,
+    Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, Presence, ReplicasetSeed, Tier,
 };
 use crate::topology::placement::{self, JoinPlan, JoinRequest};
 use crate::topology::{RingEntry, RingState};
 
 /// A silent instance counts as unreachable after this many report periods.
 const SILENT_PERIODS: u32 = 4;
-/// Period of reports of a leader with learners: they wait to be promoted.
+/// Period of reports of a leader with learners on their way: they wait for their vote, or to be online.
 const LEARNER_REPORT: Duration = Duration::from_millis(50);
 /// How long a step may take before it is planned again.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -194,6 +194,19 @@ impl State {
         self.groups_here().count() != last.len() || !self.groups_here().zip(last).all(same)
     }
 
+    /// Whether somebody in a group led here joins or comes back, and is still behind.
+    fn has_learner_on_its_way(&self, group: &GroupReport) -> bool {
+        let Some(membership) = &group.membership else { return false };
+        let Some(ring) = &self.ring else { return false };
+        let is_away = |id: InstanceId| {
+            let target = ring.state.instances.get(&id).map(|i| i.target);
+            target.is_some_and(|t| t.presence != Presence::Online && t.incarnation > 0)
+        };
+        let behind = group.progress.iter().filter(|(_, matched, _)| *matched < group.committed);
+        let mut behind = behind.map(|(id, ..)| *id);
+        behind.any(|id| membership.learners.contains(&id) && !is_away(id))
+    }
+
     /// Reports when it is time, or when something changed that somebody waits for.
     fn report_when_due(&mut self) {
         let now = self.now.mono;
@@ -203,13 +216,9 @@ impl State {
             return;
         }
         let report = self.report();
-        let learners = report
-            .groups
-            .iter()
-            .any(|g| g.membership.as_ref().is_some_and(|m| !m.learners.is_empty()));
         let period = self.config.times.report;
-        self.governing.next_report =
-            now + if learners { period.min(LEARNER_REPORT) } else { period };
+        let learns = report.groups.iter().any(|group| self.has_learner_on_its_way(group));
+        self.governing.next_report = now + if learns { period.min(LEARNER_REPORT) } else { period };
         self.governing.last_report.clone_from(&report.groups);
         self.governing.reported_to = leader;
         match leader {
@@ -331,8 +340,10 @@ async fn carry_out(me: Shared, step: Step) {
 fn changes_of(change: &MembershipChange) -> Vec<Change> {
     let learners = change.add_learners.iter().map(|id| Change::AddLearner(*id));
     let voters = change.promote.iter().map(|id| Change::AddVoter(*id));
+    // A voter that is added as a learner loses its vote.
+    let demoted = change.demote.iter().map(|id| Change::AddLearner(*id));
     let gone = change.remove.iter().map(|id| Change::Remove(*id));
-    learners.chain(voters).chain(gone).collect()
+    learners.chain(voters).chain(demoted).chain(gone).collect()
 }
 
 /// The founder of the ring writes its first entry, once it leads.
