@@ -26,7 +26,7 @@ pub mod view;
 use super::ddl::SchemaChange;
 use super::entry::RingEntry;
 use crate::base::{GroupId, InstanceId};
-pub use view::{GovernorView, GroupFacts, InstanceFacts};
+pub use view::{GovernorView, GroupFacts, InstanceFacts, silence_tolerated};
 
 use std::collections::BTreeSet;
 use std::fmt;
