@@ -168,7 +168,7 @@ async fn begin(me: &Shared, disk: &DiskHandle, identity: Identity) -> Result<(),
 }
 
 /// Waits until what the log was given so far is on disk. The turns in between write it.
-async fn log_is_durable(me: &Shared) {
+pub async fn log_is_durable(me: &Shared) {
     let target = me.borrow().durability.wal().map_or(0, |wal| wal.last_lsn().0);
     loop {
         let pause = {
