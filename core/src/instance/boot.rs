@@ -60,6 +60,8 @@ const LOG_POLL: Duration = Duration::from_millis(1);
 
 /// An attempt to catch up with the ring takes this part of what a statement is given.
 const CATCH_UP_PART: u32 = 4;
+/// Answers to a request to join that wait to be read, at most.
+const JOIN_REPLIES_MAX: usize = 16;
 
 /// Where data goes that is in the way.
 const ASIDE_DIR: &str = "damaged";
@@ -233,6 +235,13 @@ impl State {
             crate::sometimes!("boot: the lead handed over for want of a catalog");
             tracing::warn!(to = %successor, "behind the ring: handing the replica set over");
             shard.group.transfer_leader(successor);
+        }
+    }
+
+    /// Takes an answer to this instance's request to join; later ones are of no use.
+    pub fn join_replied(&mut self, reply: JoinReply) {
+        if self.phase == Phase::Joining && self.join_replies.len() < JOIN_REPLIES_MAX {
+            self.join_replies.push(reply);
         }
     }
 }

@@ -168,7 +168,7 @@ impl Instance {
             Body::Join(join) => {
                 state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
             }
-            Body::JoinReply(reply) => state.join_replies.push(reply),
+            Body::JoinReply(reply) => state.join_replied(reply),
             Body::Request(request) => {
                 if !state.arrived.is_new(&from, request.id) {
                     return;

@@ -489,6 +489,25 @@ fn who_leads_a_replica_set_without_the_catalog_hands_it_over() {
 }
 
 #[test]
+fn answers_to_a_request_to_join_are_kept_while_somebody_waits_for_them() {
+    let mut world = three();
+    let reply = || message::JoinReply::Later("not now".into());
+    for _ in 0..100 {
+        let body = Body::JoinReply(reply());
+        let from = PeerAddr::new("i2:3301");
+        let event = Event::Peer { from, msg: Msg { cluster: 0, body } };
+        world.push(0, MS, Happening::Event(Box::new(event)));
+    }
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.state(0, |s| s.join_replies.len()), 0);
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    let state = &mut *me.borrow_mut();
+    state.phase = Phase::Joining;
+    (0..100).for_each(|_| state.join_replied(reply()));
+    assert_eq!(state.join_replies.len(), 16);
+}
+
+#[test]
 fn what_one_instance_does_not_hear_reaches_it_through_another() {
     let mut world = three();
     let leader = world.leaders(GroupId::RING)[0];
