@@ -122,6 +122,9 @@ fn failure(outcome: Option<Outcome>) -> anyhow::Error {
         Some(Ok(StopReason::Unusable(text))) => {
             anyhow!("the data directory cannot be used: {text}")
         }
+        Some(Ok(StopReason::LostEntries(text))) => {
+            anyhow!("the disk lost what was acknowledged: {text}; start this instance again")
+        }
         Some(Ok(StopReason::Refused(text))) => anyhow!("the cluster refused this instance: {text}"),
         Some(Ok(StopReason::Shutdown)) => anyhow!("an instance stopped before it had started"),
         Some(Ok(StopReason::Expelled)) => anyhow!("this instance was expelled from its cluster"),

@@ -7,6 +7,7 @@ use basalt_core::base::codec::CodecResult;
 use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
 use basalt_core::seam::{Effects, Event, Now};
+use basalt_core::topology::placement::voter_count;
 use bytes::Bytes;
 
 use crate::node::{GroupView, Identity, Inspectable, Node};
@@ -122,9 +123,12 @@ impl<W> Inspectable for Basalt<W> {
     }
 
     fn is_formed(&self, instances: usize) -> bool {
-        let voters = instances.min(self.replication_factor);
         let mut complete = 0;
         self.instance.members(Now::default(), &mut |member| {
+            let voters = match member.group {
+                GroupId::RING => voter_count(instances),
+                _ => instances.min(self.replication_factor),
+            };
             complete += usize::from(member.voters == voters && !member.changing);
         });
         self.is_ready() && complete == 2

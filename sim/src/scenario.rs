@@ -205,8 +205,10 @@ fn allowed_kinds(scenario: &Scenario, abilities: Abilities, anything_goes: bool)
 
 fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
     let count = match shape {
-        Shape::ThreeDcs | Shape::Forever => [3, 5][rng.below(2) as usize],
-        _ => [1, 3, 3, 3, 5][rng.below(5) as usize],
+        Shape::ThreeDcs => [3, 5][rng.below(2) as usize],
+        // Of two, none may be lost for good.
+        Shape::Forever => [3, 4, 5][rng.below(3) as usize],
+        _ => [1, 2, 3, 3, 3, 4, 5][rng.below(7) as usize],
     };
     let dcs = match shape {
         Shape::ThreeDcs => 3,

@@ -14,7 +14,7 @@
 
 pub mod lease;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -79,6 +79,12 @@ pub struct Group {
     no_votes_before: Mono,
     /// In order of number, and of ticket.
     held: VecDeque<Held>,
+    /// The newest time this group was told.
+    now: Mono,
+    /// When this leader last heard from each other member.
+    heard: BTreeMap<InstanceId, Mono>,
+    /// The term this member leads, and since when.
+    led_since: Option<(Term, Mono)>,
 }
 
 /// A late wake-up: more ticks have passed than this many beyond the awaited ones.
@@ -116,6 +122,9 @@ impl Group {
             next_question: now,
             no_votes_before,
             held: VecDeque::new(),
+            now,
+            heard: BTreeMap::new(),
+            led_since: None,
         }
     }
 
@@ -155,8 +164,34 @@ impl Group {
         self.node.membership()
     }
 
+    /// The others, by id, as the leader sees them; empty on a follower. A new leader takes nobody
+    /// for silent before it has led for an election timeout.
     pub fn progress(&self) -> Vec<Progress> {
-        self.node.progress()
+        let timeout = self.times.election_timeout();
+        let leads_newly = self
+            .led_since
+            .is_none_or(|(term, since)| term != self.term() || self.now.since(since) <= timeout);
+        let hears = |id| self.heard.get(&id).is_some_and(|at| self.now.since(*at) <= timeout);
+        let mut all = self.node.progress();
+        for member in &mut all {
+            member.recent_active = leads_newly || hears(member.id);
+        }
+        all
+    }
+
+    /// The member that should lead in this one's place: it votes, is heard, and has most of the log.
+    pub fn successor(&self) -> Option<InstanceId> {
+        let votes = |id: &InstanceId| self.membership().voters.contains(id);
+        self.progress()
+            .into_iter()
+            .filter(|p| p.id != self.node.id() && votes(&p.id) && p.recent_active)
+            .max_by_key(|p| (p.matched, std::cmp::Reverse(p.id)))
+            .map(|p| p.id)
+    }
+
+    /// Why this member must not go on under its name: what it has acknowledged is gone.
+    pub fn lost_entries(&self) -> Option<&str> {
+        self.node.lost_entries()
     }
 
     /// Whether a change of membership is in the log behind `applied`.
@@ -180,6 +215,10 @@ impl Group {
         if message.asks_for_vote() && now < self.no_votes_before {
             tracing::debug!(group = %self.id(), "vote refused: restarted within an election timeout");
             return;
+        }
+        self.now = self.now.max(now);
+        if self.is_leader() && self.membership().contains(message.from()) {
+            self.heard.insert(message.from(), now);
         }
         self.count_before_message(now);
         let silent = self.node.silent_ticks();
@@ -236,6 +275,8 @@ impl Group {
             None => due.min(self.times.election_ticks as u64),
         };
         self.count(count, due);
+        self.now = self.now.max(now);
+        self.follow_leadership();
         if self.is_leader()
             && self.lease.is_given_up(self.node.term())
             && !self.node.is_transferring()
@@ -249,6 +290,17 @@ impl Group {
             let period = self.times.heartbeat().as_nanos() as u64;
             self.next_question = Mono((now.0 / period + 1) * period);
             self.node.confirm(now.0.to_le_bytes().to_vec());
+        }
+    }
+
+    fn follow_leadership(&mut self) {
+        let term = self.term();
+        if !self.is_leader() {
+            self.led_since = None;
+        } else if self.led_since.is_none_or(|(led, _)| led != term) {
+            self.led_since = Some((term, self.now));
+            let membership = self.node.membership();
+            self.heard.retain(|id, _| membership.contains(*id));
         }
     }
 
@@ -513,6 +565,28 @@ mod tests {
         };
         assert_eq!(story(3), story(3));
         assert!((4..40).any(|seed| story(seed) != story(3)), "the seed decides nothing");
+    }
+
+    #[test]
+    fn a_leader_hears_its_live_followers_at_every_moment_and_a_silent_one_at_none() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let leader = trio.leaders()[0];
+        let away = *trio.members.keys().find(|id| **id != leader).unwrap();
+        trio.cut = Some(away);
+        let heard = |trio: &Trio| -> Vec<InstanceId> {
+            let all = trio.members[&leader].progress().into_iter();
+            all.filter(|p| p.id != leader && p.recent_active).map(|p| p.id).collect()
+        };
+        assert_eq!(heard(&trio).len(), 2, "not yet silent for an election timeout");
+        trio.run(30);
+        // Several times as long as raft's own check of its quorum takes to come round.
+        for _ in 0..100 {
+            trio.run(1);
+            let live: Vec<_> =
+                trio.members.keys().filter(|id| **id != leader && **id != away).copied().collect();
+            assert_eq!(heard(&trio), live);
+        }
     }
 
     #[test]

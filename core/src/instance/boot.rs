@@ -12,9 +12,16 @@
 //! to `damaged/`. An instance that lost what it had acknowledged must not vote under its old name
 //! again, so it comes back under a new identity, as a learner first, while the others still have
 //! every row. The only instance of a cluster stops instead.
+//!
+//! A torn end of the log looks like a crash in the middle of a write, and a directory that was copied
+//! back from an earlier day looks sound: only the leader of a group can tell, when it names an entry
+//! that this instance has acknowledged and does not have. The instance then notes that beside its
+//! identity and stops; its next start comes back as a new one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
@@ -24,11 +31,13 @@ use super::ring::RingMember;
 use super::serve;
 use super::shard::{ShardMember, ShardPosition};
 use super::snapshots;
-use super::state::{Phase, Shared};
+use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
-use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, OpenMode, PeerAddr, StopReason, Sync};
+use crate::seam::{
+    DiskError, DiskErrorKind, DiskOp, Lane, Mono, OpenMode, PeerAddr, StopReason, Sync,
+};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::{SNAPSHOT_DIR, SnapshotDamage};
@@ -48,6 +57,11 @@ enum Failure {
 
 /// How often a new instance looks whether its first log batch is on disk.
 const LOG_POLL: Duration = Duration::from_millis(1);
+
+/// An attempt to catch up with the ring takes this part of what a statement is given.
+const CATCH_UP_PART: u32 = 4;
+/// Answers to a request to join that wait to be read, at most.
+const JOIN_REPLIES_MAX: usize = 16;
 
 /// Where data goes that is in the way.
 const ASIDE_DIR: &str = "damaged";
@@ -106,8 +120,42 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
     let Some(identity) = read_identity(disk).await? else { return Ok(false) };
     tracing::info!(name = identity.name, id = %identity.id, "resuming");
     me.borrow_mut().identity = Some(identity.clone());
+    if let Some(why) = read_small(disk, identity::LOST_FILE).await? {
+        return Err(Failure::Damaged(String::from_utf8_lossy(&why).into_owned()));
+    }
     start_groups(me, disk, &identity, true).await?;
     Ok(true)
+}
+
+/// Ends an instance that is shown to have lost what it acknowledged. It takes part in nothing from
+/// here on.
+pub fn end_if_lost(me: &Shared) {
+    let why = {
+        let state = &mut *me.borrow_mut();
+        if !matches!(state.phase, Phase::Running | Phase::Leaving) {
+            return;
+        }
+        let groups =
+            [state.ring.as_ref().map(|r| &r.group), state.shard.as_ref().map(|s| &s.group)];
+        let Some(why) = groups.into_iter().flatten().find_map(Group::lost_entries) else { return };
+        let why = why.to_owned();
+        state.phase = Phase::Damaged;
+        why
+    };
+    let task = end_as_lost(me.clone(), why);
+    me.borrow().spawner.spawn(task);
+}
+
+async fn end_as_lost(me: Shared, why: String) {
+    tracing::error!(%why, "what was acknowledged is gone: stopping, to come back as a new instance");
+    crate::sometimes!("boot: acknowledged entries found lost");
+    let disk = me.borrow().disk.clone();
+    let noted = write_durably(&disk, identity::LOST_FILE, why.clone().into()).await;
+    let reason = match noted {
+        Ok(()) => StopReason::LostEntries(why),
+        Err(error) => StopReason::DiskFailed(error.message),
+    };
+    me.borrow_mut().stop(reason);
 }
 
 /// Starts as a new instance.
@@ -116,13 +164,13 @@ async fn begin(me: &Shared, disk: &DiskHandle, identity: Identity) -> Result<(),
     me.borrow_mut().identity = Some(identity.clone());
     start_groups(me, disk, &identity, false).await?;
     log_is_durable(me).await;
-    write_identity(disk, &identity).await?;
+    write_durably(disk, identity::FILE, identity.encode()).await?;
     tracing::info!(name = identity.name, id = %identity.id, "new instance");
     Ok(())
 }
 
 /// Waits until what the log was given so far is on disk. The turns in between write it.
-async fn log_is_durable(me: &Shared) {
+pub async fn log_is_durable(me: &Shared) {
     let target = me.borrow().durability.wal().map_or(0, |wal| wal.last_lsn().0);
     loop {
         let pause = {
@@ -138,38 +186,72 @@ async fn log_is_durable(me: &Shared) {
 }
 
 /// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
-/// takes no clients: what it remembers of the catalog may be long outdated.
+/// takes no clients: what it remembers of the catalog may be long outdated. Nor does it run statements
+/// as the leader of its replica set, so where this takes long, somebody else is to lead it.
 async fn catch_up(me: Shared) {
     loop {
         let deadline = {
             let state = me.borrow();
-            if state.phase == Phase::Stopped {
+            if matches!(state.phase, Phase::Damaged | Phase::Stopped) {
                 return;
             }
-            state.now.mono + state.config.times.statement_patience
+            state.now.mono + state.config.times.statement_patience / CATCH_UP_PART
         };
-        let asked = serve::ask_leader(&me, GroupId::RING, RequestKind::RingIndex, deadline).await;
-        let Answer::Response(ResponseKind::Applied { index }) = asked else {
-            serve::pause(&me).await;
-            continue;
+        if let Some(index) = ring_reached(&me, deadline).await {
+            me.borrow_mut().caught_up = true;
+            tracing::info!(ring = %index, "caught up with the ring: taking clients");
+            return;
+        }
+        me.borrow_mut().give_way();
+        serve::pause(&me).await;
+    }
+}
+
+/// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
+async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
+    let asked = serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await;
+    let Answer::Response(ResponseKind::Applied { index }) = asked else { return None };
+    loop {
+        {
+            let state = me.borrow();
+            if state.ring.as_ref().is_some_and(|ring| ring.applied >= index) {
+                return Some(index);
+            }
+            if state.phase == Phase::Stopped || state.now.mono >= deadline {
+                return None;
+            }
+        }
+        serve::pause(me).await;
+    }
+}
+
+impl State {
+    /// Hands the lead of the replica set to somebody who may have the catalog that this instance lacks.
+    pub fn give_way(&mut self) {
+        let Some(shard) = self.shard.as_mut().filter(|shard| shard.group.is_leader()) else {
+            return;
         };
-        let reached = {
-            let state = &mut *me.borrow_mut();
-            let Some(ring) = &mut state.ring else { return };
-            ring.wait_applied(&state.spawner, index)
-        };
-        reached.await;
-        me.borrow_mut().caught_up = true;
-        tracing::info!(ring = %index, "caught up with the ring: taking clients");
-        return;
+        if let Some(successor) = shard.group.successor() {
+            crate::sometimes!("boot: the lead handed over for want of a catalog");
+            tracing::warn!(to = %successor, "behind the ring: handing the replica set over");
+            shard.group.transfer_leader(successor);
+        }
+    }
+
+    /// Takes an answer to this instance's request to join; later ones are of no use.
+    pub fn join_replied(&mut self, reply: JoinReply) {
+        if self.phase == Phase::Joining && self.join_replies.len() < JOIN_REPLIES_MAX {
+            self.join_replies.push(reply);
+        }
     }
 }
 
 /// Moves whatever is in the directory out of the way, the identity first: without it, nothing of the
 /// rest is ever taken for data again.
 async fn set_aside(disk: &DiskHandle, mark: &str) -> Result<(), Failure> {
-    let mut files: Vec<String> =
-        disk.list(ROOT_DIR).await?.into_iter().filter(|name| name == identity::FILE).collect();
+    let names = disk.list(ROOT_DIR).await?;
+    let own = [identity::FILE, identity::LOST_FILE].map(str::to_owned).into_iter();
+    let mut files: Vec<String> = own.filter(|name| names.contains(name)).collect();
     let mut dirs: Vec<String> = vec![ASIDE_DIR.into(), ROOT_DIR.into()];
     let mut holders = vec![WAL_DIR.to_owned()];
     // A group's snapshots have a directory of their own.
@@ -333,12 +415,7 @@ fn found_cluster(me: &Shared) -> Identity {
 }
 
 async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
-    let (file, len) = match disk.open(identity::FILE, OpenMode::Existing).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let bytes = disk.read_all(file, len.min(identity::MAX_BYTES)).await?;
-    disk.close(file).await?;
+    let Some(bytes) = read_small(disk, identity::FILE).await? else { return Ok(None) };
     match Identity::decode(bytes) {
         Ok(identity) => Ok(Some(identity)),
         Err(error) => Err(unusable(&format!(
@@ -347,20 +424,30 @@ async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
     }
 }
 
+/// A small file; `None` if there is none of this name.
+async fn read_small(disk: &DiskHandle, name: &str) -> Result<Option<Bytes>, DiskError> {
+    let (file, len) = match disk.open(name, OpenMode::Existing).await {
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let bytes = disk.read_all(file, len.min(identity::MAX_BYTES)).await?;
+    disk.close(file).await?;
+    Ok(Some(bytes))
+}
+
 fn unusable(why: &str) -> Failure {
     Failure::Damaged(why.to_owned())
 }
 
-async fn write_identity(disk: &DiskHandle, identity: &Identity) -> Result<(), Failure> {
-    let (file, _) = disk.open(identity::NEW_FILE, OpenMode::Truncate).await?;
-    disk.run(DiskOp::WriteAt { file, offset: 0, data: identity.encode(), then: Sync::Data })
-        .await?;
+/// Writes a small file: the whole of it, or nothing, is there after a crash.
+async fn write_durably(disk: &DiskHandle, name: &str, data: Bytes) -> Result<(), DiskError> {
+    let new = format!("{name}.new");
+    let (file, _) = disk.open(&new, OpenMode::Truncate).await?;
+    disk.run(DiskOp::WriteAt { file, offset: 0, data, then: Sync::Data }).await?;
     disk.run(DiskOp::Sync { file }).await?;
     disk.close(file).await?;
-    let (from, to) = (identity::NEW_FILE.into(), identity::FILE.into());
-    disk.run(DiskOp::Rename { from, to }).await?;
-    disk.sync_dir(ROOT_DIR).await?;
-    Ok(())
+    disk.run(DiskOp::Rename { from: new.into(), to: name.into() }).await?;
+    disk.sync_dir(ROOT_DIR).await
 }
 
 /// Whether this instance is the first of a cluster: it was told no peer but itself.

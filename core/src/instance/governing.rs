@@ -22,14 +22,14 @@ use crate::topology::governor::{
     self, GovernorView, GroupFacts, InstanceFacts, MembershipChange, Step,
 };
 use crate::topology::model::{
-    Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, ReplicasetSeed, Tier,
+    Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, Presence, ReplicasetSeed, Tier,
 };
 use crate::topology::placement::{self, JoinPlan, JoinRequest};
 use crate::topology::{RingEntry, RingState};
 
 /// A silent instance counts as unreachable after this many report periods.
 const SILENT_PERIODS: u32 = 4;
-/// Period of reports of a leader with learners: they wait to be promoted.
+/// Period of reports of a leader with learners on their way: they wait for their vote, or to be online.
 const LEARNER_REPORT: Duration = Duration::from_millis(50);
 /// How long a step may take before it is planned again.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +42,15 @@ struct Heard {
     leaving: bool,
     reachable: bool,
     since: Mono,
+    /// Silent for longer than the cluster tolerates.
+    lost: bool,
+}
+
+impl Heard {
+    /// Heard at `now` for the first time.
+    fn first(now: Mono, leaving: bool, reachable: bool) -> Heard {
+        Heard { last: now, leaving, reachable, since: now, lost: false }
+    }
 }
 
 /// What the leader of the ring has heard, and what it is doing about it.
@@ -51,7 +60,7 @@ pub struct Governing {
     /// The newest word of each group's leader.
     groups: BTreeMap<GroupId, (InstanceId, GroupReport)>,
     in_flight: Vec<Step>,
-    /// Something was heard or applied since the last plan.
+    /// Something was heard since the last plan, or somebody fell silent.
     dirty: bool,
     planned_at: LogIndex,
     next_report: Mono,
@@ -66,8 +75,8 @@ pub struct Governing {
 impl Governing {
     /// Takes a report.
     pub fn reported(&mut self, now: Mono, report: Report) {
-        let fresh = Heard { last: now, leaving: report.leaving, reachable: false, since: now };
-        let heard = self.heard.entry(report.from).or_insert(fresh);
+        let fresh = || Heard::first(now, report.leaving, false);
+        let heard = self.heard.entry(report.from).or_insert_with(fresh);
         heard.last = now;
         heard.leaving = report.leaving;
         for group in report.groups {
@@ -83,15 +92,18 @@ impl Governing {
         self.next_report
     }
 
-    /// Follows who is reachable at `now`.
-    fn watch(&mut self, now: Mono, patience: Duration) {
+    /// Follows who is reachable at `now`, and who has been silent for too long. There is something to
+    /// plan in the moment in which either changes, not for as long as it lasts.
+    fn watch(&mut self, now: Mono, patience: Duration, tolerated: impl Fn() -> Duration) {
         for heard in self.heard.values_mut() {
             let reachable = !heard.leaving && now.since(heard.last) <= patience;
             if reachable != heard.reachable {
-                heard.reachable = reachable;
-                heard.since = now;
+                *heard = Heard { reachable, since: now, lost: false, ..*heard };
+                self.dirty = true;
+            } else if !reachable && !heard.lost && now.since(heard.since) > tolerated() {
+                heard.lost = true;
+                self.dirty = true;
             }
-            self.dirty |= !reachable;
         }
     }
 
@@ -134,11 +146,11 @@ impl State {
             let now = self.now.mono;
             self.governing.groups.clear();
             self.governing.heard.clear();
-            let members = self.ring.iter().flat_map(|r| r.state.instances.keys().copied());
-            for id in members.collect::<Vec<_>>() {
-                let heard = Heard { last: now, leaving: false, reachable: true, since: now };
-                self.governing.heard.insert(id, heard);
-            }
+            let all = self.ring.iter().flat_map(|r| r.state.instances.values());
+            let members = all.filter(|i| i.current.presence != Presence::Expelled).map(|i| i.id);
+            let heard = members.map(|id| (id, Heard::first(now, false, true)));
+            self.governing.heard.extend(heard);
+            self.governing.dirty = true;
         }
         self.governing.leads_ring = leads;
     }
@@ -194,6 +206,19 @@ impl State {
         self.groups_here().count() != last.len() || !self.groups_here().zip(last).all(same)
     }
 
+    /// Whether somebody in a group led here joins or comes back, and is still behind.
+    fn has_learner_on_its_way(&self, group: &GroupReport) -> bool {
+        let Some(membership) = &group.membership else { return false };
+        let Some(ring) = &self.ring else { return false };
+        let is_away = |id: InstanceId| {
+            let target = ring.state.instances.get(&id).map(|i| i.target);
+            target.is_some_and(|t| t.presence != Presence::Online && t.incarnation > 0)
+        };
+        let behind = group.progress.iter().filter(|(_, matched, _)| *matched < group.committed);
+        let mut behind = behind.map(|(id, ..)| *id);
+        behind.any(|id| membership.learners.contains(&id) && !is_away(id))
+    }
+
     /// Reports when it is time, or when something changed that somebody waits for.
     fn report_when_due(&mut self) {
         let now = self.now.mono;
@@ -203,13 +228,9 @@ impl State {
             return;
         }
         let report = self.report();
-        let learners = report
-            .groups
-            .iter()
-            .any(|g| g.membership.as_ref().is_some_and(|m| !m.learners.is_empty()));
         let period = self.config.times.report;
-        self.governing.next_report =
-            now + if learners { period.min(LEARNER_REPORT) } else { period };
+        let learns = report.groups.iter().any(|group| self.has_learner_on_its_way(group));
+        self.governing.next_report = now + if learns { period.min(LEARNER_REPORT) } else { period };
         self.governing.last_report.clone_from(&report.groups);
         self.governing.reported_to = leader;
         match leader {
@@ -275,7 +296,8 @@ fn plan(state: &mut State) -> Vec<Step> {
     if !ring.group.may_serve(now.mono) {
         return Vec::new();
     }
-    state.governing.watch(now.mono, state.config.times.report * SILENT_PERIODS);
+    let patience = state.config.times.report * SILENT_PERIODS;
+    state.governing.watch(now.mono, patience, || governor::silence_tolerated(&ring.state));
     if !state.governing.dirty && state.governing.planned_at == ring.applied {
         return Vec::new();
     }
@@ -331,14 +353,16 @@ async fn carry_out(me: Shared, step: Step) {
 fn changes_of(change: &MembershipChange) -> Vec<Change> {
     let learners = change.add_learners.iter().map(|id| Change::AddLearner(*id));
     let voters = change.promote.iter().map(|id| Change::AddVoter(*id));
+    // A voter that is added as a learner loses its vote.
+    let demoted = change.demote.iter().map(|id| Change::AddLearner(*id));
     let gone = change.remove.iter().map(|id| Change::Remove(*id));
-    learners.chain(voters).chain(gone).collect()
+    learners.chain(voters).chain(demoted).chain(gone).collect()
 }
 
 /// The founder of the ring writes its first entry, once it leads.
 fn found_when_due(me: &Shared, state: &mut State) {
     let now = state.now;
-    let Some(identity) = state.identity.clone() else { return };
+    let Some(identity) = &state.identity else { return };
     let due = identity.ring_founder == identity.id
         && !state.governing.founding
         && state.ring.as_ref().is_some_and(|r| {
@@ -349,6 +373,7 @@ fn found_when_due(me: &Shared, state: &mut State) {
     if !due {
         return;
     }
+    let identity = identity.clone();
     state.governing.founding = true;
     let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)));
     let me = me.clone();
@@ -397,6 +422,12 @@ fn bootstrap(state: &mut State, identity: &super::identity::Identity) -> Bootstr
     }
 }
 
+fn is_reached_at(endpoints: &Endpoints, config: &super::Config) -> bool {
+    endpoints.peer == config.address
+        && endpoints.pg == config.pg_address
+        && endpoints.http == config.http_address
+}
+
 fn endpoints(config: &super::Config) -> Endpoints {
     Endpoints {
         peer: config.address.clone(),
@@ -410,14 +441,14 @@ fn update_when_due(me: &Shared, state: &mut State) {
     let Some(ring) = &state.ring else { return };
     let Some(own) = ring.state.instances.get(&state.me()) else { return };
     let version = env!("CARGO_PKG_VERSION");
-    let now = endpoints(&state.config);
-    if state.governing.updating || (own.endpoints == now && own.version == version) {
+    let known = is_reached_at(&own.endpoints, &state.config) && own.version == version;
+    if state.governing.updating || known {
         return;
     }
     state.governing.updating = true;
     let entry = RingEntry::UpdateInstance {
         id: own.id,
-        endpoints: now,
+        endpoints: endpoints(&state.config),
         failure_domain: own.failure_domain.clone(),
         version: version.into(),
         format_version: FORMAT_VERSION,
@@ -614,5 +645,31 @@ impl State {
             }
         }
         leads
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether there is something to plan after each turn, one every 10 ms.
+    fn turns(governing: &mut Governing, turns: std::ops::Range<u64>) -> Vec<u64> {
+        let plans = |at: &u64| {
+            governing.dirty = false;
+            let tolerated = || Duration::from_millis(300);
+            governing.watch(Mono(at * 10_000_000), Duration::from_millis(100), tolerated);
+            governing.dirty
+        };
+        turns.filter(plans).collect()
+    }
+
+    #[test]
+    fn a_silent_instance_is_planned_for_when_it_falls_silent_and_when_it_is_lost() {
+        let mut governing = Governing::default();
+        let report = |from| Report { from: InstanceId(from), leaving: false, groups: Vec::new() };
+        governing.reported(Mono(0), report(1));
+        assert_eq!(turns(&mut governing, 0..1_000), [0, 11, 42]);
+        governing.reported(Mono(10_000_000_000), report(1));
+        assert_eq!(turns(&mut governing, 1_000..2_000), [1_000, 1_011, 1_042]);
     }
 }

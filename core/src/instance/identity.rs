@@ -13,6 +13,9 @@
 //! ```
 //! It is written to `identity.new`, synced, renamed, and the directory synced, before the instance
 //! takes part in anything. A crash before the rename leaves a directory that was never anybody's.
+//!
+//! Beside it, the file `lost` says, in words, why nobody may go on under this identity: entries that
+//! were acknowledged under it are gone. It counts from the moment its name is durable.
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -25,9 +28,9 @@ const VERSION: u8 = 1;
 
 /// Name of the file.
 pub const FILE: &str = "identity";
-/// Name of the file while it is written.
-pub const NEW_FILE: &str = "identity.new";
-/// More than any identity takes.
+/// Name of the file that says that entries were lost.
+pub const LOST_FILE: &str = "lost";
+/// More than any identity, or the story of its end, takes.
 pub const MAX_BYTES: u64 = 4096;
 
 /// An instance's identity.

@@ -121,6 +121,7 @@ impl Instance {
             }
             state.advance_time();
         }
+        boot::end_if_lost(&self.state);
         governing::advance(&self.state);
         snapshots::advance(&self.state);
         let mut more = true;
@@ -167,7 +168,7 @@ impl Instance {
             Body::Join(join) => {
                 state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
             }
-            Body::JoinReply(reply) => state.join_replies.push(reply),
+            Body::JoinReply(reply) => state.join_replied(reply),
             Body::Request(request) => {
                 if !state.arrived.is_new(&from, request.id) {
                     return;
@@ -227,7 +228,8 @@ impl State {
         group: crate::base::GroupId,
         message: crate::raft::Message,
     ) {
-        if message.to() != self.me() || self.phase == Phase::Booting {
+        let idle = matches!(self.phase, Phase::Booting | Phase::Damaged);
+        if message.to() != self.me() || idle {
             return;
         }
         self.learned(message.from(), from);

@@ -318,8 +318,9 @@ impl ShardMember {
     }
 
     /// The term this member acts as the leader of: its memory shows everything that term appended.
+    /// `None` from the moment it has lost the lead, also before it has given up what it showed.
     pub fn leading(&self) -> Option<Term> {
-        self.leading
+        self.leading.filter(|term| self.group.is_leader() && self.group.term() == *term)
     }
 
     /// Notices leadership won or lost. Must run before the turn's committed entries are applied: they

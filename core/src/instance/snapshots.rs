@@ -11,13 +11,19 @@
 //! ```
 //! A follower acknowledges through raft only, after the file and its mark are durable. A pull that
 //! stops tells the leader, which then tries again from the beginning.
+//!
+//! A group's own snapshot and one that is fetched are never written at the same time: who is offered
+//! one gives up its own. Older files go when the mark of the newer one is durable; until then, recovery
+//! would ask for them. The file that the newest mark names never goes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::boot;
 use super::message::{Body, SnapshotChunk, SnapshotPull};
+use super::serve;
 use super::shard::ShardPosition;
 use super::state::{Phase, Shared, State};
 use crate::base::codec::{CodecResult, Reader, Writer};
@@ -293,10 +299,19 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
     let Some(writer) = written? else { return Ok(()) };
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
-    snapshot::file::clean(&disk, group, KEPT).await
+    boot::log_is_durable(me).await;
+    let marked = {
+        let state = me.borrow();
+        let member = state.group(group).filter(|_| state.phase != Phase::Stopped);
+        member.map(|member| member.node().snapshot().index)
+    };
+    match marked {
+        Some(marked) => snapshot::file::clean(&disk, group, KEPT, marked).await,
+        None => Ok(()),
+    }
 }
 
-/// Writes all that a scan finds; `false` if a snapshot of the leader took this shard's place meanwhile.
+/// Writes all that a scan finds; `false` if a snapshot of the leader is to take this shard's place.
 async fn write_chunks(
     me: &Shared,
     writer: &mut SnapshotWriter,
@@ -321,10 +336,13 @@ async fn write_chunks(
     Ok(true)
 }
 
-/// The next slice of a scan; `None` if a snapshot of the leader took this shard's place meanwhile.
+/// The next slice of a scan; `None` if a snapshot of the leader is to take this shard's place.
 fn next_slice(me: &Shared, scan: &mut SnapshotScan, limits: SliceLimits) -> Option<ScanStep> {
     let state = me.borrow();
     let shard = state.shard.as_ref().filter(|shard| scan.is_of(&shard.store))?;
+    if state.snapshots.fetching.contains_key(&shard.group.id()) {
+        return None;
+    }
     Some(scan.next_chunk(&shard.store, limits))
 }
 
@@ -558,6 +576,10 @@ async fn fetch(
     from: &PeerAddr,
 ) -> Result<Staged, SnapshotDamage> {
     let disk = me.borrow().disk.clone();
+    while me.borrow().snapshots.taking.contains_key(&group) {
+        crate::sometimes!("snapshots: a fetch waits for the end of the own snapshot");
+        serve::pause(me).await;
+    }
     let first = match pull(me, group, index, 0, from).await? {
         Some(first) => first,
         None => return Err(SnapshotDamage::Corrupt("a snapshot without chunks".into())),

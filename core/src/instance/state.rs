@@ -44,6 +44,8 @@ pub enum Phase {
     Running,
     /// Handing leadership over, finishing what was acknowledged.
     Leaving,
+    /// What it acknowledged is gone from its log: it only notes that, and stops.
+    Damaged,
     Stopped,
 }
 

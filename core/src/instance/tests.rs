@@ -394,6 +394,120 @@ fn the_only_instance_of_a_cluster_with_a_damaged_log_stops() {
 }
 
 #[test]
+fn an_instance_with_an_old_copy_of_its_disk_comes_back_as_a_new_one() {
+    let mut world = three();
+    let away = (0..3).find(|at| world.leaders(GroupId(1)) != [*at]).unwrap();
+    let old = world.nodes[away].disk.clone();
+    let (leader, conn) = (world.leaders(GroupId(1))[0], ConnId(7));
+    world.connect(leader, conn);
+    assert!(world.says(leader, conn, "create table t (id int primary key)", "CREATE TABLE"));
+    for id in 0..3 {
+        assert!(world.says(leader, conn, &format!("insert into t values ({id})"), "INSERT 0 1"));
+    }
+    world.kill(away);
+    world.nodes[away].disk = old;
+    world.nodes[away].disk.close_all();
+    let own = world.nodes[away].config.address.clone();
+    world.nodes[away].config.peers = vec!["i1:3301".into(), "i2:3301".into(), "i3:3301".into()];
+    world.nodes[away].config.peers.retain(|peer| *peer != own);
+    world.start(away);
+    world.run(Duration::from_secs(1));
+    let stopped = world.nodes[away].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::LostEntries(_))), "{stopped:?}");
+    // Whoever starts it again need not know.
+    world.kill(away);
+    world.start(away);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[away].stopped, None);
+    assert_eq!(world.state(away, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(leader), 3);
+    assert!(!world.nodes[away].disk.paths().contains(&identity::LOST_FILE.to_owned()));
+    world.kill(away);
+    world.start(away);
+    world.run(Duration::from_secs(2));
+    assert_eq!(world.state(away, |s| (s.me(), s.caught_up)), (InstanceId(4), true));
+}
+
+fn four() -> World {
+    let mut world = World::new();
+    world.add(4);
+    world.run(Duration::from_millis(100));
+    for _ in 0..3 {
+        world.add(4);
+    }
+    world.run(Duration::from_secs(3));
+    world
+}
+
+#[test]
+fn the_fourth_of_four_has_no_vote_in_the_ring_and_serves_as_the_others_do() {
+    let mut world = four();
+    for at in 0..4 {
+        assert_eq!(world.online(at), 4, "as seen by instance {at}");
+        assert_eq!(world.voters(at, GroupId(1)), [1, 2, 3, 4]);
+        assert_eq!(world.voters(at, GroupId::RING), [1, 2, 3]);
+    }
+    let leader = world.leaders(GroupId(1))[0];
+    let me = world.nodes[leader].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().shard.as_mut().unwrap().group.transfer_leader(InstanceId(4));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.leaders(GroupId(1)), [3]);
+    let conn = ConnId(7);
+    world.connect(3, conn);
+    assert!(world.says(3, conn, "create table t (id int primary key)", "CREATE TABLE"));
+    assert!(world.says(3, conn, "insert into t values (1)", "INSERT 0 1"));
+    world.connect(0, conn);
+    assert!(world.says(0, conn, "select * from t", "SELECT 1"));
+}
+
+#[test]
+fn the_ring_is_led_in_peace_while_it_has_learners_and_somebody_is_down() {
+    let mut world = four();
+    let leader = world.leaders(GroupId::RING)[0];
+    let away = (0..4).find(|at| *at != leader).unwrap();
+    world.kill(away);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.online(leader), 3);
+    let mut reports = std::collections::BTreeSet::new();
+    for _ in 0..500 {
+        world.run(Duration::from_millis(10));
+        reports.insert(world.state(leader, |s| s.governing.next_wake()));
+    }
+    // Four a second; learners on their way are worth twenty.
+    assert!(reports.len() <= 22, "{} reports in five seconds", reports.len());
+}
+
+#[test]
+fn who_leads_a_replica_set_without_the_catalog_hands_it_over() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    let me = world.nodes[leader].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().give_way();
+    world.run(Duration::from_millis(200));
+    let now = world.leaders(GroupId(1));
+    assert!(now.len() == 1 && now != [leader], "{now:?}");
+}
+
+#[test]
+fn answers_to_a_request_to_join_are_kept_while_somebody_waits_for_them() {
+    let mut world = three();
+    let reply = || message::JoinReply::Later("not now".into());
+    for _ in 0..100 {
+        let body = Body::JoinReply(reply());
+        let from = PeerAddr::new("i2:3301");
+        let event = Event::Peer { from, msg: Msg { cluster: 0, body } };
+        world.push(0, MS, Happening::Event(Box::new(event)));
+    }
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.state(0, |s| s.join_replies.len()), 0);
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    let state = &mut *me.borrow_mut();
+    state.phase = Phase::Joining;
+    (0..100).for_each(|_| state.join_replied(reply()));
+    assert_eq!(state.join_replies.len(), 16);
+}
+
+#[test]
 fn what_one_instance_does_not_hear_reaches_it_through_another() {
     let mut world = three();
     let leader = world.leaders(GroupId::RING)[0];

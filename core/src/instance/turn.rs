@@ -37,7 +37,7 @@ impl State {
 
     /// One round of Raft; `false` if nothing moved.
     pub fn drive_groups(&mut self) -> bool {
-        if self.phase == Phase::Stopped {
+        if matches!(self.phase, Phase::Damaged | Phase::Stopped) {
             return false;
         }
         self.release_durable();

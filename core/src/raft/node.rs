@@ -52,7 +52,8 @@ pub enum ProposeError {
 pub struct Progress {
     pub id: InstanceId,
     pub matched: LogIndex,
-    /// Heard from within the last election timeout.
+    /// Not known to be silent. Raft-rs itself forgets this in every election timeout; a
+    /// [`Group`](crate::group::Group) says who was heard within the last one.
     pub recent_active: bool,
     /// Waits for a snapshot.
     pub snapshot: bool,
@@ -85,6 +86,8 @@ pub struct Node {
     attempt: u64,
     /// In force here.
     membership: Membership,
+    /// Proof that what this member has acknowledged is not in its log.
+    lost: Option<String>,
 }
 
 impl std::fmt::Debug for Node {
@@ -131,7 +134,8 @@ impl Node {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&raft_config, log, &logger)
             .expect("the configuration is valid and the log was checked");
-        let mut node = Node { raw, config, attempt: 0, membership: Membership::default() };
+        let mut node =
+            Node { raw, config, attempt: 0, membership: Membership::default(), lost: None };
         node.membership_moved();
         node.fix_timeout();
         node
@@ -167,6 +171,10 @@ impl Node {
 
     pub fn group(&self) -> GroupId {
         self.config.group
+    }
+
+    pub fn id(&self) -> InstanceId {
+        self.config.id
     }
 
     /// The leader of the current term, if this member knows it.
@@ -298,8 +306,12 @@ impl Node {
         }
     }
 
-    /// Takes a message. One that raft-rs refuses (from a stranger, for example) is dropped.
+    /// Takes a message. One that raft-rs refuses (from a stranger, for example) is dropped, and so is
+    /// one that shows that this member has lost entries: raft-rs would panic.
     pub fn step(&mut self, message: Message) {
+        if self.shows_loss(&message.0) {
+            return;
+        }
         let may_restore = message.0.get_msg_type() == eraftpb::MessageType::MsgSnapshot;
         if let Err(error) = self.raw.step(message.0) {
             tracing::debug!(group = %self.config.group, %error, "raft message refused");
@@ -308,6 +320,36 @@ impl Node {
             self.membership_moved();
         }
         self.fix_timeout();
+    }
+
+    /// Why this member must not go on under its id: entries that it has acknowledged are gone.
+    pub fn lost_entries(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// Whether a heartbeat proves that acknowledged entries are gone from this log.
+    ///
+    /// A leader sends in it the commit index, but no more than this member has acknowledged *in the
+    /// leader's term*, and what was acknowledged is durable and can be replaced in a later term only.
+    /// So no heartbeat of the present term, however late or often it comes, names an entry behind the
+    /// end of a log that is whole. (An append says more: its commit index may be ahead of what it
+    /// brings, and raft-rs takes the smaller.)
+    fn shows_loss(&mut self, message: &eraftpb::Message) -> bool {
+        let last = self.last_index();
+        let lost = message.get_msg_type() == eraftpb::MessageType::MsgHeartbeat
+            && message.term >= self.raw.raft.term
+            && message.commit > last.0
+            && !self.is_leader();
+        if lost {
+            let group = self.config.group;
+            self.lost.get_or_insert_with(|| {
+                format!(
+                    "the log of group {group} ends at {last}, but entries up to {} were acknowledged",
+                    message.commit
+                )
+            });
+        }
+        lost
     }
 
     /// Appends an entry to the log of the leader and returns its index.
@@ -483,4 +525,79 @@ fn single(change: &Change) -> ConfChangeSingle {
     out.set_change_type(kind);
     out.node_id = id.0;
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member with the entries 2, 3 and 4 of term 2, of which 2 is committed, takes the messages of a
+    /// leader, one a line: term, what, position and its term, commit. What follows `->` is its last
+    /// entry, what it takes for committed, and whether it knows that it has lost something.
+    const WHAT_A_LEADER_SAYS: &str = "
+        2 heartbeat 0/0 commit 2 -> last 4 committed 2
+        2 heartbeat 0/0 commit 4 -> last 4 committed 4
+        2 heartbeat 0/0 commit 5 -> last 4 committed 2 lost
+        3 heartbeat 0/0 commit 5 -> last 4 committed 2 lost
+        1 heartbeat 0/0 commit 9 -> last 4 committed 2
+        2 append 4/2 commit 9 -> last 5 committed 5
+        2 append 7/2 commit 9 -> last 4 committed 2
+        3 append 2/2 commit 9 -> last 3 committed 3
+        3 append 3/1 commit 9 -> last 4 committed 2
+        1 append 3/1 commit 9 -> last 4 committed 2
+        2 append 1/1 commit 9 -> last 4 committed 2
+    ";
+
+    fn follower() -> Node {
+        let membership =
+            Membership { voters: [1, 2, 3].map(InstanceId).to_vec(), ..Membership::default() };
+        let meta = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
+        let entries = [2, 3, 4].map(|index| Entry {
+            index: LogIndex(index),
+            term: Term(2),
+            kind: EntryKind::Normal,
+            data: Bytes::new(),
+        });
+        let hard_state = HardState { term: Term(2), commit: LogIndex(2), ..HardState::default() };
+        let config = NodeConfig {
+            group: GroupId(1),
+            id: InstanceId(1),
+            election_ticks: 15,
+            heartbeat_ticks: 3,
+            seed: 7,
+            max_append_bytes: 1 << 20,
+            max_inflight: 256,
+        };
+        Node::new(config, meta, hard_state, &entries)
+    }
+
+    fn message(line: &str) -> Message {
+        let words: Vec<&str> = line.split([' ', '/']).collect();
+        let number = |at: usize| words[at].parse::<u64>().unwrap();
+        let mut message = eraftpb::Message::default();
+        (message.from, message.to, message.term) = (2, 1, number(0));
+        (message.index, message.log_term, message.commit) = (number(2), number(3), number(5));
+        message.set_msg_type(match words[1] {
+            "heartbeat" => eraftpb::MessageType::MsgHeartbeat,
+            _ => eraftpb::MessageType::MsgAppend,
+        });
+        if words[1] == "append" {
+            let mut entry = eraftpb::Entry::default();
+            (entry.index, entry.term) = (message.index + 1, message.term);
+            message.entries = vec![entry].into();
+        }
+        Message(message)
+    }
+
+    #[test]
+    fn only_a_heartbeat_of_the_present_leader_proves_that_acknowledged_entries_are_gone() {
+        for line in WHAT_A_LEADER_SAYS.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (said, expected) = line.split_once(" -> ").unwrap();
+            let mut node = follower();
+            node.step(message(said));
+            let lost = if node.lost_entries().is_some() { " lost" } else { "" };
+            let shown = format!("last {} committed {}{lost}", node.last_index(), node.committed());
+            assert_eq!(shown, expected, "{said}");
+        }
+    }
 }

@@ -27,6 +27,9 @@ pub enum StopReason {
     DiskFailed(String),
     /// What is on disk cannot be used; the text says what to do.
     Unusable(String),
+    /// What was acknowledged is gone from the disk, which has been noted there: started again, the
+    /// instance comes back as a new one.
+    LostEntries(String),
     /// The cluster refused this instance (other cluster id, unknown tier, newer version …).
     Refused(String),
 }

@@ -198,6 +198,7 @@ impl Trace {
             StopReason::DiskFailed(text) => (2, text.as_str()),
             StopReason::Unusable(text) => (3, text.as_str()),
             StopReason::Refused(text) => (4, text.as_str()),
+            StopReason::LostEntries(text) => (5, text.as_str()),
         };
         self.number(tag);
         self.bytes(text.as_bytes());

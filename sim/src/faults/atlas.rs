@@ -1,6 +1,6 @@
 //! The atlas: what a survivable run may take from a cluster.
 //!
-//! A group of 2·f + 1 copies survives the loss of f. So at most f instances of a run are *victims*:
+//! A group of 2·f + 1 or 2·f + 2 copies survives the loss of f. So at most f instances of a run are *victims*:
 //! only they may lose durable copies or be lost for good. Everything else — crashes of all at once,
 //! cuts, slow disks — leaves the copies where they are, and the cluster has to be back once it is over.
 

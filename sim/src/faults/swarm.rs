@@ -263,7 +263,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..600 {
             let mut rng = Rng::from_u64(seed).fork("faults");
-            let topology = topology([1, 3, 5][seed as usize % 3], 1 + (seed % 2) as u8 * 2);
+            let topology = topology([1, 2, 3, 4, 5][seed as usize % 5], 1 + (seed % 2) as u8 * 2);
             let topology = if topology.nodes.len() == 1 { self::topology(1, 1) } else { topology };
             let budget = Budget::draw(&topology, false, &mut rng);
             let swarm = Swarm { allowed: &allowed, chaos_ms: 10_000, rate_per_second: 2 };
@@ -277,7 +277,6 @@ mod tests {
 
     #[test]
     fn the_atlas_knows_a_lost_majority() {
-        let topology = topology(3, 1);
         let wipe = |nodes: Vec<u16>| Fault {
             kind: Kind::ProcessWiped,
             at_ms: 0,
@@ -286,7 +285,10 @@ mod tests {
             peers: vec![],
             amount: 1,
         };
-        assert!(Budget::is_survivable(&topology, &[wipe(vec![0])]));
-        assert!(!Budget::is_survivable(&topology, &[wipe(vec![0]), wipe(vec![1])]));
+        for (copies, lost) in [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2)] {
+            let topology = topology(copies, 1);
+            let survives = |lost| Budget::is_survivable(&topology, &[wipe((0..lost).collect())]);
+            assert!(survives(lost) && !survives(lost + 1), "{copies} copies");
+        }
     }
 }

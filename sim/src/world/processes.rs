@@ -59,9 +59,16 @@ impl<N: Node> World<'_, N> {
                 let name = machine.identity.name.clone();
                 self.fail(Check::Acks, format!("{name} refuses a sound disk: {text}"));
             }
+            StopReason::LostEntries(text) if !machine.is_damaged => {
+                let name = machine.identity.name.clone();
+                self.fail(Check::Acks, format!("{name} lost entries on a sound disk: {text}"));
+            }
             // Only an operator helps now.
             StopReason::Unusable(_) | StopReason::Expelled => {}
-            StopReason::DiskFailed(_) | StopReason::Refused(_) | StopReason::Shutdown => {
+            StopReason::DiskFailed(_)
+            | StopReason::LostEntries(_)
+            | StopReason::Refused(_)
+            | StopReason::Shutdown => {
                 let at_ns = self.now_ns + SUPERVISOR_NS;
                 self.queue.push(at_ns, Happening::Restart { host, incarnation });
             }

@@ -82,3 +82,41 @@ fn the_file_of_a_snapshot_is_closed_when_it_is_sent_and_when_nobody_asks_for_mor
     world.run(Duration::from_secs(2));
     assert_eq!((world.kept(0).snapshot_readers, world.nodes[0].disk.open_files()), (0, files));
 }
+
+#[test]
+fn a_snapshot_that_is_fetched_is_not_swept_away_at_the_end_of_the_own_one() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    let away = (0..3).find(|at| *at != leader && world.leaders(GroupId::RING) != [*at]).unwrap();
+    world.connect(leader, CONN);
+    assert!(world.says(leader, CONN, "create table t (id int primary key)", "CREATE TABLE"));
+    for from in 0..3 {
+        let rows: Vec<String> = (0..100).map(|id| format!("({})", from * 100 + id)).collect();
+        let sql = format!("insert into t values {}", rows.join(", "));
+        assert!(world.says(leader, CONN, &sql, "INSERT 0 100"));
+    }
+    world.kill(away);
+    world.run(Duration::from_secs(1));
+    // Many small chunks: one is fetched in every two milliseconds.
+    let take = |world: &World, at: usize, chunk: usize| {
+        let me = world.nodes[at].instance.as_ref().unwrap().state.clone();
+        me.borrow_mut().config.limits.snapshot_chunk = chunk;
+        let spawner = me.borrow().spawner.clone();
+        spawner.spawn(snapshots::take(me, GroupId(1)));
+    };
+    assert!(world.says(leader, CONN, "insert into t values (1000)", "INSERT 0 1"));
+    take(&world, leader, 64);
+    world.run(Duration::from_secs(2));
+    let newest = world.state(leader, |s| s.group(GroupId(1)).unwrap().last_index());
+    world.start(away);
+    while world.state(away, |s| s.phase) != Phase::Running {
+        world.run(Duration::from_millis(1));
+    }
+    take(&world, away, 2_000);
+    world.run(Duration::from_millis(300));
+    let fetching = world.nodes[away].disk.paths().into_iter().any(|path| path.ends_with(".part"));
+    assert!(fetching, "{:?}", world.nodes[away].disk.paths());
+    // Less than it takes the leader to offer one again.
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.state(away, |s| s.shard.as_ref().unwrap().applied), newest);
+}

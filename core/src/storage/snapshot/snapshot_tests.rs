@@ -168,7 +168,7 @@ proptest! {
         for index in found {
             prop_assert_eq!(process(&mut disk, |disk| read_file(disk, index)).unwrap(), Ok(chunks.clone()));
         }
-        process(&mut disk, |disk| async move { clean(&disk, GroupId(3), 0).await }).unwrap().unwrap();
+        process(&mut disk, |disk| async move { clean(&disk, GroupId(3), 0, LogIndex(1)).await }).unwrap().unwrap();
         prop_assert_eq!(list(&mut disk), []);
         prop_assert!(disk.paths().is_empty());
     }
@@ -227,9 +227,14 @@ fn the_newest_snapshots_are_kept() {
             .unwrap()
             .unwrap();
     }
-    process(&mut disk, |disk| async move { clean(&disk, GroupId(3), 2).await }).unwrap().unwrap();
-    let left = process(&mut disk, |disk| async move { list(&disk, GroupId(3)).await }).unwrap();
-    assert_eq!(left, Ok(vec![LogIndex(70), LogIndex(300)]));
+    // The log begins with the oldest: two newer ones were fetched, and not taken over.
+    let left_by = |disk: &mut ModelDisk, marked: u64| {
+        let clean = |disk| async move { clean(&disk, GroupId(3), 2, LogIndex(marked)).await };
+        process(disk, clean).unwrap().unwrap();
+        process(disk, |disk| async move { list(&disk, GroupId(3)).await }).unwrap().unwrap()
+    };
+    assert_eq!(left_by(&mut disk, 5), [5, 70, 300].map(LogIndex));
+    assert_eq!(left_by(&mut disk, 300), [70, 300].map(LogIndex));
 }
 
 /// A later release must still read these.

@@ -1,9 +1,19 @@
 //! Members of groups: who learns, who votes, who leaves, who leads.
 //!
 //! One configuration change at a time per group, in the order: learners in, then one joint change
-//! that promotes those that caught up and takes out those that are to go. A change is held back if
-//! it could not commit or would leave a group that cannot: the voters after it must have a
-//! majority that is reachable.
+//! that promotes those that caught up, and takes the vote or the membership from those that are to
+//! lose it. A change is held back if it could not commit or would leave a group that cannot: the
+//! voters after it must have a majority that is reachable.
+//!
+//! Every instance follows the ring: it cannot serve anybody without the catalog. The few that are
+//! chosen vote in it; all others are its learners, which its leader feeds. In its replica set,
+//! every instance votes.
+//!
+//! ```text
+//!   instances        1      2        3          4            5              6
+//!   ring voters      1      1,2      1,2,3      1,2,3        1,2,3,4,5      1,2,3,4,5
+//!   ring learners                               4                           6
+//! ```
 
 use std::collections::BTreeSet;
 
@@ -16,8 +26,14 @@ use crate::topology::placement::{VoterCandidate, choose_ring_voters};
 /// Who is to be in a group.
 struct Wanted {
     voters: BTreeSet<InstanceId>,
-    /// Members that are to go. An instance the ring lets go still follows it, as everyone does.
-    leave: BTreeSet<InstanceId>,
+    /// Those that follow without a vote.
+    learners: BTreeSet<InstanceId>,
+}
+
+impl Wanted {
+    fn contains(&self, id: InstanceId) -> bool {
+        self.voters.contains(&id) || self.learners.contains(&id)
+    }
 }
 
 pub(super) fn plan(view: &GovernorView<'_>, steps: &mut Vec<Step>) {
@@ -33,15 +49,10 @@ pub(super) fn plan(view: &GovernorView<'_>, steps: &mut Vec<Step>) {
         let voters: BTreeSet<InstanceId> = view.ring.members(set.id).map(|i| i.id).collect();
         // The last instance of a set is not removed from it: the group ends with it.
         if !voters.is_empty() {
-            let leave = strangers(facts, &voters);
-            plan_group(view, set.id, facts, &Wanted { voters, leave }, steps);
+            let wanted = Wanted { voters, learners: BTreeSet::new() };
+            plan_group(view, set.id, facts, &wanted, steps);
         }
     }
-}
-
-/// Everyone in the group who is not among `voters`.
-fn strangers(facts: &GroupFacts, voters: &BTreeSet<InstanceId>) -> BTreeSet<InstanceId> {
-    facts.voters.union(&facts.learners).filter(|id| !voters.contains(id)).copied().collect()
 }
 
 fn ring_members(view: &GovernorView<'_>, facts: &GroupFacts) -> Wanted {
@@ -60,8 +71,9 @@ fn ring_members(view: &GovernorView<'_>, facts: &GroupFacts) -> Wanted {
         })
         .collect();
     let voters = choose_ring_voters(&candidates);
-    let leave = strangers(facts, &voters);
-    Wanted { voters, leave }
+    let members = view.ring.instances.values().filter(|i| i.is_member()).map(|i| i.id);
+    let learners = members.filter(|id| !voters.contains(id)).collect();
+    Wanted { voters, learners }
 }
 
 fn plan_group(
@@ -72,12 +84,12 @@ fn plan_group(
     steps: &mut Vec<Step>,
 ) {
     let Some(leader) = facts.leader else { return };
-    if facts.changing || wanted.voters.is_empty() {
+    if facts.changing {
         return;
     }
     let mut change = choose_change(view, facts, wanted);
     // The leader goes last, after it has handed over to somebody who stays.
-    let leader_leaves = change.remove.remove(&leader);
+    let leader_leaves = change.remove.remove(&leader) || change.demote.remove(&leader);
     if change.is_empty() && leader_leaves {
         steps.extend(hand_over(view, facts, wanted).map(|to| Step::TransferLeader { group, to }));
     } else if !change.is_empty() && can_commit(view, facts, &change) {
@@ -88,11 +100,11 @@ fn plan_group(
 /// The next change on the way from the facts to what is wanted; empty if there is none to make now.
 fn choose_change(view: &GovernorView<'_>, facts: &GroupFacts, wanted: &Wanted) -> MembershipChange {
     let mut change = MembershipChange::default();
-    let newcomers = wanted.voters.iter().filter(|id| {
-        !facts.voters.contains(id) && !facts.learners.contains(id) && view.is_reachable(**id)
-    });
-    change.add_learners.extend(newcomers);
-    if !change.is_empty() {
+    let is_new = |id: &InstanceId| !facts.voters.contains(id) && !facts.learners.contains(id);
+    let newcomers = wanted.voters.union(&wanted.learners).filter(|id| is_new(id));
+    change.add_learners.extend(newcomers.filter(|id| view.is_reachable(**id)));
+    // Where nobody can vote yet, those that do go on until somebody can.
+    if !change.is_empty() || wanted.voters.is_empty() {
         return change;
     }
     let ready = wanted.voters.iter().filter(|id| {
@@ -101,9 +113,11 @@ fn choose_change(view: &GovernorView<'_>, facts: &GroupFacts, wanted: &Wanted) -
     change.promote.extend(ready);
     let complete =
         wanted.voters.iter().all(|id| facts.voters.contains(id) || change.promote.contains(id));
-    // A voter that is merely to be replaced goes with the one that replaces it, not before.
+    // A voter that is merely to be replaced loses its vote to the one that replaces it, not before.
     let expelled = |id: &InstanceId| view.ring.instances.get(id).is_none_or(|i| !i.is_member());
-    change.remove.extend(wanted.leave.iter().filter(|id| complete || expelled(id)));
+    let strangers = facts.voters.union(&facts.learners).filter(|id| !wanted.contains(**id));
+    change.remove.extend(strangers.filter(|id| complete || expelled(id)));
+    change.demote.extend(facts.voters.intersection(&wanted.learners).filter(|_| complete));
     change
 }
 
@@ -112,7 +126,7 @@ fn can_commit(view: &GovernorView<'_>, facts: &GroupFacts, change: &MembershipCh
     let after: BTreeSet<InstanceId> = facts
         .voters
         .union(&change.promote)
-        .filter(|id| !change.remove.contains(id))
+        .filter(|id| !change.remove.contains(id) && !change.demote.contains(id))
         .copied()
         .collect();
     let majority = |voters: &BTreeSet<InstanceId>| {
@@ -121,7 +135,7 @@ fn can_commit(view: &GovernorView<'_>, facts: &GroupFacts, change: &MembershipCh
     majority(&facts.voters) && majority(&after)
 }
 
-/// The voter that takes the lead from one that must go: it stays, answers, and is least behind.
+/// The voter that takes the lead from one that loses its vote: it keeps its own, answers, and is least behind.
 fn hand_over(view: &GovernorView<'_>, facts: &GroupFacts, wanted: &Wanted) -> Option<InstanceId> {
     let lag = |id: &InstanceId| facts.lag.get(id).copied().unwrap_or(u64::MAX);
     facts

@@ -6,8 +6,8 @@
 //! crash only means that the same step comes out again, and carrying out a step twice is harmless.
 //!
 //! ```text
-//!   join        Offline/Offline ─ reachable ─► target Online ─► learner in its group ─ caught up ─►
-//!               voter (joint change) ─► current Online ─► ring voter, if chosen
+//!   join        Offline/Offline ─ reachable ─► target Online ─► learner in its group and in the ring
+//!               ─ caught up ─► voter in its group (joint change) ─► current Online ─► ring voter, if chosen
 //!   silence     Online/Online ─ > timeout ─► Offline/Offline; its votes stay until somebody takes over
 //!   expel       target Expelled ─► leadership away ─► out of the groups ─► current Expelled
 //!   DDL         pending ─► PushSchema to each shard not yet there ─► DdlCommit, or DdlAbort on refusal
@@ -26,7 +26,7 @@ pub mod view;
 use super::ddl::SchemaChange;
 use super::entry::RingEntry;
 use crate::base::{GroupId, InstanceId};
-pub use view::{GovernorView, GroupFacts, InstanceFacts};
+pub use view::{GovernorView, GroupFacts, InstanceFacts, silence_tolerated};
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -40,13 +40,17 @@ pub struct MembershipChange {
     pub add_learners: BTreeSet<InstanceId>,
     /// Learners that become voters.
     pub promote: BTreeSet<InstanceId>,
+    /// Voters that become learners.
+    pub demote: BTreeSet<InstanceId>,
     /// Voters or learners that leave.
     pub remove: BTreeSet<InstanceId>,
 }
 
 impl MembershipChange {
     pub fn is_empty(&self) -> bool {
-        self.add_learners.is_empty() && self.promote.is_empty() && self.remove.is_empty()
+        [&self.add_learners, &self.promote, &self.demote, &self.remove]
+            .into_iter()
+            .all(BTreeSet::is_empty)
     }
 }
 
@@ -85,8 +89,12 @@ pub fn plan(view: &GovernorView<'_>) -> Vec<Step> {
 
 impl fmt::Display for MembershipChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts =
-            [("learn", &self.add_learners), ("promote", &self.promote), ("remove", &self.remove)];
+        let parts = [
+            ("learn", &self.add_learners),
+            ("promote", &self.promote),
+            ("demote", &self.demote),
+            ("remove", &self.remove),
+        ];
         for (name, ids) in parts {
             if !ids.is_empty() {
                 let ids: Vec<String> = ids.iter().map(|id| id.to_string()).collect();

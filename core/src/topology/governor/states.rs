@@ -50,9 +50,12 @@ fn instance_state(view: &GovernorView<'_>, instance: &Instance) -> Option<RingEn
         .then(|| propose(Some(Online), None, &instance.target_reason))
 }
 
-/// Whether an instance answers and votes in its group with nearly all of its log.
+/// Whether an instance answers, follows the ring, and votes in its group, with nearly all of both logs.
 fn is_serving(view: &GovernorView<'_>, instance: &Instance) -> bool {
-    view.is_reachable(instance.id)
+    let follows_ring =
+        view.groups.get(&GroupId::RING).is_some_and(|ring| view.has_caught_up(ring, instance.id));
+    follows_ring
+        && view.is_reachable(instance.id)
         && view.groups.get(&instance.replicaset).is_some_and(|group| {
             group.voters.contains(&instance.id) && view.has_caught_up(group, instance.id)
         })

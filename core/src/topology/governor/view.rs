@@ -53,8 +53,8 @@ impl GovernorView<'_> {
 
     /// Whether the instance was silent for longer than the cluster tolerates.
     pub(super) fn is_lost(&self, id: InstanceId) -> bool {
-        let timeout = Duration::from_secs(self.ring.config_number(config::AUTO_OFFLINE_TIMEOUT));
-        self.instances.get(&id).is_some_and(|facts| !facts.reachable && facts.for_time > timeout)
+        let tolerated = silence_tolerated(self.ring);
+        self.instances.get(&id).is_some_and(|facts| !facts.reachable && facts.for_time > tolerated)
     }
 
     /// Whether a member of a group has nearly everything its leader has.
@@ -62,6 +62,11 @@ impl GovernorView<'_> {
         let tolerated = self.ring.config_number(config::CATCH_UP_LAG_MAX);
         group.leader == Some(id) || group.lag.get(&id).is_some_and(|lag| *lag <= tolerated)
     }
+}
+
+/// How long an instance may be silent before it counts as offline.
+pub fn silence_tolerated(ring: &RingState) -> Duration {
+    Duration::from_secs(ring.config_number(config::AUTO_OFFLINE_TIMEOUT))
 }
 
 /// An entry in a few words.

@@ -85,6 +85,10 @@ impl World {
                     assert!(facts.learners.remove(id), "{id} was no learner");
                     facts.voters.insert(*id);
                 }
+                for id in &change.demote {
+                    assert!(facts.voters.remove(id), "{id} was no voter");
+                    facts.learners.insert(*id);
+                }
                 for id in &change.remove {
                     facts.voters.remove(id);
                     facts.learners.remove(id);
@@ -270,6 +274,9 @@ scripts! {
     a_new_replica_set_gets_the_whole_schema,
     a_schema_change_waits_for_a_shard_without_a_leader,
     an_instance_too_many_opens_a_second_replica_set_and_can_be_expelled_with_it,
+    the_fourth_of_four_follows_the_ring_without_a_vote,
+    of_five_instances_one_is_expelled_and_another_loses_its_vote_only,
+    an_offline_voter_of_the_ring_stays_its_learner_when_the_fourth_takes_its_vote,
 }
 
 /// Something that happens to a cluster.
@@ -365,8 +372,10 @@ proptest! {
                 prop_assert_eq!(world.groups[&set.id].schema, ring.catalog.schema_version);
             }
         }
-        let voters = &world.groups[&GroupId::RING].voters;
-        let members = ring.instances.values().filter(|i| i.is_member()).count();
-        prop_assert_eq!(voters.len(), crate::topology::placement::voter_count(members));
+        let GroupFacts { voters, learners, .. } = &world.groups[&GroupId::RING];
+        let members: std::collections::BTreeSet<_> =
+            ring.instances.values().filter(|i| i.is_member()).map(|i| i.id).collect();
+        prop_assert_eq!(voters.len(), crate::topology::placement::voter_count(members.len()));
+        prop_assert!(voters.union(learners).eq(&members), "{:?} {:?}", voters, learners);
     }
 }
