@@ -15,6 +15,7 @@ mod demo;
 mod expel;
 mod instances;
 mod logging;
+mod peers;
 mod process;
 mod run;
 mod settings;

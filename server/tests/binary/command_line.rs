@@ -39,6 +39,7 @@ fn mistakes_on_the_command_line_are_named() {
         (&["run", "--listen", "0.0.0.0:1"], "listening on 0.0.0.0:1 needs --advertise"),
         (&["admin", "/none/admin.sock"], "cannot connect to admin socket /none/admin.sock"),
         (&["status", "--peer", "127.0.0.1:1"], "cannot connect to 127.0.0.1:1"),
+        (&["status", "--peer", "127.0.0.1:1,127.0.0.1:2"], "cannot connect to 127.0.0.1:2"),
         (&["demo", "--nodes", "1", "--replication-factor", "3"], "1 nodes cannot hold 3 copies"),
         (&["fly"], "unrecognized subcommand 'fly'"),
     ];
