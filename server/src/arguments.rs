@@ -202,7 +202,7 @@ impl Arguments {
                 ExitCode::from(2)
             }
             _ => {
-                eprintln!("basalt: {}", mistake(&error.render().to_string()));
+                crate::complain(&format!("basalt: {}\n", mistake(&error.render().to_string())));
                 ExitCode::from(2)
             }
         })
