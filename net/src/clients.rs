@@ -139,7 +139,8 @@ impl<P: Platform, M: 'static> Clients<P, M> {
             client.dirty = true;
             self.dirty.push(conn);
         }
-        // A client that does not read must not keep its connection for ever.
+        // A client that does not read must not keep its connection for ever: the end of the draining task
+        // tells of it.
         let (platform, gate) = (self.platform.clone(), Rc::downgrade(client.outlet.gate()));
         if !client.outlet.is_idle() {
             self.platform.spawn(async move {

@@ -54,7 +54,7 @@ pub enum Input<P: Platform, M> {
         writer: P::Writer,
         bytes: usize,
     },
-    /// An outlet failed.
+    /// An outlet failed, or its gate was shut before it had written everything.
     Broken {
         outlet: OutletId,
     },

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use basalt_core::seam::StopReason;
 
+use crate::cores::Cores;
 use crate::descriptors::Budget;
 use crate::disk::DataDir;
 use crate::doorbell::Doorbell;
@@ -69,21 +70,13 @@ fn run<M: Machine>(
     let budget = Budget::of_process(instances, config.reactor.connections_max);
     config.reactor.connections_max = budget.clients;
     config.reactor.peer_connections_max = config.reactor.peer_connections_max.min(budget.peers);
+    // The disk is not to wait for the core that waits for it.
+    let disk_cores = Cores::of_this_thread().ok();
     if let Some(core) = config.core {
-        pin(core).map_err(|source| StartError::Pin { core, source })?;
+        let pinned = Cores::only(core).and_then(|one| one.take());
+        pinned.map_err(|source| StartError::Pin { core, source })?;
     }
-    let platform = TokioPlatform::new(config.data_dir.path().to_owned());
+    let platform = TokioPlatform::new(config.data_dir.path().to_owned(), disk_cores);
     block_on(reactor::run(platform, config.reactor, neighbours, make))
         .map_err(StartError::Thread)?
-}
-
-fn pin(core: usize) -> std::io::Result<()> {
-    use rustix::thread::{CpuSet, sched_setaffinity};
-    if core >= CpuSet::MAX_CPU {
-        return Err(std::io::ErrorKind::InvalidInput.into());
-    }
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores)?;
-    Ok(())
 }

@@ -25,6 +25,7 @@
 
 pub mod clients;
 mod core_instance;
+mod cores;
 pub mod counters;
 mod descriptors;
 pub mod disk;

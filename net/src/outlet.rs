@@ -117,7 +117,8 @@ impl<W: Writer> Outlet<W> {
     }
 }
 
-/// Writes a queue to its end, unless the gate shuts first.
+/// Writes a queue to its end, unless the gate shuts first: then what is left is lost, and its connection
+/// with it.
 async fn drain<P: Platform, M>(
     mut writer: P::Writer,
     mut queue: VecDeque<Bytes>,
@@ -126,25 +127,24 @@ async fn drain<P: Platform, M>(
     outlet: OutletId,
 ) {
     let bytes = queue.iter().map(Bytes::len).sum();
-    let outcome = poll_fn(|context| {
+    let drained = poll_fn(|context| {
         while !queue.is_empty() {
             if gate.poll_may_write(context).is_err() {
-                return Poll::Ready(None);
+                return Poll::Ready(false);
             }
             match poll_write_front(&mut writer, &mut queue, context) {
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        Poll::Ready(Some(Ok(())))
+        Poll::Ready(true)
     })
     .await;
-    match outcome {
-        Some(Ok(())) => inbox.push(Input::Drained { outlet, writer, bytes }),
-        Some(Err(_)) => inbox.push(Input::Broken { outlet }),
-        None => {}
-    }
+    inbox.push(match drained {
+        true => Input::Drained { outlet, writer, bytes },
+        false => Input::Broken { outlet },
+    });
 }
 
 /// One write of the front chunks; takes what was written off the queue.

@@ -5,6 +5,7 @@
 //! flood ADDR N SIZE  N bulk messages of SIZE      big N        N bytes
 //! disk TEXT          writes and syncs a file      tick MS      answers when the timer has fired
 //! quit               closes the connection        pause MS     reads nothing from this connection
+//! open               connections but this one
 //! anything else comes back as it is
 //! ```
 
@@ -189,6 +190,7 @@ impl Toy {
             }
             ["log"] => reply(effects, conn, &self.log.join("|")),
             ["flushed"] => reply(effects, conn, &self.flushed.to_string()),
+            ["open"] => reply(effects, conn, &self.lines.len().to_string()),
             ["bulk"] => reply(effects, conn, &self.bulk.to_string()),
             ["quit"] => {
                 reply(effects, conn, "bye");
@@ -378,7 +380,10 @@ fn closing_delivers_the_last_words_and_a_deaf_client_cannot_prevent_it() {
     }
     let mut deaf = toy.client();
     deaf.write("big 30000000\nquit\n");
-    assert_eq!(toy.client().ask("still here"), "still here");
+    let mut other = toy.client();
+    assert_eq!(other.ask("still here"), "still here");
+    // It holds its connection open and yet the machine hears that it is closed.
+    other.ask_until("open", |count| count == "0");
     let half_closed = toy.client();
     half_closed.0.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
     toy.stop();

@@ -61,7 +61,7 @@ pub struct AdminArguments {
 
 #[derive(Args, Debug)]
 pub struct StatusArguments {
-    /// Any instance of the cluster
+    /// Any instance of the cluster, or several with commas between: the first that answers is asked
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
     pub peer: String,
 }
@@ -74,7 +74,7 @@ pub struct ExpelArguments {
     /// The same, as a flag
     #[arg(long, value_name = "UUID", conflicts_with = "uuid")]
     pub instance_uuid: Option<Uuid>,
-    /// Any instance of the cluster
+    /// Any instance of the cluster, or several with commas between: the first that answers is asked
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
     pub peer: String,
     /// Also if the instance is online
@@ -202,7 +202,7 @@ impl Arguments {
                 ExitCode::from(2)
             }
             _ => {
-                eprintln!("basalt: {}", mistake(&error.render().to_string()));
+                crate::complain(&format!("basalt: {}\n", mistake(&error.render().to_string())));
                 ExitCode::from(2)
             }
         })

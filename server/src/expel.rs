@@ -8,17 +8,17 @@ use basalt_core::instance::message::{Body, Msg};
 use basalt_net::peer_client::PeerClient;
 
 use crate::arguments::ExpelArguments;
-use crate::say;
-use crate::settings::HostPort;
+use crate::{peers, say};
 
 /// Longer than an instance waits for a leader of the ring.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Asks an instance of the cluster to have another one expelled.
+/// Asks an instance of the cluster to have another one expelled. Once one is asked no other is.
 pub fn run(arguments: &ExpelArguments) -> Result<ExitCode> {
     let Some(uuid) = arguments.uuid.or(arguments.instance_uuid) else { bail!("no UUID is given") };
-    let peer = HostPort::parse(&arguments.peer)?.to_string();
-    let mut client = PeerClient::connect(&peer, PATIENCE)?;
+    let (mut client, peer) = peers::first_of(&arguments.peer, |peer| {
+        Ok((PeerClient::connect(peer, PATIENCE)?, peer.to_owned()))
+    })?;
     let body = Body::Expel { request: 1, uuid, force: arguments.force };
     client.send(&Msg { cluster: 0, body })?;
     match client.receive::<Msg>(PATIENCE)?.body {

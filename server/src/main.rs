@@ -15,6 +15,7 @@ mod demo;
 mod expel;
 mod instances;
 mod logging;
+mod peers;
 mod process;
 mod run;
 mod settings;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
     match carry_out(command) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("basalt: {}", one_line(&format!("{error:#}")));
+            complain(&format!("basalt: {}\n", one_line(&format!("{error:#}"))));
             ExitCode::FAILURE
         }
     }
@@ -72,6 +73,11 @@ fn carry_out(command: Command) -> anyhow::Result<ExitCode> {
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// As [`say`], on stderr.
+fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Log shippers and people both read errors by the line.

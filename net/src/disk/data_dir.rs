@@ -1,13 +1,20 @@
 //! The data directory: made if missing, and locked so that no second process touches it.
 //!
 //! The lock belongs to an open file, so it goes with the process however that ends.
+//!
+//! The directory holds every row and every user's verifier: others may not look into it. One that exists
+//! keeps the permissions its owner gave it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Name of the lock file; a dot file, which the instance never sees.
 const LOCK: &str = ".lock";
+/// Permissions of the directories and files made: its owner's alone.
+pub(super) const DIRECTORY_MODE: u32 = 0o700;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// A data directory that this process owns.
 #[derive(Debug)]
@@ -29,12 +36,14 @@ impl DataDir {
     /// Makes the directory if it is missing and locks it.
     pub fn lock(path: &Path) -> Result<DataDir, DataDirError> {
         let failed = |source| DataDirError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(failed)?;
+        make(path).map_err(failed)?;
         let path = path.canonicalize().map_err(failed)?;
+        warn_if_open_to_others(&path);
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(FILE_MODE)
             .open(path.join(LOCK))
             .map_err(failed)?;
         match lock.try_lock() {
@@ -50,9 +59,39 @@ impl DataDir {
     }
 }
 
+/// Makes the directory if it is missing. Those above it are not its own.
+fn make(path: &Path) -> io::Result<()> {
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above)?;
+    }
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn warn_if_open_to_others(path: &Path) {
+    let Ok(metadata) = path.metadata() else { return };
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & !DIRECTORY_MODE != 0 {
+        let (directory, mode) = (path.display(), format!("{mode:o}"));
+        tracing::warn!(%directory, mode, "others may look into the data directory; chmod it to 700");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_directory_and_its_lock_are_its_owners_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("deep/data");
+        let _held = DataDir::lock(&path).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join(LOCK)), 0o600);
+    }
 
     #[test]
     fn a_directory_has_one_owner_at_a_time() {

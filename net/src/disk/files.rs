@@ -1,9 +1,9 @@
 //! Disk operations, one at a time, inside one directory.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use basalt_core::seam::{
@@ -12,6 +12,7 @@ use basalt_core::seam::{
 use bytes::Bytes;
 use rustix::fs::FallocateFlags;
 
+use super::data_dir::{DIRECTORY_MODE, FILE_MODE};
 use crate::descriptors::patiently;
 
 /// Zeros written by one call when a file is extended.
@@ -57,7 +58,8 @@ impl Files {
             }
             DiskOp::List { dir } => self.list(dir),
             DiskOp::MakeDir { dir } => {
-                let outcome = fs::create_dir_all(self.path(dir)?);
+                let mut builder = DirBuilder::new();
+                let outcome = builder.recursive(true).mode(DIRECTORY_MODE).create(self.path(dir)?);
                 outcome.map_err(|error| failed("make directory", dir, &error))?;
                 Ok(DiskOk::Done)
             }
@@ -89,7 +91,7 @@ impl Files {
             return Err(refused(format!("{id:?} is open already")));
         }
         let mut options = OpenOptions::new();
-        options.read(true).write(true);
+        options.read(true).write(true).mode(FILE_MODE);
         match mode {
             OpenMode::Existing => {}
             OpenMode::Create => {
@@ -244,6 +246,17 @@ mod tests {
         files.run(&DiskOp::Remove { path: "wal/2".into() }).unwrap();
         assert_eq!(files.run(&DiskOp::List { dir: "wal".into() }), Ok(DiskOk::Names(vec![])));
         assert_eq!(files.run(&DiskOp::List { dir: "none".into() }), Ok(DiskOk::Names(vec![])));
+    }
+
+    #[test]
+    fn what_it_makes_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        let mut files = Files::new(root.path());
+        files.run(&DiskOp::MakeDir { dir: "wal/deep".into() }).unwrap();
+        open(&mut files, "wal/deep/1", OpenMode::Create).unwrap();
+        let mode = |path| root.path().join(path).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!([mode("wal"), mode("wal/deep"), mode("wal/deep/1")], [0o700, 0o700, 0o600]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use basalt_core::base::OpId;
 use basalt_core::seam::{DiskOp, DiskResult, Sync};
 
 use super::files::Files;
+use crate::cores::Cores;
 use crate::doorbell::Doorbell;
 use crate::platform::Disk;
 
@@ -45,16 +46,25 @@ pub struct DiskThread {
 }
 
 impl DiskThread {
-    /// Serves the directory `root`; rings `doorbell` after completions.
-    pub fn start(root: &Path, doorbell: Arc<Doorbell>) -> io::Result<DiskThread> {
+    /// Serves the directory `root`; rings `doorbell` after completions. With `cores` it runs on these,
+    /// whatever the thread that starts it is pinned to.
+    pub fn start(
+        root: &Path,
+        doorbell: Arc<Doorbell>,
+        cores: Option<Cores>,
+    ) -> io::Result<DiskThread> {
         let (requests, receiver) = channel();
         let done =
             Arc::new(Done { results: Mutex::default(), any: AtomicBool::new(false), doorbell });
         let files = Files::new(root);
         let reports = done.clone();
-        let thread = std::thread::Builder::new()
-            .name("basalt-disk".to_owned())
-            .spawn(move || serve(files, &receiver, &reports))?;
+        let thread =
+            std::thread::Builder::new().name("basalt-disk".to_owned()).spawn(move || {
+                if let Some(error) = cores.and_then(|cores| cores.take().err()) {
+                    tracing::warn!(%error, "the disk shares the core of its instance");
+                }
+                serve(files, &receiver, &reports);
+            })?;
         Ok(DiskThread { requests: Some(requests), done, thread: Some(thread) })
     }
 }
@@ -142,7 +152,7 @@ mod tests {
     #[test]
     fn operations_complete_in_order_with_their_own_results() {
         let root = tempfile::tempdir().unwrap();
-        let mut disk = DiskThread::start(root.path(), Arc::default()).unwrap();
+        let mut disk = DiskThread::start(root.path(), Arc::default(), None).unwrap();
         let file = FileId(1);
         disk.submit(OpId(0), DiskOp::Open { file, path: "a".into(), mode: OpenMode::Create });
         for number in 1..=100u64 {
@@ -162,9 +172,44 @@ mod tests {
     }
 
     #[test]
+    fn the_disk_is_not_bound_to_the_core_of_who_starts_it() {
+        let allowed = |status: &str| {
+            let line = status.lines().find(|line| line.starts_with("Cpus_allowed:"));
+            line.map(str::to_owned)
+        };
+        let before = allowed(&std::fs::read_to_string("/proc/thread-self/status").unwrap());
+        let pinned = std::thread::spawn(move || {
+            let cores = Cores::of_this_thread().unwrap();
+            let mut numbers = 0..1024;
+            assert!(
+                numbers.any(|core| Cores::only(core).unwrap().take().is_ok()),
+                "no core at all"
+            );
+            let root = tempfile::tempdir().unwrap();
+            let mut disk = DiskThread::start(root.path(), Arc::default(), Some(cores)).unwrap();
+            disk.submit(OpId(0), DiskOp::List { dir: "".into() });
+            wait_for(&mut disk, 1);
+            // Those of other tests are not bound either.
+            let mut seen = 0;
+            for task in std::fs::read_dir("/proc/self/task").unwrap() {
+                let Ok(status) = std::fs::read_to_string(task.unwrap().path().join("status"))
+                else {
+                    continue;
+                };
+                if status.starts_with("Name:\tbasalt-disk\n") {
+                    seen += 1;
+                    assert_eq!(allowed(&status), before);
+                }
+            }
+            assert!(seen > 0);
+        });
+        pinned.join().unwrap();
+    }
+
+    #[test]
     fn dropping_the_disk_finishes_what_was_submitted() {
         let root = tempfile::tempdir().unwrap();
-        let mut disk = DiskThread::start(root.path(), Arc::default()).unwrap();
+        let mut disk = DiskThread::start(root.path(), Arc::default(), None).unwrap();
         let file = FileId(7);
         disk.submit(OpId(0), DiskOp::Open { file, path: "a".into(), mode: OpenMode::Create });
         let data = Bytes::from_static(b"last words");

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use basalt_core::seam::{Mono, Now, Wall};
 
+use crate::cores::Cores;
 use crate::disk::DiskThread;
 use crate::doorbell::Doorbell;
 use crate::platform::{Endpoint, Platform};
@@ -26,12 +27,14 @@ const TASKS_A_POLL: u32 = 512;
 #[derive(Clone, Debug)]
 pub struct TokioPlatform {
     data_dir: Arc<PathBuf>,
+    /// Where the disk's thread runs; where its starter does if `None`.
+    disk_cores: Option<Cores>,
 }
 
 impl TokioPlatform {
     /// `data_dir` must be locked by the caller for as long as the platform is used.
-    pub fn new(data_dir: PathBuf) -> TokioPlatform {
-        TokioPlatform { data_dir: Arc::new(data_dir) }
+    pub(crate) fn new(data_dir: PathBuf, disk_cores: Option<Cores>) -> TokioPlatform {
+        TokioPlatform { data_dir: Arc::new(data_dir), disk_cores }
     }
 }
 
@@ -95,6 +98,6 @@ impl Platform for TokioPlatform {
     }
 
     fn disk(&self, doorbell: Arc<Doorbell>) -> io::Result<DiskThread> {
-        DiskThread::start(&self.data_dir, doorbell)
+        DiskThread::start(&self.data_dir, doorbell, self.disk_cores)
     }
 }

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use rustyline::error::ReadlineError;
 
 use crate::arguments::AdminArguments;
-use crate::say;
+use crate::{complain, say};
 pub use client::Client;
 use format::Format;
 use statements::Statements;
@@ -64,7 +64,8 @@ impl Console {
     }
 
     fn interactive(&mut self) -> Result<()> {
-        println!("basalt {}. End statements with ; and leave with \\q.", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        say(&format!("basalt {version}. End statements with ; and leave with \\q.\n"));
         let mut editor = rustyline::DefaultEditor::new().context("cannot use the terminal")?;
         let mut statements = Statements::default();
         loop {
@@ -95,14 +96,14 @@ impl Console {
     fn run(&mut self, statement: &str) -> Result<()> {
         let results = self.client.query(statement.trim())?;
         for notice in &results.notices {
-            eprintln!("{notice}");
+            complain(&format!("{notice}\n"));
         }
         for result in &results.complete {
             say(&format::render(result, self.format));
         }
         if let Some(error) = &results.error {
             self.failed = true;
-            eprintln!("{error}");
+            complain(&format!("{error}\n"));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-pub use parse::HostPort;
+pub use parse::{HostPort, peers};
 pub use resolve::{LogFormat, ServerOptions};
 
 /// One setting: its flag, environment variable and key in the file follow from its name.

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Output;
+use std::time::{Duration, Instant};
 
-use crate::process::{Process, basalt, on_free_ports};
+use crate::process::{Process, admin, basalt, on_free_ports};
 
 /// Runs to the end; expects a failure told in one line, and gives that line.
 fn refused<S: AsRef<OsStr> + Debug>(words: &[S]) -> String {
@@ -39,6 +40,8 @@ fn mistakes_on_the_command_line_are_named() {
         (&["run", "--listen", "0.0.0.0:1"], "listening on 0.0.0.0:1 needs --advertise"),
         (&["admin", "/none/admin.sock"], "cannot connect to admin socket /none/admin.sock"),
         (&["status", "--peer", "127.0.0.1:1"], "cannot connect to 127.0.0.1:1"),
+        (&["status", "--peer", "127.0.0.1:1,127.0.0.1:2"], "cannot connect to 127.0.0.1:2"),
+        (&["run", "--log-level", "warning"], "\"warning\" is not a log level"),
         (&["demo", "--nodes", "1", "--replication-factor", "3"], "1 nodes cannot hold 3 copies"),
         (&["fly"], "unrecognized subcommand 'fly'"),
     ];
@@ -89,6 +92,29 @@ fn a_terminated_server_ends_cleanly_and_starts_again() {
         assert!(directory.path().join("data/admin.sock").exists());
         assert!(server.end("-TERM"));
         assert!(!directory.path().join("data/admin.sock").exists());
+    }
+}
+
+#[test]
+fn a_server_whose_log_nobody_reads_any_more_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut flags = on_free_ports(directory.path());
+    flags.extend(["--log-level", "trace"].map(str::to_owned));
+    let server = Process::listening_unread(&flags);
+    let socket = directory.path().join("data/admin.sock");
+    let (ok, out, said) = until_ready(&socket);
+    assert!(ok && out.contains('1'), "{out}{said}");
+    assert!(server.end("-TERM"), "it ended cleanly");
+}
+
+/// Asks until the server is up, which a new cluster is a moment after it listens.
+fn until_ready(socket: &Path) -> (bool, String, String) {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = admin(socket, "CREATE TABLE told (id int PRIMARY KEY); SELECT 1;");
+        if answer.0 || Instant::now() > end {
+            return answer;
+        }
     }
 }
 

@@ -36,6 +36,18 @@ impl Process {
         (process, line)
     }
 
+    /// As [`Process::listening`], and from then on nobody reads its log: what it writes fails.
+    pub fn listening_unread(flags: &[String]) -> Process {
+        let mut process = Process::start(basalt(flags).stderr(Stdio::piped()));
+        let mut log = BufReader::new(process.0.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "{:?} ended", process.0.id());
+        }
+        process
+    }
+
     /// Waits until it printed a line with `text`; everything up to there.
     pub fn printed(&mut self, text: &str) -> String {
         let out = self.0.stdout.take().unwrap();
