@@ -229,7 +229,7 @@ impl<E: Engine> Conversation<E> {
         }
         let formats = ResultFormats::default();
         if prepared.columns.is_some() {
-            self.row_description(prepared, &formats);
+            self.row_description(prepared, &formats)?;
         }
         let tag = match &prepared.plan {
             Plan::Session(stmt) => command::run(self, stmt, prepared, &formats)?,
@@ -330,26 +330,32 @@ impl<E: Engine> Conversation<E> {
                 let prepared = self.current_plan(name)?;
                 let types = prepared.as_ref().map_or(&[][..], |p| &p.params);
                 let oids = types.iter().map(|ty| ty.info().oid);
-                backend::parameter_description(&mut self.wire.out.bytes, oids);
-                self.describe_rows(prepared.as_ref(), &ResultFormats::default());
+                backend::parameter_description(&mut self.wire.out.bytes, oids)?;
+                self.describe_rows(prepared.as_ref(), &ResultFormats::default())
             }
             Target::Portal(name) => {
                 let portal = self.portals.get_mut(name)?;
                 let (prepared, formats) = (portal.prepared.clone(), portal.formats.clone());
-                self.describe_rows(prepared.as_ref(), &formats);
+                self.describe_rows(prepared.as_ref(), &formats)
             }
         }
-        Ok(())
     }
 
-    fn describe_rows(&mut self, prepared: Option<&Arc<Prepared>>, formats: &ResultFormats) {
+    fn describe_rows(
+        &mut self,
+        prepared: Option<&Arc<Prepared>>,
+        formats: &ResultFormats,
+    ) -> SqlResult<()> {
         match prepared {
             Some(prepared) if prepared.columns.is_some() => self.row_description(prepared, formats),
-            _ => backend::no_data(&mut self.wire.out.bytes),
+            _ => {
+                backend::no_data(&mut self.wire.out.bytes);
+                Ok(())
+            }
         }
     }
 
-    fn row_description(&mut self, prepared: &Prepared, formats: &ResultFormats) {
+    fn row_description(&mut self, prepared: &Prepared, formats: &ResultFormats) -> SqlResult<()> {
         let columns = prepared.columns.as_deref().unwrap_or(&[]);
         let fields = columns.iter().enumerate().map(|(k, column)| {
             let (table, attnum) = column.origin.map_or((0, 0), |(table, n)| (table.0, n));
@@ -364,7 +370,7 @@ impl<E: Engine> Conversation<E> {
                 format: formats.of(k),
             }
         });
-        backend::row_description(&mut self.wire.out.bytes, fields);
+        backend::row_description(&mut self.wire.out.bytes, fields)
     }
 
     async fn execute(&mut self, name: &str, max_rows: u32) -> SqlResult<()> {
