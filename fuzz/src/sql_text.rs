@@ -19,9 +19,9 @@ pub fn run(data: &[u8]) {
 pub fn plan_all(text: &str) -> usize {
     let Ok(statements) = parse::parse(text) else { return 0 };
     let mut planned = 0;
-    let source = Source::new(text);
     for statement in &statements {
         assert!(text.get(statement.range.clone()).is_some(), "{:?} of {text:?}", statement.range);
+        let source = statement.source(text);
         let first = plan(&source, statement);
         let again = plan(&source, statement);
         let (shown, shown_again) = (format!("{first:?}"), format!("{again:?}"));

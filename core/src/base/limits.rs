@@ -4,6 +4,8 @@
 
 /// Columns of a table (54011), as PostgreSQL.
 pub const TABLE_COLUMNS_MAX: usize = 1600;
+/// Columns of what a statement returns (54011), as PostgreSQL; the protocol counts them in 16 bits.
+pub const TARGETS_MAX: usize = 1664;
 /// Bytes of an identifier; longer ones are cut, as PostgreSQL does with a notice.
 pub const NAME_BYTES_MAX: usize = 63;
 /// Parameters of a statement: the protocol counts them in 16 bits.
@@ -26,5 +28,6 @@ pub const RELATIONS_MAX: usize = 500;
 /// Depth of a parsed or built expression (54001): evaluation recurses once a level.
 pub const EXPR_DEPTH_MAX: usize = 256;
 
+const _: () = assert!(TABLE_COLUMNS_MAX <= TARGETS_MAX && TARGETS_MAX <= u16::MAX as usize);
 const _: () = assert!(KEY_BYTES_MAX + VALUE_BYTES_MAX < WRITE_BYTES_MAX);
 const _: () = assert!(WRITE_BYTES_MAX < FORWARDED_BYTES_MAX);

@@ -23,6 +23,7 @@ pub const SLICE_ROWS: usize = 8 * BATCH_ROWS;
 /// The rows left to a statement until the others' turn.
 #[derive(Debug)]
 pub struct Slice {
+    rows: usize,
     left: Cell<usize>,
     batch: usize,
 }
@@ -30,7 +31,8 @@ pub struct Slice {
 impl Slice {
     /// A slice that ends with the batch that reaches `rows`.
     pub fn new(rows: usize) -> Slice {
-        Slice { left: Cell::new(rows.max(1)), batch: rows.clamp(1, BATCH_ROWS) }
+        let rows = rows.max(1);
+        Slice { rows, left: Cell::new(rows), batch: rows.min(BATCH_ROWS) }
     }
 
     /// For a statement that is run in one go.
@@ -41,6 +43,11 @@ impl Slice {
     /// Counts rows looked at.
     pub fn look_at(&self, rows: usize) {
         self.left.set(self.left.get().saturating_sub(rows));
+    }
+
+    /// Rows looked at so far, at most those of the slice.
+    pub fn looked_at(&self) -> usize {
+        self.rows - self.left.get()
     }
 
     pub fn is_spent(&self) -> bool {

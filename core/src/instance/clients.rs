@@ -94,6 +94,18 @@ impl Clients {
         self.sessions.as_ref().map_or_else(Counters::default, |sessions| sessions.counters())
     }
 
+    /// A turn begins.
+    pub fn begin_turn(&self) {
+        if let Some(sessions) = &self.sessions {
+            sessions.turns().begin();
+        }
+    }
+
+    /// Whether a session waits for the next turn.
+    pub fn want_a_turn(&self) -> bool {
+        self.sessions.as_ref().is_some_and(|sessions| sessions.turns().are_wanted())
+    }
+
     /// Connections open now.
     pub fn count(&self) -> usize {
         self.open.len()

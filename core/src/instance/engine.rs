@@ -37,7 +37,7 @@ use crate::session::{
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
-use crate::sql::parse::{self, DdlOptions, Source};
+use crate::sql::parse::{self, DdlOptions};
 use crate::sql::plan::{Ddl, Plan, Prepared};
 use crate::sql::prepare;
 use crate::storage::{Demand, MemoryLimit, Store};
@@ -142,6 +142,10 @@ impl Engine for InstanceEngine {
         execute(&self.me, call, rows)
     }
 
+    fn turn_is_full(&self) -> bool {
+        self.me.borrow().slices.are_enough()
+    }
+
     fn timer(&self, at: Mono) -> Completion<()> {
         self.me.borrow_mut().sleep_until(at)
     }
@@ -189,20 +193,16 @@ impl State {
             }
             None => {
                 self.counting.metrics.plan_cache_misses += 1;
-                let statements = parse::parse(sql)?;
-                let [statement] = statements.as_slice() else {
-                    return Err(SqlError::new(
-                        SqlState::SyntaxError,
-                        "cannot insert multiple commands into a prepared statement",
-                    ));
+                let Some(parsed) = parse::parse_only(sql)? else {
+                    return Err(SqlError::internal("a statement without a token"));
                 };
                 let bind = BindContext {
                     catalog: &catalog,
                     search_path: &context.search_path,
                     user: context.user,
                 };
-                let source = Source::new(sql);
-                let mut plan = prepare(&statement.stmt, &source, bind, types.to_vec())?;
+                let source = parsed.source(sql);
+                let mut plan = prepare(&parsed.stmt, &source, bind, types.to_vec())?;
                 plan.text = key.text.clone();
                 let plan = Arc::new(plan);
                 self.workbench.plans.insert(key, plan.clone());

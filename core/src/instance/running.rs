@@ -14,6 +14,7 @@
 //! back until it is done, so that a long change comes to its end under any load; they wait, readers do
 //! not.
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -36,6 +37,10 @@ use crate::topology::pg_catalog::functions::RingFunctions;
 /// A change of rows starts over so often before it makes others wait.
 const ATTEMPTS: u32 = 2;
 
+/// Rows that short statements look at in a turn before others wait for the next one: some milliseconds
+/// of work.
+const TURN_ROWS: usize = 4 * SLICE_ROWS;
+
 /// One statement with all it was given.
 #[derive(Clone, Copy)]
 pub struct Statement<'a> {
@@ -48,6 +53,8 @@ pub struct Statement<'a> {
 #[derive(Debug, Default)]
 pub struct Slices {
     queue: VecDeque<Resolver<()>>,
+    /// Rows looked at in this turn.
+    looked_at: Cell<usize>,
     /// The tables of statements that have others wait.
     alone: Vec<Weak<BTreeSet<TableId>>>,
 }
@@ -60,11 +67,17 @@ impl Slices {
         completion
     }
 
-    /// Gives the longest waiting statement a slice of this turn.
+    /// Gives the longest waiting statement a slice of this turn, which begins.
     pub fn give(&mut self) {
+        self.looked_at.set(0);
         if let Some(statement) = self.queue.pop_front() {
             statement.resolve(());
         }
+    }
+
+    /// Whether enough rows were looked at in this turn.
+    pub fn are_enough(&self) -> bool {
+        self.looked_at.get() >= TURN_ROWS
     }
 
     /// Whether a statement waits for the next turn.
@@ -269,6 +282,7 @@ impl State {
         };
         let slice = Slice::new(run.slice_rows);
         let result = run.execution.advance(&reader, eval, &slice, sink);
+        self.slices.looked_at.set(self.slices.looked_at.get() + slice.looked_at());
         run.observed = run.observed.max(reader.observed());
         result
     }

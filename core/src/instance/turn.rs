@@ -23,6 +23,7 @@ impl State {
             self.send(asker, Lane::Fast, Body::Response(going_on));
         }
         self.slices.give();
+        self.clients.begin_turn();
         if let Some(ring) = &mut self.ring {
             ring.group.advance(now);
         }
@@ -140,7 +141,7 @@ impl State {
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
             at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }
-        if more_work || self.slices.are_wanted() {
+        if more_work || self.slices.are_wanted() || self.clients.want_a_turn() {
             at = self.now.mono;
         }
         if at < self.asked_wake && self.phase != Phase::Stopped {

@@ -7,7 +7,7 @@
 use bytes::BufMut;
 
 use super::{Format, Severity};
-use crate::base::SqlError;
+use crate::base::{SqlError, SqlResult, SqlState};
 
 /// What `RowDescription` says about one column of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +29,20 @@ fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.put_i32(0);
     body(out);
-    patch_length(out, at);
+    // Only rows may grow without a bound of their own; they are no message of this function's.
+    let len = length(out.len() - at).expect("names and texts of a message are bounded");
+    out[at..at + 4].copy_from_slice(&len);
 }
 
-/// Writes at `at` how many bytes were appended from `at` on.
-fn patch_length(out: &mut [u8], at: usize) {
-    let len = out.len() - at;
-    // Results are bounded far below by the session; a longer message could not be framed at all.
-    let len = i32::try_from(len).expect("a message shorter than 2 GiB");
-    out[at..at + 4].copy_from_slice(&len.to_be_bytes());
+/// A length on the wire. Error: 54000 for one that cannot be framed.
+fn length(bytes: usize) -> SqlResult<[u8; 4]> {
+    match i32::try_from(bytes) {
+        Ok(len) => Ok(len.to_be_bytes()),
+        Err(_) => Err(SqlError::new(
+            SqlState::ProgramLimitExceeded,
+            format!("a message of {bytes} bytes is longer than the protocol can tell"),
+        )),
+    }
 }
 
 fn c_string(out: &mut Vec<u8>, text: &str) {
@@ -49,9 +54,12 @@ fn c_string(out: &mut Vec<u8>, text: &str) {
     out.put_u8(0);
 }
 
-/// A count on the wire: 16 bits, and what it counts is bounded by the planner.
-fn count(n: usize) -> u16 {
-    u16::try_from(n).expect("at most 65,535 columns or parameters")
+/// A count on the wire. Error: 54011 for more than its 16 bits hold.
+fn count(n: usize) -> SqlResult<u16> {
+    u16::try_from(n).map_err(|_| {
+        let message = format!("{n} columns or parameters are more than the protocol can tell");
+        SqlError::new(SqlState::TooManyColumns, message)
+    })
 }
 
 pub fn authentication_ok(out: &mut Vec<u8>) {
@@ -88,7 +96,7 @@ pub fn negotiate_protocol_version(out: &mut Vec<u8>, minor: u16, unknown: &[Stri
     message(out, b'v', |out| {
         out.put_u16(3);
         out.put_u16(minor);
-        out.put_u32(u32::from(count(unknown.len())));
+        out.put_u32(u32::try_from(unknown.len()).unwrap_or(u32::MAX));
         for option in unknown {
             c_string(out, option);
         }
@@ -138,18 +146,29 @@ pub fn empty_query_response(out: &mut Vec<u8>) {
     out.put_slice(b"I\0\0\0\x04");
 }
 
-pub fn parameter_description(out: &mut Vec<u8>, oids: impl ExactSizeIterator<Item = u32>) {
+/// Error: 54011, with nothing appended.
+pub fn parameter_description(
+    out: &mut Vec<u8>,
+    oids: impl ExactSizeIterator<Item = u32>,
+) -> SqlResult<()> {
+    let oid_count = count(oids.len())?;
     message(out, b't', |out| {
-        out.put_u16(count(oids.len()));
+        out.put_u16(oid_count);
         for oid in oids {
             out.put_u32(oid);
         }
     });
+    Ok(())
 }
 
-pub fn row_description<'a>(out: &mut Vec<u8>, fields: impl ExactSizeIterator<Item = Field<'a>>) {
+/// Error: 54011, with nothing appended.
+pub fn row_description<'a>(
+    out: &mut Vec<u8>,
+    fields: impl ExactSizeIterator<Item = Field<'a>>,
+) -> SqlResult<()> {
+    let field_count = count(fields.len())?;
     message(out, b'T', |out| {
-        out.put_u16(count(fields.len()));
+        out.put_u16(field_count);
         for field in fields {
             c_string(out, field.name);
             out.put_u32(field.table_oid);
@@ -160,6 +179,7 @@ pub fn row_description<'a>(out: &mut Vec<u8>, fields: impl ExactSizeIterator<Ite
             out.put_i16(field.format as i16);
         }
     });
+    Ok(())
 }
 
 /// `CommandComplete` with `tag`, followed by a space and `rows` where given.
@@ -188,7 +208,8 @@ fn decimal(out: &mut Vec<u8>, mut value: u64) {
     out.put_slice(&digits[at..]);
 }
 
-/// A `DataRow` being written; finish it with [`DataRow::end`].
+/// A `DataRow` being written; finish it with [`DataRow::end`], or take it back with
+/// [`DataRow::abandon`] after an error.
 #[derive(Debug)]
 pub struct DataRow {
     /// Where the length belongs.
@@ -196,42 +217,52 @@ pub struct DataRow {
 }
 
 impl DataRow {
-    pub fn begin(out: &mut Vec<u8>, columns: usize) -> DataRow {
+    /// Error: 54011, with nothing appended.
+    pub fn begin(out: &mut Vec<u8>, columns: usize) -> SqlResult<DataRow> {
+        let columns = count(columns)?;
         out.put_u8(b'D');
         let at = out.len();
         out.put_i32(0);
-        out.put_u16(count(columns));
-        DataRow { at }
+        out.put_u16(columns);
+        Ok(DataRow { at })
     }
 
     pub fn null(&mut self, out: &mut Vec<u8>) {
         out.put_i32(-1);
     }
 
-    pub fn bytes(&mut self, out: &mut Vec<u8>, value: &[u8]) {
-        out.put_i32(i32::try_from(value.len()).expect("a value shorter than 2 GiB"));
+    /// Error: 54000, with nothing appended.
+    pub fn bytes(&mut self, out: &mut Vec<u8>, value: &[u8]) -> SqlResult<()> {
+        out.put_slice(&length(value.len())?);
         out.put_slice(value);
-    }
-
-    /// A value as `write` appends it; nothing remains of it when `write` fails.
-    pub fn value<E>(
-        &mut self,
-        out: &mut Vec<u8>,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let at = out.len();
-        out.put_i32(0);
-        if let Err(error) = write(out) {
-            out.truncate(at);
-            return Err(error);
-        }
-        let len = i32::try_from(out.len() - at - 4).expect("a value shorter than 2 GiB");
-        out[at..at + 4].copy_from_slice(&len.to_be_bytes());
         Ok(())
     }
 
-    pub fn end(self, out: &mut [u8]) {
-        patch_length(out, self.at);
+    /// A value as `write` appends it; nothing remains of it after an error.
+    pub fn value(
+        &mut self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> SqlResult<()>,
+    ) -> SqlResult<()> {
+        let at = out.len();
+        out.put_i32(0);
+        match write(out).and_then(|()| length(out.len() - at - 4)) {
+            Ok(len) => {
+                out[at..at + 4].copy_from_slice(&len);
+                Ok(())
+            }
+            Err(error) => {
+                out.truncate(at);
+                Err(error)
+            }
+        }
+    }
+
+    /// Error: 54000; the row is then to be abandoned.
+    pub fn end(&mut self, out: &mut [u8]) -> SqlResult<()> {
+        let len = length(out.len() - self.at)?;
+        out[self.at..self.at + 4].copy_from_slice(&len);
+        Ok(())
     }
 
     /// Takes the unfinished row back out of the buffer.
@@ -379,22 +410,22 @@ mod tests {
         };
         let theirs = data::FieldDescription::new("id".into(), 16_384, 1, 20, 8, -1, 1);
         same(
-            |out| row_description(out, [field].into_iter()),
+            |out| row_description(out, [field].into_iter()).unwrap(),
             &data::RowDescription::new(vec![theirs]),
         );
         same(
-            |out| parameter_description(out, [23, 25].into_iter()),
+            |out| parameter_description(out, [23, 25].into_iter()).unwrap(),
             &data::ParameterDescription::new(vec![23, 25]),
         );
         let mut values = BytesMut::new();
         values.put_slice(b"\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\0");
         same(
             |out| {
-                let mut row = DataRow::begin(out, 3);
-                row.bytes(out, b"ab");
+                let mut row = DataRow::begin(out, 3).unwrap();
+                row.bytes(out, b"ab").unwrap();
                 row.null(out);
-                row.value::<()>(out, |_| Ok(())).unwrap();
-                row.end(out);
+                row.value(out, |_| Ok(())).unwrap();
+                row.end(out).unwrap();
             },
             &data::DataRow::new(values, 3),
         );
@@ -442,23 +473,48 @@ mod tests {
     #[test]
     fn a_failed_value_leaves_nothing_behind() {
         let mut out = b"before".to_vec();
-        let mut row = DataRow::begin(&mut out, 1);
+        let mut row = DataRow::begin(&mut out, 1).unwrap();
+        let no = SqlError::internal("no");
         let failed = row.value(&mut out, |out| {
             out.put_slice(b"half");
-            Err("no")
+            Err(no.clone())
         });
-        assert_eq!(failed, Err("no"));
+        assert_eq!(failed, Err(no));
         row.abandon(&mut out);
         assert_eq!(&out[..], b"before");
+    }
+
+    /// Counts that do not fit their 16 bits are refused before anything is written.
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        let mut out = Vec::new();
+        let field = Field {
+            name: "c",
+            table_oid: 0,
+            attnum: 0,
+            type_oid: 23,
+            type_len: 4,
+            typmod: -1,
+            format: Format::Text,
+        };
+        let fields: Vec<Field<'_>> = vec![field; 65_536];
+        let oids: Vec<u32> = vec![23; 65_536];
+        let errors = [
+            row_description(&mut out, fields.into_iter()).unwrap_err(),
+            parameter_description(&mut out, oids.into_iter()).unwrap_err(),
+            DataRow::begin(&mut out, 65_536).unwrap_err(),
+        ];
+        assert!(errors.iter().all(|error| error.state == SqlState::TooManyColumns));
+        assert_eq!(out, b"");
     }
 
     #[test]
     fn rows_are_counted_off_by_their_lengths() {
         let mut out = Vec::new();
         for k in 0..3u8 {
-            let mut row = DataRow::begin(&mut out, 1);
-            row.bytes(&mut out, &vec![k; usize::from(k)]);
-            row.end(&mut out);
+            let mut row = DataRow::begin(&mut out, 1).unwrap();
+            row.bytes(&mut out, &vec![k; usize::from(k)]).unwrap();
+            row.end(&mut out).unwrap();
         }
         assert_eq!(leading_messages(&out, 0), (0, 0));
         assert_eq!(leading_messages(&out, 2), (11 + 12, 2));

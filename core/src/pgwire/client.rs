@@ -489,10 +489,10 @@ mod tests {
             typmod: -1,
             format: Format::Text,
         };
-        backend::row_description(&mut out, [field].into_iter());
-        let mut row = backend::DataRow::begin(&mut out, 1);
-        row.bytes(&mut out, b"42");
-        row.end(&mut out);
+        backend::row_description(&mut out, [field].into_iter()).unwrap();
+        let mut row = backend::DataRow::begin(&mut out, 1).unwrap();
+        row.bytes(&mut out, b"42").unwrap();
+        row.end(&mut out).unwrap();
         backend::command_complete(&mut out, "SELECT", Some(1));
         let error = SqlError::new(SqlState::DivisionByZero, "division by zero");
         backend::error_response(&mut out, Severity::Error, &error);

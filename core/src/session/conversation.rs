@@ -9,6 +9,7 @@
 //! the `Execute`s before one `Sync`. Portals end with `Sync`, as they do outside a transaction block.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -19,13 +20,15 @@ use super::rows::ResultFormats;
 use super::settings::{Fixed, SERVER_VERSION, Settings};
 use super::statement::{Portal, PortalState, Portals, Statement, Statements};
 use super::task::LoggedIn;
-use super::text;
+use super::text::{self, Text};
+use super::turns::Share;
 use super::wire::Wire;
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format};
 use crate::expr::SessionValues;
 use crate::pgwire::backend::{self, Field};
 use crate::pgwire::frontend::{Oids, Parameters, utf8};
 use crate::pgwire::{Bind, CancelKey, Format, Formats, Frame, Item, Message, Target};
+use crate::sql::parse;
 use crate::sql::plan::{Plan, Prepared};
 
 /// The one database.
@@ -43,6 +46,7 @@ pub(super) struct Conversation<E> {
     changes_reported: u64,
     pub(super) statements: Statements,
     pub(super) portals: Portals,
+    share: Share,
     startup_settings: Vec<(String, String)>,
 }
 
@@ -78,6 +82,7 @@ impl<E: Engine> Conversation<E> {
             changes_reported: 0,
             statements: Statements::default(),
             portals: Portals::default(),
+            share: Share::default(),
             startup_settings: startup.settings,
         }
     }
@@ -131,7 +136,7 @@ impl<E: Engine> Conversation<E> {
                 self.hand_over();
                 Ok(())
             }
-            Message::Parse { name, sql, types } => self.parse(name, sql, types),
+            Message::Parse { name, sql, types } => self.parse(name, sql, types).await,
             Message::Bind(bind) => self.bind(&bind),
             Message::Describe(target) => self.describe(target),
             Message::Execute { portal, max_rows } => self.execute(portal, max_rows).await,
@@ -209,16 +214,67 @@ impl<E: Engine> Conversation<E> {
         self.sync();
     }
 
+    /// Runs the statements of a text, after all of it was read: as in PostgreSQL, none runs of a text
+    /// that has a syntax error.
     async fn batch(&mut self, sql: &str) -> SqlResult<()> {
-        let statements = text::statements(sql)?;
-        if statements.is_empty() {
+        let pieces = match text::statements(sql)? {
+            Text::One(Some(range)) => {
+                self.take_turn(range.len()).await?;
+                return self.run_part(sql, range, &mut 0).await;
+            }
+            Text::One(None) => {
+                backend::empty_query_response(&mut self.wire.out.bytes);
+                return Ok(());
+            }
+            Text::Pieces(pieces) => pieces,
+        };
+        for piece in pieces {
+            self.take_turn(piece.range.len()).await?;
+            text::check(sql, piece)?;
+        }
+        let mut count = 0;
+        let mut writing = 0;
+        for piece in pieces {
+            count += 1;
+            self.take_turn(piece.range.len()).await?;
+            self.run_part(sql, piece.range, &mut writing).await?;
+        }
+        if count == 0 {
             backend::empty_query_response(&mut self.wire.out.bytes);
         }
-        for range in statements {
-            let start = range.start;
-            let prepared = self.plan(&sql[range], &[]).map_err(|e| text::moved(e, sql, start))?;
-            self.direct(&prepared).await.map_err(|e| text::moved(e, sql, start))?;
+        Ok(())
+    }
+
+    /// Runs one statement of a text. `writing` counts those of the text that write: at the second one
+    /// the client is told, once, what they are not.
+    async fn run_part(
+        &mut self,
+        sql: &str,
+        range: Range<usize>,
+        writing: &mut u64,
+    ) -> SqlResult<()> {
+        let start = range.start;
+        let prepared = self.plan(&sql[range], &[]).map_err(|e| parse::moved(e, sql, start))?;
+        if command::writing(&prepared.plan).is_some() {
+            *writing += 1;
+            if *writing == 2 {
+                self.wire.notice(&Notice::warning(no_common_transaction()));
+            }
         }
+        self.direct(&prepared).await.map_err(|e| parse::moved(e, sql, start))
+    }
+
+    /// Comes before each statement: where this turn had enough of them, waits for a later one. Error:
+    /// the session was interrupted meanwhile.
+    async fn take_turn(&mut self, text_bytes: usize) -> SqlResult<()> {
+        if self.share.take(&self.wire.sessions.turns, text_bytes)
+            && !self.engine.turn_is_full()
+            && !self.wire.is_output_full()
+        {
+            return Ok(());
+        }
+        self.wire.pause().await?;
+        self.share.take(&self.wire.sessions.turns, text_bytes);
         Ok(())
     }
 
@@ -229,7 +285,7 @@ impl<E: Engine> Conversation<E> {
         }
         let formats = ResultFormats::default();
         if prepared.columns.is_some() {
-            self.row_description(prepared, &formats);
+            self.row_description(prepared, &formats)?;
         }
         let tag = match &prepared.plan {
             Plan::Session(stmt) => command::run(self, stmt, prepared, &formats)?,
@@ -268,7 +324,8 @@ impl<E: Engine> Conversation<E> {
         Ok(Arc::new(own))
     }
 
-    fn parse(&mut self, name: &str, sql: &str, types: Oids<'_>) -> SqlResult<()> {
+    async fn parse(&mut self, name: &str, sql: &str, types: Oids<'_>) -> SqlResult<()> {
+        self.take_turn(sql.len()).await?;
         let types: Vec<SqlType> = types.iter().map(parameter_type).collect::<SqlResult<_>>()?;
         if name.is_empty() {
             self.statements.remove("");
@@ -278,7 +335,7 @@ impl<E: Engine> Conversation<E> {
             Some(range) => {
                 let part = &sql[range.clone()];
                 let prepared = self.plan(part, &types);
-                let prepared = prepared.map_err(|e| text::moved(e, sql, range.start))?;
+                let prepared = prepared.map_err(|e| parse::moved(e, sql, range.start))?;
                 (part.to_owned(), Some(prepared))
             }
         };
@@ -330,26 +387,32 @@ impl<E: Engine> Conversation<E> {
                 let prepared = self.current_plan(name)?;
                 let types = prepared.as_ref().map_or(&[][..], |p| &p.params);
                 let oids = types.iter().map(|ty| ty.info().oid);
-                backend::parameter_description(&mut self.wire.out.bytes, oids);
-                self.describe_rows(prepared.as_ref(), &ResultFormats::default());
+                backend::parameter_description(&mut self.wire.out.bytes, oids)?;
+                self.describe_rows(prepared.as_ref(), &ResultFormats::default())
             }
             Target::Portal(name) => {
                 let portal = self.portals.get_mut(name)?;
                 let (prepared, formats) = (portal.prepared.clone(), portal.formats.clone());
-                self.describe_rows(prepared.as_ref(), &formats);
+                self.describe_rows(prepared.as_ref(), &formats)
             }
         }
-        Ok(())
     }
 
-    fn describe_rows(&mut self, prepared: Option<&Arc<Prepared>>, formats: &ResultFormats) {
+    fn describe_rows(
+        &mut self,
+        prepared: Option<&Arc<Prepared>>,
+        formats: &ResultFormats,
+    ) -> SqlResult<()> {
         match prepared {
             Some(prepared) if prepared.columns.is_some() => self.row_description(prepared, formats),
-            _ => backend::no_data(&mut self.wire.out.bytes),
+            _ => {
+                backend::no_data(&mut self.wire.out.bytes);
+                Ok(())
+            }
         }
     }
 
-    fn row_description(&mut self, prepared: &Prepared, formats: &ResultFormats) {
+    fn row_description(&mut self, prepared: &Prepared, formats: &ResultFormats) -> SqlResult<()> {
         let columns = prepared.columns.as_deref().unwrap_or(&[]);
         let fields = columns.iter().enumerate().map(|(k, column)| {
             let (table, attnum) = column.origin.map_or((0, 0), |(table, n)| (table.0, n));
@@ -364,10 +427,11 @@ impl<E: Engine> Conversation<E> {
                 format: formats.of(k),
             }
         });
-        backend::row_description(&mut self.wire.out.bytes, fields);
+        backend::row_description(&mut self.wire.out.bytes, fields)
     }
 
     async fn execute(&mut self, name: &str, max_rows: u32) -> SqlResult<()> {
+        self.take_turn(0).await?;
         let portal = self.portals.get_mut(name)?;
         let Some(prepared) = &portal.prepared else {
             backend::empty_query_response(&mut self.wire.out.bytes);
@@ -481,6 +545,12 @@ fn same_shape(old: &Prepared, new: &Prepared) -> SqlResult<()> {
         return Ok(());
     }
     Err(SqlError::plan_changed())
+}
+
+/// `01000`: a client may count on the atomicity it would have in PostgreSQL.
+fn no_common_transaction() -> SqlError {
+    SqlError::new(SqlState::Warning, "the statements of one query are not one transaction")
+        .with_detail("Each one that completes stays done, also when a later one fails.")
 }
 
 /// A schema change came between `Bind` and `Execute`.

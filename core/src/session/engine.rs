@@ -48,6 +48,9 @@ pub trait Engine: 'static {
         rows: &'a mut RowWriter<'_>,
     ) -> impl Future<Output = Outcome> + 'a;
 
+    /// Whether statements looked at so many rows in this turn that the next one is for a later turn.
+    fn turn_is_full(&self) -> bool;
+
     /// Resolves at `at` or soon after.
     fn timer(&self, at: Mono) -> Completion<()>;
 

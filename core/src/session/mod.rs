@@ -24,6 +24,7 @@
 //! | [`functions`] | SQL functions that look at the session |
 //! | [`execution`], [`rows`] | one execution; result rows in the client's formats |
 //! | [`statement`] | prepared statements and portals |
+//! | [`turns`] | how much a session does at once |
 //! | [`output`] | replies and the gates they wait for |
 
 mod command;
@@ -41,6 +42,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 mod wire;
 
 pub use command::writing;
@@ -55,3 +57,4 @@ pub use rows::{ResultFormats, RowWriter};
 pub use sessions::{Counters, SessionLimits, Sessions};
 pub use settings::SERVER_VERSION;
 pub use task::SUPERUSER;
+pub use turns::Turns;

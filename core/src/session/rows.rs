@@ -74,23 +74,30 @@ impl<'a> RowWriter<'a> {
 
     fn write(
         &mut self,
-        mut column: impl FnMut(&mut Self, usize, &mut DataRow) -> SqlResult<()>,
+        column: impl FnMut(&mut Self, usize, &mut DataRow) -> SqlResult<()>,
     ) -> SqlResult<()> {
-        let mut data = DataRow::begin(self.out, self.columns.len());
-        for k in 0..self.columns.len() {
-            if let Err(error) = column(self, k, &mut data) {
-                data.abandon(self.out);
-                return Err(error);
-            }
-        }
-        data.end(self.out);
-        if self.out.len() > self.limit {
-            let message = "the result of the statement is too large";
-            return Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
-                .with_hint("Ask for fewer rows, with LIMIT or a narrower condition."));
+        let mut data = DataRow::begin(self.out, self.columns.len())?;
+        if let Err(error) = self.values(column, &mut data) {
+            data.abandon(self.out);
+            return Err(error);
         }
         self.rows += 1;
         Ok(())
+    }
+
+    /// Each value is bounded by itself, so that the buffer never holds more than one beyond the limit.
+    fn values(
+        &mut self,
+        mut column: impl FnMut(&mut Self, usize, &mut DataRow) -> SqlResult<()>,
+        data: &mut DataRow,
+    ) -> SqlResult<()> {
+        for k in 0..self.columns.len() {
+            column(self, k, data)?;
+            if self.out.len() > self.limit {
+                return Err(too_large());
+            }
+        }
+        data.end(self.out)
     }
 
     fn datum(&mut self, k: usize, value: &Datum, data: &mut DataRow) -> SqlResult<()> {
@@ -119,8 +126,7 @@ impl<'a> RowWriter<'a> {
             return Ok(());
         };
         if self.formats.of(k) == Format::Binary {
-            data.bytes(self.out, bytes);
-            return Ok(());
+            return data.bytes(self.out, bytes);
         }
         let ty = self.columns[k].ty;
         match ty {
@@ -129,10 +135,7 @@ impl<'a> RowWriter<'a> {
             | SqlType::Bpchar
             | SqlType::Name
             | SqlType::Json
-            | SqlType::Unknown => {
-                data.bytes(self.out, bytes);
-                Ok(())
-            }
+            | SqlType::Unknown => data.bytes(self.out, bytes),
             // Wide values are rare and cost an allocation; fixed ones fit the stack.
             _ => {
                 let value = binary_format::decode(ty, bytes)?;
@@ -140,6 +143,12 @@ impl<'a> RowWriter<'a> {
             }
         }
     }
+}
+
+/// `54000`.
+fn too_large() -> SqlError {
+    SqlError::new(SqlState::ProgramLimitExceeded, "the result of the statement is too large")
+        .with_hint("Ask for fewer rows, with LIMIT or a narrower condition.")
 }
 
 impl RowSink for RowWriter<'_> {
@@ -217,5 +226,28 @@ mod tests {
         writer.restart();
         assert_eq!(writer.rows(), 0);
         assert_eq!(out, b"earlier");
+    }
+
+    /// A row that selects one long value often ends at the limit, not at the end of the row; from
+    /// values and from stored bytes, in text and in binary.
+    #[test]
+    fn one_row_is_bounded() {
+        let columns: Vec<ResultColumn> = (0..1_000).map(|_| column(SqlType::Text)).collect();
+        let long = Datum::text("x".repeat(10_000));
+        let layout = RowLayout::of_types([SqlType::Text], 1);
+        let mut stored = Vec::new();
+        layout.encode(std::slice::from_ref(&long), &mut stored).unwrap();
+        for codes in [vec![], vec![Format::Binary]] {
+            let formats = ResultFormats { codes };
+            let mut out = b"earlier".to_vec();
+            let mut writer = RowWriter::new(&mut out, &columns, &formats, 25_000);
+            let errors = [
+                writer.row(&vec![long.clone(); 1_000]).unwrap_err(),
+                writer.stored(RowRef::new(&layout, &stored).unwrap(), &[0; 1_000]).unwrap_err(),
+            ];
+            assert!(errors.iter().all(|error| error.state == SqlState::ProgramLimitExceeded));
+            assert_eq!(out, b"earlier");
+            assert!(out.capacity() < 100_000, "{}", out.capacity());
+        }
     }
 }

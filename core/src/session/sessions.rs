@@ -11,6 +11,7 @@ use super::engine::Engine;
 use super::handle::{Handle, Shared};
 use super::output::FlushList;
 use super::task;
+use super::turns::Turns;
 use crate::base::{ConnId, SqlState};
 use crate::pgwire::CancelKey;
 use crate::seam::{ConnKind, Rng, Spawner};
@@ -57,6 +58,7 @@ pub struct Sessions {
     pub(super) salt_secret: [u8; 32],
     pub(super) rng: RefCell<Rng>,
     flush: FlushList,
+    pub(super) turns: Turns,
     cancellable: RefCell<BTreeMap<u32, Cancellable>>,
     next_pid: Cell<u32>,
     pub(super) counters: RefCell<Counters>,
@@ -96,6 +98,7 @@ impl Sessions {
             salt_secret,
             rng: RefCell::new(rng),
             flush: FlushList::default(),
+            turns: Turns::default(),
             cancellable: RefCell::default(),
             next_pid: Cell::new(1),
             counters: RefCell::default(),
@@ -129,6 +132,11 @@ impl Sessions {
     /// Connections with something to drain.
     pub fn flush_list(&self) -> &FlushList {
         &self.flush
+    }
+
+    /// The turns that sessions wait for.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Sessions that are logged in.

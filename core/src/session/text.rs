@@ -1,20 +1,27 @@
 //! The statements in a query text, as byte ranges.
 //!
 //! Almost every text is one statement without a semicolon inside; that is seen without parsing. Any
-//! other text goes through the parser, which also checks all of it before the first statement runs,
-//! as in PostgreSQL.
+//! other text is cut into pieces, of which only one at a time is read.
 
 use std::ops::Range;
 
-use crate::base::{SqlError, SqlResult, SqlState};
-use crate::sql::parse;
+use crate::base::SqlResult;
+use crate::sql::parse::{self, Piece, Pieces};
 
-/// The statements of `sql`, in order; none for blanks and comments.
-pub(super) fn statements(sql: &str) -> SqlResult<Vec<Range<usize>>> {
-    if let Some(only) = obviously_one(sql) {
-        return Ok(if only.is_empty() { Vec::new() } else { vec![only] });
-    }
-    Ok(parse::parse(sql)?.into_iter().map(|parsed| parsed.range).collect())
+/// The statements of a query text, in order.
+pub(super) enum Text<'a> {
+    /// One that needs no reading to be found; `None` for blanks.
+    One(Option<Range<usize>>),
+    /// Any number of them.
+    Pieces(Pieces<'a>),
+}
+
+/// The statements of `sql`, not read yet. Error: 54001 for a text that is too long.
+pub(super) fn statements(sql: &str) -> SqlResult<Text<'_>> {
+    Ok(match obviously_one(sql) {
+        Some(only) => Text::One((!only.is_empty()).then_some(only)),
+        None => Text::Pieces(parse::pieces(sql)?),
+    })
 }
 
 /// The only statement of `sql`; `None` for blanks and comments. Error: 42601 for several.
@@ -22,22 +29,12 @@ pub(super) fn only_statement(sql: &str) -> SqlResult<Option<Range<usize>>> {
     if let Some(only) = obviously_one(sql) {
         return Ok((!only.is_empty()).then_some(only));
     }
-    let mut parsed = parse::parse(sql)?.into_iter();
-    let first = parsed.next().map(|parsed| parsed.range);
-    if parsed.next().is_some() {
-        let message = "cannot insert multiple commands into a prepared statement";
-        return Err(SqlError::new(SqlState::SyntaxError, message));
-    }
-    Ok(first)
+    Ok(parse::parse_only(sql)?.map(|parsed| parsed.range))
 }
 
-/// The error of a part of `sql` that starts at byte `start`, with its position in the whole.
-pub(super) fn moved(mut error: SqlError, sql: &str, start: usize) -> SqlError {
-    if let Some(position) = &mut error.fields.position {
-        let before = sql.get(..start).map_or(0, |text| text.chars().count());
-        *position = position.saturating_add(u32::try_from(before).unwrap_or(u32::MAX));
-    }
-    error
+/// Reads a statement, only to see whether it can be read.
+pub(super) fn check(sql: &str, piece: Piece) -> SqlResult<()> {
+    parse::parse_piece(sql, piece).map(drop)
 }
 
 /// The range of the statement where no semicolon and no leading comment can hide another one.
@@ -63,7 +60,10 @@ mod tests {
     use super::*;
 
     fn split(sql: &str) -> Vec<&str> {
-        statements(sql).unwrap().into_iter().map(|range| &sql[range]).collect()
+        match statements(sql).unwrap() {
+            Text::One(only) => only.into_iter().map(|range| &sql[range]).collect(),
+            Text::Pieces(pieces) => pieces.map(|piece| &sql[piece.range]).collect(),
+        }
     }
 
     #[test]
@@ -84,12 +84,5 @@ mod tests {
         assert_eq!(only_statement(";"), Ok(None));
         let error = only_statement("SELECT 1; SELECT 2").unwrap_err();
         assert_eq!(error.message, "cannot insert multiple commands into a prepared statement");
-    }
-
-    #[test]
-    fn positions_are_of_the_whole_text() {
-        let sql = "SELECT 'ä'; SELEC";
-        let error = SqlError::new(SqlState::SyntaxError, "x").at(1);
-        assert_eq!(moved(error, sql, 13).fields.position, Some(13));
     }
 }

@@ -8,7 +8,7 @@ use super::engine::{Notice, Reason};
 use super::handle::Shared;
 use super::output::Stretch;
 use super::sessions::Sessions;
-use crate::base::SqlError;
+use crate::base::{SqlError, SqlResult};
 use crate::pgwire::{Connection, Item, Severity, backend};
 use crate::seam::Completion;
 
@@ -90,7 +90,21 @@ impl Wire {
         let _ = self.shared.next_change(&self.sessions.spawner).await;
     }
 
-    fn is_output_full(&mut self) -> bool {
+    /// Waits for a later turn in the middle of a message, and until the client has read most of what
+    /// it was told. Error: the session was interrupted meanwhile.
+    pub async fn pause(&mut self) -> SqlResult<()> {
+        self.hand_over();
+        self.shared.begin_statement();
+        let _ = self.sessions.turns.later(&self.sessions.spawner).await;
+        while self.shared.interrupt.reason().is_none() && self.is_output_full() {
+            self.change().await;
+        }
+        let interrupted = self.shared.interrupt.check();
+        self.shared.end_statement();
+        interrupted
+    }
+
+    pub fn is_output_full(&mut self) -> bool {
         let limit = self.sessions.limits.output_bytes;
         if self.out.bytes.len() > HAND_OVER_BYTES.min(limit) {
             self.hand_over();

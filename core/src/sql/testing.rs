@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::bind::BindContext;
 use super::catalog::{Catalog, Relation, VirtualColumn, VirtualTable};
-use super::parse::{self, Source};
+use super::parse;
 use super::plan::{Ddl, Plan, Prepared, layout_of};
 use super::prepare;
 use crate::base::schema::{ColumnDef, Distribution, IndexColumn, IndexDef, TableDef, TableRef};
@@ -67,23 +67,22 @@ impl TestDb {
     }
 
     pub fn try_run(&mut self, text: &str, params: &[&str]) -> SqlResult<Vec<String>> {
-        let source = Source::new(text);
         let mut lines = Vec::new();
         for parsed in parse::parse(text)? {
             let context =
                 BindContext { catalog: self, search_path: &self.search_path, user: UserId(1) };
-            let prepared = prepare(&parsed.stmt, &source, context, Vec::new())?;
+            let prepared = prepare(&parsed.stmt, &parsed.source(text), context, Vec::new())
+                .map_err(|e| parse::moved(e, text, parsed.range.start))?;
             self.run_prepared(&prepared, params, &mut lines)?;
         }
         Ok(lines)
     }
 
     pub fn prepare(&self, text: &str) -> SqlResult<Prepared> {
-        let source = Source::new(text);
         let parsed = parse::parse(text)?.remove(0);
         let context =
             BindContext { catalog: self, search_path: &self.search_path, user: UserId(1) };
-        prepare(&parsed.stmt, &source, context, Vec::new())
+        prepare(&parsed.stmt, &parsed.source(text), context, Vec::new())
     }
 
     fn run_prepared(

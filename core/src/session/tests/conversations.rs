@@ -96,7 +96,7 @@ fn a_full_output_stops_reading() {
     let mut throttled = None;
     for chunk in out.chunks(100) {
         world.handle.receive(Bytes::copy_from_slice(chunk));
-        world.executor.run_until_stalled();
+        world.run();
         // Nothing is reported as flushed.
         throttled = world.handle.drain().throttle.or(throttled);
     }
@@ -104,7 +104,7 @@ fn a_full_output_stops_reading() {
     let mut answers = 0;
     for _ in 0..1000 {
         world.handle.flushed(1000);
-        world.executor.run_until_stalled();
+        world.run();
         let flush = world.handle.drain();
         throttled = flush.throttle.or(throttled);
         answers += transcript(&flush.bytes).matches("ReadyForQuery").count();

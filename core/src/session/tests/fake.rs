@@ -15,7 +15,7 @@ use crate::session::{
 };
 use crate::sql::bind::BindContext;
 use crate::sql::catalog::Catalog;
-use crate::sql::parse::{self, Source};
+use crate::sql::parse;
 use crate::sql::plan::{Plan, Prepared};
 use crate::sql::prepare;
 use crate::sql::testing::TestDb;
@@ -118,7 +118,7 @@ impl Engine for Fake {
         let bind =
             BindContext { catalog: &*db, search_path: &context.search_path, user: context.user };
         let parsed = parse::parse(sql)?.remove(0);
-        let prepared = prepare(&parsed.stmt, &Source::new(sql), bind, types.to_vec())?;
+        let prepared = prepare(&parsed.stmt, &parsed.source(sql), bind, types.to_vec())?;
         Ok(Arc::new(prepared))
     }
 
@@ -144,6 +144,10 @@ impl Engine for Fake {
             Ok(()) => self.run(call, rows),
             Err(error) => Outcome { result: Err(error), gate: None },
         }
+    }
+
+    fn turn_is_full(&self) -> bool {
+        false
     }
 
     fn timer(&self, at: Mono) -> Completion<()> {

@@ -53,16 +53,30 @@ impl World {
     pub fn exchange(&mut self, bytes: &[u8]) -> Vec<u8> {
         for chunk in bytes.chunks(self.chunk) {
             self.handle.receive(Bytes::copy_from_slice(chunk));
-            self.executor.run_until_stalled();
+            self.run();
         }
         self.collect()
+    }
+
+    /// Gives turns to whoever wants one.
+    pub fn run(&mut self) {
+        self.executor.run_until_stalled();
+        while self.sessions.turns().are_wanted() {
+            self.turn();
+        }
+    }
+
+    /// Gives one turn.
+    pub fn turn(&mut self) {
+        self.sessions.turns().begin();
+        self.executor.run_until_stalled();
     }
 
     /// Runs what is ready and takes what may leave.
     pub fn collect(&mut self) -> Vec<u8> {
         let mut replies = Vec::new();
         loop {
-            self.executor.run_until_stalled();
+            self.run();
             let mut conns = Vec::new();
             self.sessions.flush_list().take(&mut conns);
             if conns.is_empty() {

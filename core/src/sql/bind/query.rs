@@ -178,6 +178,7 @@ impl Binder<'_> {
         let scope = Scope::default();
         let mut rows = Vec::with_capacity(values.rows.len());
         for row in &values.rows {
+            super::select::check_target_count(row.content.len())?;
             let mut at = At::new(&scope, "VALUES");
             rows.push(self.exprs(&row.content, &mut at)?);
             at.no_marks()?;

@@ -13,6 +13,7 @@ use super::query::{BoundQuery, Ending, column_expr};
 use super::scope::{Found, Scope};
 use super::subquery::PendingMark;
 use super::{At, Binder};
+use crate::base::limits::TARGETS_MAX;
 use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::{CastContext, Expr};
 use crate::sql::parse::names::no_string;
@@ -126,6 +127,7 @@ impl Binder<'_> {
             keys.push(sort_key(expr, written));
         }
         let total = exprs.len();
+        check_target_count(total)?;
         let columns: Vec<ResultColumn> = columns
             .into_iter()
             .zip(&exprs)
@@ -184,6 +186,8 @@ impl Binder<'_> {
                 ) => self.star_of(name, at, &mut outputs)?,
                 _ => return Err(SqlError::unsupported("this item of a select list")),
             }
+            // Every item may be a star over a wide table.
+            check_target_count(outputs.exprs.len())?;
         }
         Ok(outputs)
     }
@@ -386,6 +390,15 @@ pub(super) fn sort_key(expr: Expr, item: &ast::OrderByExpr) -> SortKey {
     let descending = matches!(item.options.sort, Some(ast::OrderBySort::Desc));
     let nulls_first = item.options.nulls_first.unwrap_or(descending);
     SortKey { expr, descending, nulls_first }
+}
+
+/// `54011` for more columns than a result may have; those only ORDER BY needs count, too.
+pub(super) fn check_target_count(count: usize) -> SqlResult<()> {
+    if count <= TARGETS_MAX {
+        return Ok(());
+    }
+    let message = format!("target lists can have at most {TARGETS_MAX} entries");
+    Err(SqlError::new(SqlState::TooManyColumns, message))
 }
 
 fn is_distinct(select: &Select) -> SqlResult<bool> {

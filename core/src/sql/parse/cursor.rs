@@ -2,7 +2,7 @@
 
 use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::error;
 use super::names::fold;
@@ -32,16 +32,6 @@ impl<'a> Cursor<'a> {
 
     pub fn at_end(&self) -> bool {
         self.next().token == Token::EOF
-    }
-
-    /// Where the last token read ended.
-    pub fn end_of_last(&self) -> Location {
-        let read = self.tokens.get(..self.parser.index()).unwrap_or(self.tokens);
-        let last = read
-            .iter()
-            .rev()
-            .find(|t| !matches!(t.token, Token::Whitespace(_) | Token::SemiColon | Token::EOF));
-        last.map_or(Location { line: 1, column: 1 }, |t| t.span.end)
     }
 
     /// The error that names the next token.

@@ -24,6 +24,15 @@ pub fn unexpected(source: &Source<'_>, token: &TokenWithSpan) -> SqlError {
     }
 }
 
+/// The error of a part of `text` that starts at byte `start`, with its position in the whole.
+pub fn moved(mut error: SqlError, text: &str, start: usize) -> SqlError {
+    if let Some(position) = &mut error.fields.position {
+        let before = text.get(..start).map_or(0, |text| text.chars().count());
+        *position = position.saturating_add(u32::try_from(before).unwrap_or(u32::MAX));
+    }
+    error
+}
+
 /// The error for text too long or nested too deeply to be planned.
 pub fn too_complex(hint: &str) -> SqlError {
     SqlError::new(SqlState::StatementTooComplex, "stack depth limit exceeded").with_hint(hint)

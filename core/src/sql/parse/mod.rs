@@ -10,7 +10,7 @@
 //! └──────────── sqlparser ───────────┘ └──────────── tail ───────────┘
 //! ```
 //!
-//! All statements of a text are parsed before the first one runs, as in PostgreSQL. Text from
+//! A text with several statements is cut into [`pieces`] first, and read piece by piece. Text from
 //! outside can neither panic nor overflow the stack: the tokens are checked first
 //! ([`check_depth`]), and sqlparser bounds its own recursion.
 
@@ -18,11 +18,14 @@ mod cursor;
 mod error;
 pub mod names;
 mod own;
+pub mod pieces;
 pub mod source;
 pub mod statement;
 mod tail;
 
+pub use error::moved;
 pub use names::{fold, object_name};
+pub use pieces::{Piece, Pieces};
 pub use source::Source;
 pub use statement::*;
 
@@ -31,7 +34,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::base::SqlResult;
+use crate::base::{SqlError, SqlResult, SqlState};
 use cursor::Cursor;
 
 /// The longest query text, in bytes.
@@ -47,11 +50,41 @@ const NESTING_MAX: usize = 2 * RECURSION_MAX;
 
 static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
-/// The statements of a query text, in order; none for blanks, comments and semicolons.
-pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
+/// The statements of a query text, none of them read yet. Error: 54001 for a text that is too long.
+pub fn pieces(text: &str) -> SqlResult<Pieces<'_>> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(error::too_complex("The query text is longer than 16 MiB."));
     }
+    Ok(Pieces::new(text))
+}
+
+/// All statements of a query text, in order; none for blanks, comments and semicolons.
+pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
+    pieces(text)?.map(|piece| parse_piece(text, piece)).collect()
+}
+
+/// The only statement of a query text; `None` for blanks and comments. Error: 42601 for several.
+pub fn parse_only(text: &str) -> SqlResult<Option<Parsed>> {
+    let mut pieces = pieces(text)?;
+    let Some(piece) = pieces.next() else { return Ok(None) };
+    let parsed = parse_piece(text, piece)?;
+    if pieces.next().is_some() {
+        let message = "cannot insert multiple commands into a prepared statement";
+        return Err(SqlError::new(SqlState::SyntaxError, message));
+    }
+    Ok(Some(parsed))
+}
+
+/// The statement of a piece of `text`. Errors have their positions in the whole text.
+pub fn parse_piece(text: &str, piece: Piece) -> SqlResult<Parsed> {
+    let Piece { range, end, closed } = piece;
+    let stmt = statement_of(&text[range.start..end], closed);
+    let stmt = stmt.map_err(|e| moved(e, text, range.start))?;
+    Ok(Parsed { stmt, range })
+}
+
+/// The statement that `text` begins with and, where `closed`, ends with a semicolon.
+fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
     let source = Source::new(text);
     let tokens = Tokenizer::new(&DIALECT, text)
         .tokenize_with_location()
@@ -61,20 +94,11 @@ pub fn parse(text: &str) -> SqlResult<Vec<Parsed>> {
         .with_recursion_limit(RECURSION_MAX)
         .with_tokens_with_locations(tokens.clone());
     let mut cursor = Cursor::new(parser, &tokens, &source);
-    let mut statements = Vec::new();
-    loop {
-        while cursor.token(&Token::SemiColon) {}
-        if cursor.at_end() {
-            return Ok(statements);
-        }
-        let start = source.byte(cursor.next().span.start);
-        let stmt = parse_one(&mut cursor)?;
-        if !cursor.at_end() && cursor.next().token != Token::SemiColon {
-            return Err(cursor.unexpected());
-        }
-        let end = source.byte(cursor.end_of_last());
-        statements.push(Parsed { stmt, range: start..end.max(start) });
+    let stmt = parse_one(&mut cursor)?;
+    if cursor.token(&Token::SemiColon) == closed && cursor.at_end() {
+        return Ok(stmt);
     }
+    Err(cursor.unexpected())
 }
 
 /// The only expression of a text, as stored for a column default.

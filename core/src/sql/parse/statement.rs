@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use sqlparser::ast;
 
+use super::Source;
 use crate::base::schema::Engine;
 
 /// One statement and the bytes of the query text it came from.
@@ -12,6 +13,13 @@ pub struct Parsed {
     pub stmt: Stmt,
     /// Without the semicolon and surrounding blanks.
     pub range: Range<usize>,
+}
+
+impl Parsed {
+    /// What the places in the statement are places of: `text`, which it came from, from its start on.
+    pub fn source<'a>(&self, text: &'a str) -> Source<'a> {
+        Source::new(text.get(self.range.clone()).unwrap_or(""))
+    }
 }
 
 /// A statement.

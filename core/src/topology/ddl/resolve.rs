@@ -89,6 +89,8 @@ impl Resolver<'_> {
         };
         let mut columns = request.columns.clone();
         let (primary_key, distribution) = self.keys(request, &mut columns)?;
+        // The hidden key is a column like any other.
+        check_column_count(columns.len())?;
         let mut table = TableDef {
             id,
             schema: request.schema.clone(),
@@ -451,13 +453,20 @@ fn check_relation_name(name: &str) -> SqlResult<()> {
     Ok(())
 }
 
-fn check_columns(columns: &[ColumnDef]) -> SqlResult<()> {
-    if columns.len() > TABLE_COLUMNS_MAX {
+/// Refuses more columns than a row may have.
+fn check_column_count(count: usize) -> SqlResult<()> {
+    if count > TABLE_COLUMNS_MAX {
         return Err(SqlError::new(
             SqlState::TooManyColumns,
             format!("tables can have at most {TABLE_COLUMNS_MAX} columns"),
-        ));
+        )
+        .with_hint("A table without a primary key has a hidden column for its key."));
     }
+    Ok(())
+}
+
+fn check_columns(columns: &[ColumnDef]) -> SqlResult<()> {
+    check_column_count(columns.len())?;
     let mut seen = BTreeSet::new();
     for column in columns {
         check_column(column)?;
@@ -607,14 +616,8 @@ fn add_column(table: &mut TableDef, column: &ColumnDef) -> SqlResult<()> {
         )
         .with_hint("Add it as nullable, then UPDATE the rows and set the default."));
     }
-    if table.columns.len() >= TABLE_COLUMNS_MAX {
-        return Err(SqlError::new(
-            SqlState::TooManyColumns,
-            format!("tables can have at most {TABLE_COLUMNS_MAX} columns"),
-        ));
-    }
     table.columns.push(column.clone());
-    Ok(())
+    check_column_count(table.columns.len())
 }
 
 fn exists_already(name: &str, if_not_exists: bool) -> SqlResult<Resolution> {

@@ -363,3 +363,39 @@ fn dropping_and_creating_an_index_tells_shards_the_whole_definition() {
     run(&mut state, DdlRequest::DropIndex(drop_request("t_b_idx", false))).unwrap();
     assert!(state.catalog.table(None, "t").unwrap().indexes.is_empty());
 }
+
+/// With a key, all 1,600 columns are the user's; without one, the hidden key is one of them. A table
+/// that is accepted has rows of its shape.
+#[test]
+fn a_table_has_at_most_as_many_columns_as_a_row() {
+    for (declared, has_key, accepted) in [
+        (1_599, true, true),
+        (1_600, true, true),
+        (1_601, true, false),
+        (1_599, false, true),
+        (1_600, false, false),
+        (1_601, false, false),
+    ] {
+        let mut state = cluster(1, "");
+        let request = CreateTableRequest {
+            columns: (0..declared).map(|k| column(&format!("c{k}"), SqlType::Int4)).collect(),
+            primary_key: if has_key { vec![0] } else { Vec::new() },
+            ..table("t")
+        };
+        let done = run(&mut state, DdlRequest::CreateTable(request));
+        if accepted {
+            assert_eq!(done, Ok(()), "{declared} columns, key: {has_key}");
+            let table = state.catalog.table(None, "t").unwrap();
+            crate::base::row::RowLayout::new(&table.columns, 1);
+            let another = TableAlteration::AddColumn {
+                column: column("another", SqlType::Int4),
+                if_not_exists: false,
+            };
+            let full = table.columns.len() == 1_600;
+            let added = run(&mut state, alter("t", another));
+            assert_eq!(added.is_err(), full, "{declared} columns, key: {has_key}");
+        } else {
+            assert_eq!(done.unwrap_err().state, SqlState::TooManyColumns);
+        }
+    }
+}
