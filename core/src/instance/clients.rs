@@ -99,7 +99,14 @@ impl Clients {
         self.open.len()
     }
 
-    /// Tells every client that the server stops.
+    /// Ends every session that has answered what it was asked.
+    pub fn wind_down(&self) {
+        for handle in self.open.values() {
+            handle.wind_down();
+        }
+    }
+
+    /// Tells every client that the server stops, in the middle of a statement too.
     pub fn shutdown(&self) {
         for handle in self.open.values() {
             handle.shutdown();

@@ -4,6 +4,7 @@ use super::engine;
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
 use super::ring::Proposed;
+use super::serving;
 use super::shard::Release;
 use super::state::{Phase, Shared};
 use crate::base::codec::CodecError;
@@ -26,7 +27,7 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
         let state = &mut *me.borrow_mut();
         state.serving.begin(&from, id, state.now.mono)
     };
-    let what = serve(&me, what, &interrupt).await;
+    let what = serving::answer_of(serve(&me, what, &interrupt).await, &interrupt);
     me.borrow_mut().serving.end(&from, id);
     let body = Body::Response(Response { id, what });
     me.borrow_mut().send(from, Lane::Fast, body);

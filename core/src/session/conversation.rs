@@ -166,6 +166,7 @@ impl<E: Engine> Conversation<E> {
     }
 
     fn ready(&mut self) {
+        self.wire.answering = false;
         if self.wire.shared.ending().is_some() {
             return;
         }
