@@ -25,6 +25,7 @@ use crate::topology::model::{
     Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, ReplicasetSeed, Tier,
 };
 use crate::topology::placement::{self, JoinPlan, JoinRequest};
+use crate::topology::users::Secret;
 use crate::topology::{RingEntry, RingState};
 
 /// A silent instance counts as unreachable after this many report periods.
@@ -353,7 +354,8 @@ fn found_when_due(me: &Shared, state: &mut State) {
         return;
     }
     state.governing.founding = true;
-    let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)));
+    let secret = Secret(state.random());
+    let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)), Some(secret));
     let me = me.clone();
     state.spawner.clone().spawn(async move {
         let proposed = {

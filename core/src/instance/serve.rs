@@ -51,6 +51,8 @@ pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> Res
         RequestKind::Transfer { group, to } => transfer(me, group, to),
         RequestKind::RingIndex => ring_index(me).await,
         RequestKind::RingReached { index } => ring_reached(me, index).await,
+        RequestKind::Describe(_) if !leads(me, GroupId::RING) => not_leader(me, GroupId::RING),
+        RequestKind::Describe(page) => ResponseKind::Text(me.borrow().page(page)),
     }
 }
 

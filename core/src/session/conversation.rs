@@ -95,6 +95,9 @@ impl<E: Engine> Conversation<E> {
                 }
             }
         }
+        if let Some(notice) = self.engine.greeting() {
+            self.wire.notice(&notice);
+        }
         self.put_settings_in_force();
         self.report_settings();
         backend::backend_key_data(&mut self.wire.out.bytes, key.pid, &key.secret);

@@ -104,6 +104,10 @@ impl Engine for Fake {
         Some(Credentials { id: UserId(1), superuser: name == "admin", verifier })
     }
 
+    fn salt_secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+
     fn catalog_version(&self) -> CatalogVersion {
         self.db.borrow().version()
     }

@@ -44,7 +44,7 @@ impl World {
     pub fn new(kind: ConnKind, limits: SessionLimits) -> World {
         let executor = Executor::new();
         let spawner = executor.spawner();
-        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), [9; 32], limits);
+        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), limits);
         let engine = Fake::new(spawner);
         let handle = sessions.open(&engine, ConnId(1), kind);
         World { executor, sessions, engine, handle, chunk: usize::MAX, closed: false }
