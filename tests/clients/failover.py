@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Kills and pauses real instances under a writing client: no acknowledged row may be lost.
+"""Kills, pauses and stops real instances under a writing client: no acknowledged row may be lost.
 
     python3 -m pip install 'psycopg[binary]' && python3 tests/clients/failover.py
 
-Each case runs writers that record every acknowledged row, disturbs the cluster, and then reads all
-rows back from every instance. A row whose outcome was unknown may be there or not; a row that was
-refused must not be.
+Each case runs writers that record every acknowledged row, disturbs the cluster, and then lets each
+instance lead in turn and reads all rows back from it. A row whose outcome was unknown may be there or
+not; a row that was refused must not be. Rows must have been acknowledged before the disturbance and
+after it, and the time without any is bounded: by what the cluster promises where one instance is lost,
+by what a start takes where all are.
 """
 
 import signal
@@ -18,6 +20,12 @@ import psycopg
 from cluster import Cluster
 
 WRITERS = 4
+# What a client hears of an instance that is stopped cleanly: the end of its connection between two
+# statements, and that it comes too early or too late for a new one.
+STOPS = {"57P01", "57P03"}
+# libpq takes the first as a notice where it follows a reply at once, and then knows of a closed connection
+# only.
+CLOSED = "server closed the connection unexpectedly"
 
 
 class Writer(threading.Thread):
@@ -28,6 +36,7 @@ class Writer(threading.Thread):
         self.cluster, self.number = cluster, number
         self.acked, self.refused, self.unknown = set(), set(), set()
         self.acks = []
+        self.errors = []  # the SQLSTATE and the message of each statement that failed
         self.done = threading.Event()
 
     def run(self):
@@ -50,9 +59,12 @@ class Writer(threading.Thread):
                 self.acked.add(row)
                 self.acks.append(time.monotonic())
             except psycopg.Error as error:
-                # A class 40 or 53 error says that nothing was done; anything else leaves it open.
+                # A class 40 or 53 error says that nothing was done, and so do those of a stop; anything
+                # else leaves it open.
                 state = error.sqlstate or ""
-                (self.refused if state.startswith(("40", "53")) and state != "40003" else self.unknown).add(row)
+                self.errors.append((state, str(error).strip()))
+                nothing_done = state.startswith(("40", "53")) and state != "40003" or state in STOPS
+                (self.refused if nothing_done else self.unknown).add(row)
                 connection.close()
                 connection = None
         if connection is not None:
@@ -70,7 +82,38 @@ def longest_gap(writers, since, until):
     return max(b - a for a, b in zip([since] + times, times + [until]))
 
 
-def disturbed(name, disturb, resumes_within=None):
+def make_lead(cluster, node):
+    """Stops whoever else leads, and starts it again, until `node` does."""
+    end = time.monotonic() + 60
+    while True:
+        leader = cluster.leader()
+        if leader is node:
+            return
+        if time.monotonic() > end:
+            raise SystemExit(f"node {node.number} does not get to lead")
+        # With the third one silent, leadership goes here; it is back before this one needs it.
+        third = next(n for n in cluster.nodes if n is not leader and n is not node)
+        third.signal(signal.SIGSTOP)
+        time.sleep(0.5)
+        leader.signal(signal.SIGTERM)
+        leader.process.wait(15)
+        third.signal(signal.SIGCONT)
+        leader.start()
+        leader.wait_ready()
+        cluster.wait_online(len(cluster.nodes))
+
+
+def problems_of(node, acked, refused, unknown):
+    found = rows_of(node)
+    if acked - found:
+        yield f"node {node.number} lost {len(acked - found)} acknowledged rows"
+    if refused & found:
+        yield f"node {node.number} shows {len(refused & found)} refused rows"
+    if found - acked - unknown - refused:
+        yield f"node {node.number} shows rows nobody wrote"
+
+
+def disturbed(name, disturb, resumes_within, judge=lambda writers, found: []):
     with Cluster(3) as cluster:
         with psycopg.connect(cluster.nodes[0].url(), autocommit=True) as connection:
             connection.execute("CREATE TABLE kept (id BIGINT PRIMARY KEY, writer INTEGER)")
@@ -80,6 +123,7 @@ def disturbed(name, disturb, resumes_within=None):
         time.sleep(1.5)
         before = time.monotonic()
         disturb(cluster)
+        disturbed_until = time.monotonic()
         time.sleep(3)
         after = time.monotonic()
         for writer in writers:
@@ -95,16 +139,16 @@ def disturbed(name, disturb, resumes_within=None):
         acked = set().union(*(w.acked for w in writers))
         refused = set().union(*(w.refused for w in writers))
         unknown = set().union(*(w.unknown for w in writers))
-        problems = []
+        problems = list(judge(writers, rows_of(cluster.nodes[0])))
+        times = [t for w in writers for t in w.acks]
+        for when, some in (("before", any(t < before for t in times)),
+                           ("after", any(t > disturbed_until for t in times))):
+            if not some:
+                problems.append(f"nothing was acknowledged {when} the disturbance")
         for node in cluster.nodes:
-            found = rows_of(node)
-            if acked - found:
-                problems.append(f"node {node.number} lost {len(acked - found)} acknowledged rows")
-            if refused & found:
-                problems.append(f"node {node.number} shows {len(refused & found)} refused rows")
-            if found - acked - unknown - refused:
-                problems.append(f"node {node.number} shows rows nobody wrote")
-        if resumes_within is not None and gap > resumes_within:
+            make_lead(cluster, node)
+            problems.extend(problems_of(node, acked, refused, unknown))
+        if gap > resumes_within:
             problems.append(f"writes stood still for {gap:.2f} s, more than {resumes_within} s")
         verdict = "; ".join(problems) or "ok"
         print(f"{name:28} acked {len(acked):6} unknown {len(unknown):4} refused {len(refused):4} "
@@ -156,12 +200,36 @@ def pause_leader(cluster):
         raise SystemExit("stale read: the old leader answered from before its pause")
 
 
+def stop_in_turn(cluster):
+    """A rolling restart: each instance is told to stop, and started again."""
+    for node in cluster.nodes:
+        node.signal(signal.SIGTERM)
+        node.process.wait(15)
+        if node.process.returncode != 0:
+            raise SystemExit(f"node {node.number} ended with {node.process.returncode}")
+        node.start()
+        node.wait_ready()
+        cluster.wait_online(len(cluster.nodes))
+
+
+def only_reconnects(writers, found):
+    """A clean stop costs a client its connection, between two statements, and nothing else."""
+    for state, message in (error for w in writers for error in w.errors):
+        if state not in STOPS and not (state == "" and CLOSED in message):
+            yield f"a client heard {state or 'no SQLSTATE'}: {message.splitlines()[0]}"
+    cut = found & set().union(*(w.unknown for w in writers))
+    if cut:
+        yield f"{len(cut)} statements were carried out and not answered"
+
+
 CASES = {
     "kill -9 leader": (kill_leader, 1.0),
     "kill -9 follower 1": (kill_follower(0), 1.0),
     "kill -9 follower 2": (kill_follower(1), 1.0),
-    "kill -9 all three": (kill_all, None),
-    "SIGSTOP leader 5 s": (pause_leader, None),
+    "kill -9 all three": (kill_all, 5.0),
+    # The writers that had asked it hear nothing until it goes on; the others do.
+    "SIGSTOP leader 5 s": (pause_leader, 1.0),
+    "SIGTERM each in turn": (stop_in_turn, 1.0, only_reconnects),
 }
 
 
@@ -169,8 +237,8 @@ def main():
     wanted = sys.argv[1:]
     good = 0
     cases = [(n, c) for n, c in CASES.items() if not wanted or any(w in n for w in wanted)]
-    for name, (disturb, within) in cases:
-        good += disturbed(name, disturb, within)
+    for name, case in cases:
+        good += disturbed(name, *case)
     print(f"{good} passed, {len(cases) - good} failed")
     sys.exit(0 if good == len(cases) else 1)
 

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::engine::InstanceEngine;
-use super::state::{Shared, State};
+use super::state::{Phase, Shared, State};
 use crate::base::{ConnId, SqlError, SqlState};
 use crate::pgwire::{Severity, backend};
 use crate::seam::{ConnKind, Effect};
-use crate::session::{Counters, Handle, SessionLimits, Sessions};
+use crate::session::{Counters, Handle, Notice, SessionLimits, Sessions};
 
 /// The connections of an instance.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub struct Clients {
     to_flush: Vec<ConnId>,
 }
 
-/// Starts a session, or refuses when there are too many. The superuser's own socket always answers:
-/// somebody has to be able to see what is wrong.
+/// Starts a session, or refuses when there are too many. The superuser's own socket answers as soon as
+/// there is a catalog, be it an old one: somebody has to be able to see what is wrong.
 pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind, remote: &str) {
     let full = state.clients.open.len() >= state.config.limits.connections;
     if full && kind == ConnKind::Postgres {
@@ -32,7 +32,12 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
         refuse(state, conn, &error);
         return;
     }
-    if !state.caught_up {
+    if state.phase == Phase::Leaving {
+        let message = "the database system is shutting down";
+        refuse(state, conn, &SqlError::new(SqlState::CannotConnectNow, message));
+        return;
+    }
+    if !state.caught_up && !(kind == ConnKind::Admin && state.knows_cluster()) {
         let error = SqlError::new(SqlState::CannotConnectNow, "the database system is starting up");
         refuse(state, conn, &error);
         return;
@@ -60,13 +65,7 @@ fn new_sessions(state: &mut State) -> Rc<Sessions> {
         result_bytes: state.config.limits.statement_memory,
         ..SessionLimits::default()
     };
-    // The same on all instances of a cluster: a stranger must not learn from the salt which instance
-    // knows a user.
-    let mut secret = [0; 32];
-    if let Some(identity) = &state.identity {
-        secret[..16].copy_from_slice(identity.cluster.as_bytes());
-    }
-    Sessions::new(state.spawner.clone(), state.rng.fork("sessions"), secret, limits)
+    Sessions::new(state.spawner.clone(), state.rng.fork("sessions"), limits)
 }
 
 impl Clients {
@@ -111,7 +110,14 @@ impl Clients {
         self.open.len()
     }
 
-    /// Tells every client that the server stops.
+    /// Ends every session that has answered what it was asked.
+    pub fn wind_down(&self) {
+        for handle in self.open.values() {
+            handle.wind_down();
+        }
+    }
+
+    /// Tells every client that the server stops, in the middle of a statement too.
     pub fn shutdown(&self) {
         for handle in self.open.values() {
             handle.shutdown();
@@ -120,6 +126,35 @@ impl Clients {
 }
 
 impl State {
+    /// Whether this instance has a catalog of its cluster.
+    fn knows_cluster(&self) -> bool {
+        self.ring.as_ref().is_some_and(|ring| ring.state.cluster.is_some())
+    }
+
+    /// What makes the salts of users that do not exist.
+    ///
+    /// A cluster without a secret makes them from its uuid: whoever knows that can tell which users
+    /// exist.
+    pub fn salt_secret(&self) -> [u8; 32] {
+        let known = self.ring.as_ref().and_then(|ring| ring.state.secret.as_ref());
+        let of_uuid = || {
+            let mut secret = [0; 32];
+            if let Some(identity) = &self.identity {
+                secret[..16].copy_from_slice(identity.cluster.as_bytes());
+            }
+            secret
+        };
+        known.map_or_else(of_uuid, |secret| secret.0)
+    }
+
+    /// A warning for the superuser, who may come in before anybody leads the ring.
+    pub fn greeting(&self) -> Option<Notice> {
+        let message = "nobody has led the ring since this instance started";
+        let warning = SqlError::new(SqlState::Warning, message)
+            .with_detail("What it knows of users, tables and instances may be old.");
+        (!self.caught_up).then(|| Notice::warning(warning))
+    }
+
     /// Hands the shell what the sessions have to say.
     pub fn flush_clients(&mut self) {
         let Some(sessions) = &self.clients.sessions else { return };

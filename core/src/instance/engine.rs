@@ -104,6 +104,14 @@ impl Engine for InstanceEngine {
         })
     }
 
+    fn salt_secret(&self) -> [u8; 32] {
+        self.me.borrow().salt_secret()
+    }
+
+    fn greeting(&self) -> Option<Notice> {
+        self.me.borrow().greeting()
+    }
+
     fn catalog_version(&self) -> CatalogVersion {
         let state = self.me.borrow();
         state.ring.as_ref().map_or(CatalogVersion(0), |r| r.state.catalog.version)
@@ -239,6 +247,8 @@ impl State {
             Plan::Ddl(..) | Plan::Access(_) | Plan::AlterSystem(_) => false,
             _ if self.ring.is_none() => false,
             _ if reads_ring_only(prepared) => true,
+            // What a table is may have changed since.
+            _ if !self.caught_up => false,
             // An instance of another replica set leads a shard without these rows.
             _ => self
                 .shard

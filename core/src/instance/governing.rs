@@ -25,6 +25,7 @@ use crate::topology::model::{
     Endpoints, FORMAT_VERSION, FailureDomain, InstanceSeed, Presence, ReplicasetSeed, Tier,
 };
 use crate::topology::placement::{self, JoinPlan, JoinRequest};
+use crate::topology::users::Secret;
 use crate::topology::{RingEntry, RingState};
 
 /// A silent instance counts as unreachable after this many report periods.
@@ -33,8 +34,11 @@ const SILENT_PERIODS: u32 = 4;
 const LEARNER_REPORT: Duration = Duration::from_millis(50);
 /// How long a step may take before it is planned again.
 const STEP_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a stopping instance waits for others to take over.
+/// How long a stopping instance waits for others to take over, and for statements to end.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+/// Statements that run so long after the stop began are interrupted: what is left is for their last
+/// words.
+const INTERRUPT_AFTER: Duration = Duration::from_millis(2500);
 
 #[derive(Clone, Copy, Debug)]
 struct Heard {
@@ -375,7 +379,8 @@ fn found_when_due(me: &Shared, state: &mut State) {
     }
     let identity = identity.clone();
     state.governing.founding = true;
-    let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)));
+    let secret = Secret(state.random());
+    let entry = RingEntry::Bootstrap(Box::new(bootstrap(state, &identity)), Some(secret));
     let me = me.clone();
     state.spawner.clone().spawn(async move {
         let proposed = {
@@ -586,9 +591,9 @@ async fn expelled(me: &Shared, uuid: uuid::Uuid, force: bool) -> SqlResult<Strin
     }
 }
 
-/// A clean stop: hand leadership over, let gated replies go, then end.
+/// A clean stop: hand leadership over, let statements end and gated replies go, then end.
 pub async fn leave(me: Shared) {
-    let deadline = {
+    let (began, followers_known) = {
         let state = &mut *me.borrow_mut();
         if state.phase != Phase::Running {
             state.stop(StopReason::Shutdown);
@@ -596,20 +601,29 @@ pub async fn leave(me: Shared) {
         }
         state.phase = Phase::Leaving;
         tracing::info!("leaving: handing leadership over");
-        state.now.mono + LEAVE_PATIENCE
+        // A leader forgets once an election timeout whom it has heard; their next answers tell.
+        let times = &state.config.times.group;
+        let ticks = u32::try_from(times.election_ticks + times.heartbeat_ticks);
+        let began = state.now.mono;
+        (began, began + times.tick * ticks.unwrap_or(u32::MAX))
     };
     loop {
         let pause = {
             let state = &mut *me.borrow_mut();
             state.report_when_due();
-            let alone = !state.hand_over();
-            let settled = state.shard.as_ref().is_none_or(|s| s.unsettled().is_none());
-            let late = state.now.mono >= deadline;
-            if alone && settled {
+            let now = state.now.mono;
+            let alone = !state.hand_over(now < followers_known);
+            let settled = alone && state.shard.as_ref().is_none_or(|s| s.unsettled().is_none());
+            if settled {
                 // Everything acknowledged has left or is about to: the clients are told last.
+                state.clients.wind_down();
+            }
+            if now >= began + INTERRUPT_AFTER {
                 state.clients.shutdown();
             }
-            if (alone && settled && state.clients.count() == 0) || late {
+            let late = now >= began + LEAVE_PATIENCE;
+            let idle = state.clients.count() == 0 && state.serving.is_idle();
+            if (settled && idle) || late {
                 state.stop(StopReason::Shutdown);
                 return;
             }
@@ -622,8 +636,8 @@ pub async fn leave(me: Shared) {
 
 impl State {
     /// Asks the follower that is furthest to take over each group led here; `false` when no group
-    /// with another voter is led here any more.
-    fn hand_over(&mut self) -> bool {
+    /// with another voter is led here any more. A voter that is silent counts only while it `may_answer`.
+    fn hand_over(&mut self, may_answer: bool) -> bool {
         let me = self.me();
         let mut leads = false;
         for group in
@@ -632,12 +646,11 @@ impl State {
                 .flatten()
         {
             let voters: BTreeSet<InstanceId> = group.membership().voters.iter().copied().collect();
-            let best = group
-                .progress()
-                .into_iter()
-                .filter(|p| p.id != me && voters.contains(&p.id) && p.recent_active)
-                .max_by_key(|p| (p.matched, std::cmp::Reverse(p.id)));
-            if let Some(best) = best {
+            let mut others = group.progress();
+            others.retain(|p| p.id != me && voters.contains(&p.id));
+            leads |= may_answer && !others.is_empty();
+            let heard = others.into_iter().filter(|p| p.recent_active);
+            if let Some(best) = heard.max_by_key(|p| (p.matched, std::cmp::Reverse(p.id))) {
                 leads = true;
                 if !group.node().is_transferring() {
                     group.transfer_leader(best.id);

@@ -200,7 +200,20 @@ pub enum RequestKind {
     RingIndex,
     /// Answer once the ring is applied up to this index here; of any instance, leader or not.
     RingReached { index: LogIndex },
+    /// Describe the cluster, if this instance leads the ring. Since format 2.
+    Describe(Page),
 }
+
+/// A description of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// As `basalt status` prints it.
+    Status,
+    /// As JSON.
+    Cluster,
+}
+
+crate::wire_tags!(Page { Status = 1, Cluster = 2 });
 
 /// The answer to a [`Request`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,6 +241,8 @@ pub enum ResponseKind {
     NotLeader(Option<InstanceId>),
     /// Not an answer yet: it is being worked on.
     StillRunning,
+    /// What was to be described. Since format 2.
+    Text(String),
 }
 
 /// The follower asks for one chunk of the snapshot it was offered.
@@ -604,6 +619,10 @@ impl RequestKind {
                 w.u8(7);
                 w.varint(index.0);
             }
+            RequestKind::Describe(page) => {
+                w.u8(8);
+                page.write(w);
+            }
         }
     }
 
@@ -623,6 +642,7 @@ impl RequestKind {
             5 => RequestKind::Transfer { group: GroupId(r.varint()?), to: InstanceId(r.varint()?) },
             6 => RequestKind::RingIndex,
             7 => RequestKind::RingReached { index: LogIndex(r.varint()?) },
+            8 => RequestKind::Describe(Wire::read(r)?),
             tag => return r.unknown_tag(tag),
         })
     }
@@ -654,6 +674,10 @@ impl ResponseKind {
                 w.option(leader.map(|id| id.0), Writer::varint);
             }
             ResponseKind::StillRunning => w.u8(6),
+            ResponseKind::Text(text) => {
+                w.u8(7);
+                w.str(text);
+            }
         }
     }
 
@@ -670,6 +694,7 @@ impl ResponseKind {
             4 => ResponseKind::Failed(Wire::read(r)?),
             5 => ResponseKind::NotLeader(r.option(|r| Ok(InstanceId(r.varint()?)))?),
             6 => ResponseKind::StillRunning,
+            7 => ResponseKind::Text(r.string()?),
             tag => return r.unknown_tag(tag),
         })
     }
@@ -863,6 +888,10 @@ mod tests {
                 refused: Some((CatalogVersion(2), SqlError::internal("no"))),
             }],
         }));
+        let what = RequestKind::Describe(Page::Cluster);
+        round_trip(Body::Request(Request { id: 6, what }));
+        let what = ResponseKind::Text("two instances".into());
+        round_trip(Body::Response(Response { id: 6, what }));
         round_trip(Body::Status { request: 8 });
         round_trip(Body::Expel { request: 9, uuid: Uuid::from_u128(5), force: true });
         round_trip(Body::ExpelReply { request: 9, outcome: Ok("i2".into()) });

@@ -51,7 +51,9 @@ pub use message::Msg;
 use message::{Body, Response, ResponseKind};
 use state::{Phase, Shared, State};
 
-use crate::seam::{DiskOk, Effect, Effects, Event, Executor, Mono, Now, PeerAddr, Rng, StopReason};
+use crate::seam::{
+    DiskOk, Effect, Effects, Event, Executor, Inspect, Mono, Now, PeerAddr, Rng, StopReason,
+};
 use crate::storage::wal::WalEvent;
 
 /// One instance: a shard replica and a member of the ring.
@@ -99,6 +101,9 @@ impl Instance {
                 if let Some(result) = state.disk.complete(op, result) {
                     state.log_done(op, &result);
                 }
+            }
+            Event::Inspect { request, what: Inspect::Cluster } => {
+                state.spawner.spawn(inspect::show_cluster(self.state.clone(), request));
             }
             Event::Inspect { request, what } => {
                 let body = state.inspect(what);
@@ -195,9 +200,7 @@ impl Instance {
                 }
             }
             Body::Status { request } => {
-                let text = state.status_text();
-                let lane = crate::seam::Lane::Fast;
-                state.send(from, lane, Body::StatusReply { request, text });
+                state.spawner.spawn(inspect::tell_status(shared.clone(), from, request));
             }
             Body::Expel { request, uuid, force } => {
                 let task = governing::expel(shared.clone(), from, request, uuid, force);

@@ -4,6 +4,7 @@ use super::engine;
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
 use super::ring::Proposed;
+use super::serving;
 use super::shard::Release;
 use super::state::{Phase, Shared};
 use crate::base::codec::CodecError;
@@ -26,7 +27,7 @@ pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
         let state = &mut *me.borrow_mut();
         state.serving.begin(&from, id, state.now.mono)
     };
-    let what = serve(&me, what, &interrupt).await;
+    let what = serving::answer_of(serve(&me, what, &interrupt).await, &interrupt);
     me.borrow_mut().serving.end(&from, id);
     let body = Body::Response(Response { id, what });
     me.borrow_mut().send(from, Lane::Fast, body);
@@ -50,6 +51,8 @@ pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> Res
         RequestKind::Transfer { group, to } => transfer(me, group, to),
         RequestKind::RingIndex => ring_index(me).await,
         RequestKind::RingReached { index } => ring_reached(me, index).await,
+        RequestKind::Describe(_) if !leads(me, GroupId::RING) => not_leader(me, GroupId::RING),
+        RequestKind::Describe(page) => ResponseKind::Text(me.borrow().page(page)),
     }
 }
 

@@ -1,13 +1,17 @@
 //! Statements this instance runs for others.
 //!
 //! Whoever asked is told now and then that its statement is still being worked on, so that it can wait
-//! for a long one and yet notices soon when nobody works on it any more. It may withdraw it, and a
-//! broken link to it does so too: nobody would hear the answer.
+//! for a long one and yet notices soon when nobody works on it any more. It may withdraw it. A broken
+//! link to it ends it too: whoever asked may be gone and would never withdraw it. If it is still there,
+//! which only the way to it tells, it hears that nothing was done and asks again; its client notices
+//! nothing but the time.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::message::ResponseKind;
+use crate::base::SqlState;
 use crate::seam::{Mono, PeerAddr};
 use crate::session::{Interrupt, Reason};
 
@@ -37,6 +41,11 @@ impl Serving {
         let running = Running { since: now, interrupt: interrupt.clone() };
         self.running.insert((from.clone(), id), running);
         interrupt
+    }
+
+    /// Whether nothing runs for others.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_empty()
     }
 
     pub fn end(&mut self, from: &PeerAddr, id: u64) {
@@ -69,6 +78,21 @@ impl Serving {
     /// When [`Serving::notices`] should be called next.
     pub fn next_wake(&self) -> Mono {
         if self.running.is_empty() { Mono::NEVER } else { self.next_notice }
+    }
+}
+
+/// What is answered to whoever asked. A statement ends early only before it has changed anything, so
+/// after a broken link it may be asked again.
+pub fn answer_of(what: ResponseKind, interrupt: &Interrupt) -> ResponseKind {
+    match what {
+        ResponseKind::Failed(error)
+            if interrupt.reason() == Some(Reason::Disconnected)
+                && error.state == SqlState::ConnectionFailure =>
+        {
+            crate::sometimes!("serving: ended by a broken link, to be asked again");
+            ResponseKind::NotLeader(None)
+        }
+        what => what,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
 
 mod bounds;
+mod leaving;
 mod snapshot_files;
 mod statements;
 
@@ -43,6 +44,8 @@ struct Node {
     /// The disk has no room for snapshots; when each was refused.
     no_room: bool,
     refused: Vec<u64>,
+    /// The page it showed last.
+    page: String,
 }
 
 impl Node {
@@ -109,6 +112,7 @@ impl World {
             said: BTreeMap::new(),
             no_room: false,
             refused: Vec::new(),
+            page: String::new(),
         });
         self.start(number - 1);
         number - 1
@@ -209,6 +213,7 @@ impl World {
                 self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
             }
             Effect::Stop(reason) => self.nodes[from].stopped = Some(reason),
+            Effect::Inspected { body, .. } => self.nodes[from].page = body,
             _ => {}
         }
     }

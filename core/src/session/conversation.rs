@@ -100,6 +100,9 @@ impl<E: Engine> Conversation<E> {
                 }
             }
         }
+        if let Some(notice) = self.engine.greeting() {
+            self.wire.notice(&notice);
+        }
         self.put_settings_in_force();
         self.report_settings();
         backend::backend_key_data(&mut self.wire.out.bytes, key.pid, &key.secret);
@@ -171,6 +174,7 @@ impl<E: Engine> Conversation<E> {
     }
 
     fn ready(&mut self) {
+        self.wire.answering = false;
         if self.wire.shared.ending().is_some() {
             return;
         }

@@ -25,6 +25,15 @@ pub trait Engine: 'static {
     /// The user called `name`, if there is one that may log in.
     fn login(&self, name: &str) -> Option<Credentials>;
 
+    /// Makes the salts shown to users that do not exist: the same on all instances of a cluster, and
+    /// known to nobody outside.
+    fn salt_secret(&self) -> [u8; 32];
+
+    /// What a client has to know as it comes in.
+    fn greeting(&self) -> Option<Notice> {
+        None
+    }
+
     /// The version of the schema statements are prepared against now.
     fn catalog_version(&self) -> CatalogVersion;
 

@@ -73,7 +73,15 @@ impl Handle {
         }
     }
 
-    /// The server stops: the client is told and the connection closed.
+    /// The server is about to stop: the client is told, and the connection closed, once what it has
+    /// asked is answered. Until then the session goes on.
+    pub fn wind_down(&self) {
+        if !self.shared.winding_down.replace(true) {
+            self.shared.wake();
+        }
+    }
+
+    /// The server stops: what runs is interrupted, the client told and the connection closed.
     pub fn shutdown(&self) {
         self.shared.end(Reason::Shutdown);
     }
@@ -116,6 +124,8 @@ pub(super) struct Shared {
     pub executing: Cell<bool>,
     /// The session ends as soon as the task notices.
     ending: Cell<Option<Reason>>,
+    /// The session ends as soon as nothing is left to answer.
+    winding_down: Cell<bool>,
     logged_in: Cell<bool>,
     finished: Cell<bool>,
     waker: RefCell<Option<Resolver<()>>>,
@@ -133,6 +143,7 @@ impl Shared {
             interrupt: Interrupt::default(),
             executing: Cell::new(false),
             ending: Cell::new(None),
+            winding_down: Cell::new(false),
             finished: Cell::new(false),
             logged_in: Cell::new(false),
             waker: RefCell::new(None),
@@ -149,6 +160,10 @@ impl Shared {
 
     pub fn ending(&self) -> Option<Reason> {
         self.ending.get()
+    }
+
+    pub fn is_winding_down(&self) -> bool {
+        self.winding_down.get()
     }
 
     pub fn take_input(&self) -> Option<Bytes> {

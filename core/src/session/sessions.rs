@@ -54,8 +54,6 @@ impl Default for SessionLimits {
 pub struct Sessions {
     pub(super) spawner: Spawner,
     pub(super) limits: SessionLimits,
-    /// Makes the salts shown to users that do not exist; the same on all instances of a cluster.
-    pub(super) salt_secret: [u8; 32],
     pub(super) rng: RefCell<Rng>,
     flush: FlushList,
     pub(super) turns: Turns,
@@ -86,16 +84,10 @@ struct Cancellable {
 }
 
 impl Sessions {
-    pub fn new(
-        spawner: Spawner,
-        rng: Rng,
-        salt_secret: [u8; 32],
-        limits: SessionLimits,
-    ) -> Rc<Sessions> {
+    pub fn new(spawner: Spawner, rng: Rng, limits: SessionLimits) -> Rc<Sessions> {
         Rc::new(Sessions {
             spawner,
             limits,
-            salt_secret,
             rng: RefCell::new(rng),
             flush: FlushList::default(),
             turns: Turns::default(),

@@ -75,7 +75,7 @@ async fn log_in<E: Engine>(wire: &mut Wire, engine: &E, kind: ConnKind) -> Optio
     let item = match kind {
         ConnKind::Admin => wire.connection.trust(&mut wire.out.bytes),
         ConnKind::Postgres => {
-            challenge(wire, &user, found.as_ref());
+            challenge(wire, engine, &user, found.as_ref());
             wire.next().await?
         }
     };
@@ -91,10 +91,10 @@ async fn log_in<E: Engine>(wire: &mut Wire, engine: &E, kind: ConnKind) -> Optio
     }
 }
 
-fn challenge(wire: &mut Wire, user: &str, found: Option<&Credentials>) {
+fn challenge<E: Engine>(wire: &mut Wire, engine: &E, user: &str, found: Option<&Credentials>) {
     let verifier = found.and_then(|c| c.verifier.clone());
     let rng = &mut wire.sessions.rng.borrow_mut();
-    let server = scram::Server::new(user, verifier, &wire.sessions.salt_secret, rng);
+    let server = scram::Server::new(user, verifier, &engine.salt_secret(), rng);
     wire.connection.challenge(server, &mut wire.out.bytes);
 }
 

@@ -8,7 +8,7 @@ use super::engine::{Notice, Reason};
 use super::handle::Shared;
 use super::output::Stretch;
 use super::sessions::Sessions;
-use crate::base::{SqlError, SqlResult};
+use crate::base::{SqlError, SqlResult, SqlState};
 use crate::pgwire::{Connection, Item, Severity, backend};
 use crate::seam::Completion;
 
@@ -23,12 +23,18 @@ pub(super) struct Wire {
     pub out: Stretch,
     pub shared: Rc<Shared>,
     pub sessions: Rc<Sessions>,
+    /// The client has asked for something that is not answered to its end.
+    pub answering: bool,
+    /// The session ends in a statement whose outcome nobody knows: more than that the server stops, this
+    /// is what the client has to hear.
+    unknown: Option<SqlError>,
 }
 
 impl Wire {
     pub fn new(sessions: Rc<Sessions>, shared: Rc<Shared>) -> Wire {
         let connection = Connection::new(sessions.limits.message_bytes);
-        Wire { connection, out: Stretch::default(), shared, sessions }
+        let out = Stretch::default();
+        Wire { connection, out, shared, sessions, answering: false, unknown: None }
     }
 
     /// The next thing to deal with; `None` when the session is over (the client was told why).
@@ -36,10 +42,15 @@ impl Wire {
         loop {
             match self.shared.ending() {
                 Some(reason @ (Reason::Shutdown | Reason::LoginTimedOut)) => {
-                    self.fatal(&reason.error());
+                    let error = self.unknown.take().unwrap_or_else(|| reason.error());
+                    self.fatal(&error);
                     return None;
                 }
                 Some(_) => return None,
+                None if self.shared.is_winding_down() && !self.answering => {
+                    self.fatal(&Reason::Shutdown.error());
+                    return None;
+                }
                 None => {}
             }
             if self.is_output_full() {
@@ -56,7 +67,10 @@ impl Wire {
                     self.fatal(&error);
                     return None;
                 }
-                item => return Some(item),
+                item => {
+                    self.answering = matches!(item, Item::Frame(_));
+                    return Some(item);
+                }
             }
         }
     }
@@ -69,6 +83,9 @@ impl Wire {
     /// Reports an error, unless the session ends anyway: then its end is what the client is told.
     pub fn error(&mut self, error: &SqlError) {
         if self.shared.ending().is_some() {
+            if is_unknown(error.state) {
+                self.unknown = Some(error.clone());
+            }
             return;
         }
         self.sessions.counters.borrow_mut().error(error.state);
@@ -111,6 +128,11 @@ impl Wire {
         }
         self.shared.output.borrow().pending() > limit
     }
+}
+
+/// Whether a statement that failed so may have been carried out all the same.
+fn is_unknown(state: SqlState) -> bool {
+    matches!(state, SqlState::TransactionResolutionUnknown | SqlState::StatementCompletionUnknown)
 }
 
 /// Polls `future` to its end. It is polled again whenever the session is interrupted, and when

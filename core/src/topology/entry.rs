@@ -18,7 +18,7 @@ use super::model::{
     Endpoints, FailureDomain, FormatVersion, InstanceSeed, Presence, ReplicasetSeed,
     ReplicasetState, Tier,
 };
-use super::users::{Grant, UserChange, UserKind, Verifier};
+use super::users::{Grant, Secret, UserChange, UserKind, Verifier};
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::{CatalogVersion, GroupId, InstanceId, SqlError, UserId, Wire};
 use crate::seam::Wall;
@@ -52,7 +52,8 @@ pub struct CreateUser {
 /// One committed decision about the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RingEntry {
-    Bootstrap(Box<Bootstrap>),
+    /// The first entry. Clusters of format 1 have no secret.
+    Bootstrap(Box<Bootstrap>, Option<Secret>),
     AddReplicaset(ReplicasetSeed),
     /// The replica set exists; placement chose it.
     AddInstance {
@@ -152,6 +153,7 @@ mod tag {
     pub const REVOKE: u8 = 16;
     pub const SET_CONFIG: u8 = 17;
     pub const SET_CLUSTER_VERSION: u8 = 18;
+    pub const BOOTSTRAP_WITH_SECRET: u8 = 19;
 }
 
 impl RingEntry {
@@ -185,7 +187,10 @@ macro_rules! put {
 impl Wire for RingEntry {
     fn write(&self, w: &mut Writer) {
         match self {
-            RingEntry::Bootstrap(bootstrap) => put!(w, tag::BOOTSTRAP, bootstrap),
+            RingEntry::Bootstrap(bootstrap, None) => put!(w, tag::BOOTSTRAP, bootstrap),
+            RingEntry::Bootstrap(bootstrap, Some(secret)) => {
+                put!(w, tag::BOOTSTRAP_WITH_SECRET, bootstrap, secret);
+            }
             RingEntry::AddReplicaset(seed) => put!(w, tag::ADD_REPLICASET, seed),
             RingEntry::AddInstance { seed, at } => put!(w, tag::ADD_INSTANCE, seed, at),
             RingEntry::UpdateInstance {
@@ -232,7 +237,7 @@ impl Wire for RingEntry {
 
     fn read(r: &mut Reader) -> CodecResult<Self> {
         Ok(match r.u8()? {
-            tag::BOOTSTRAP => RingEntry::Bootstrap(Wire::read(r)?),
+            tag::BOOTSTRAP => RingEntry::Bootstrap(Wire::read(r)?, None),
             tag::ADD_REPLICASET => RingEntry::AddReplicaset(Wire::read(r)?),
             tag::ADD_INSTANCE => {
                 RingEntry::AddInstance { seed: Wire::read(r)?, at: Wire::read(r)? }
@@ -282,6 +287,9 @@ impl Wire for RingEntry {
                 value: Wire::read(r)?,
             },
             tag::SET_CLUSTER_VERSION => RingEntry::SetClusterVersion { version: Wire::read(r)? },
+            tag::BOOTSTRAP_WITH_SECRET => {
+                RingEntry::Bootstrap(Wire::read(r)?, Some(Wire::read(r)?))
+            }
             tag => return r.unknown_tag(tag),
         })
     }

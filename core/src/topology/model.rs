@@ -35,7 +35,7 @@ pub struct Cluster {
 pub type FormatVersion = u32;
 
 /// The newest formats this build reads and writes.
-pub const FORMAT_VERSION: FormatVersion = 1;
+pub const FORMAT_VERSION: FormatVersion = 2;
 
 /// A class of instances with one replication factor and its own buckets.
 #[derive(Clone, Debug, PartialEq, Eq)]

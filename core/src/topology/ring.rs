@@ -28,14 +28,13 @@ use super::model::{
     ReplicasetSeed, ReplicasetState, Tier,
 };
 use super::placement;
-use super::users::{ADMIN, Grant, GrantedBy, Object, User, UserChange};
+use super::users::{ADMIN, Grant, GrantedBy, Object, Secret, User, UserChange};
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::schema::{TableDef, TableRef};
 use crate::base::{
     CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlResult, SqlState, UserId, Wire,
 };
 use crate::seam::Wall;
-use crate::wire_struct;
 
 /// What an applied entry did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +67,8 @@ pub struct RingState {
     pub ddl: DdlState,
     /// Parameters that differ from their defaults, by name and tier (empty: all).
     pub config: BTreeMap<(String, String), String>,
+    /// `None` in a cluster that an instance of format 1 founded.
+    pub secret: Option<Secret>,
 }
 
 impl RingState {
@@ -142,11 +143,11 @@ impl RingState {
     pub fn apply(&mut self, index: LogIndex, entry: &RingEntry) -> ApplyOutcome {
         assert!(index > self.applied, "entry {index} applied after {}", self.applied);
         self.applied = index;
-        if self.cluster.is_none() && !matches!(entry, RingEntry::Bootstrap(_)) {
+        if self.cluster.is_none() && !matches!(entry, RingEntry::Bootstrap(..)) {
             return Err(conflict("there is no cluster yet"));
         }
         match entry {
-            RingEntry::Bootstrap(bootstrap) => self.bootstrap(bootstrap),
+            RingEntry::Bootstrap(bootstrap, secret) => self.bootstrap(bootstrap, secret.clone()),
             RingEntry::AddReplicaset(seed) => self.add_replicaset(seed),
             RingEntry::AddInstance { seed, at } => self.add_instance(seed, *at),
             RingEntry::UpdateInstance { .. } => self.update_instance(entry),
@@ -178,7 +179,7 @@ impl RingState {
         }
     }
 
-    fn bootstrap(&mut self, bootstrap: &Bootstrap) -> ApplyOutcome {
+    fn bootstrap(&mut self, bootstrap: &Bootstrap, secret: Option<Secret>) -> ApplyOutcome {
         if let Some(cluster) = &self.cluster {
             return Err(conflict(format!("cluster \"{}\" exists already", cluster.name)));
         }
@@ -190,7 +191,7 @@ impl RingState {
                 format!("tier \"{}\" is not described", bootstrap.replicaset.tier),
             ));
         }
-        let mut state = RingState { applied: self.applied, ..RingState::default() };
+        let mut state = RingState { applied: self.applied, secret, ..RingState::default() };
         state.cluster = Some(Cluster {
             uuid: bootstrap.cluster_uuid,
             name: bootstrap.cluster_name.clone(),
@@ -578,11 +579,23 @@ impl RingState {
             .ok_or_else(|| conflict(format!("replica set {id} does not exist")))
     }
 
-    /// The whole state: format byte, then the fields in the order below.
+    /// The whole state: format byte, then the fields in the order below. Without a secret it is as
+    /// format 1 has it.
     pub fn encode_snapshot(&self) -> Bytes {
         let mut w = Writer::with_capacity(4096);
-        w.u8(SNAPSHOT_FORMAT);
-        self.write(&mut w);
+        w.u8(if self.secret.is_some() { SNAPSHOT_FORMAT } else { SNAPSHOT_WITHOUT_SECRET });
+        self.applied.write(&mut w);
+        self.cluster.write(&mut w);
+        self.tiers.write(&mut w);
+        self.replicasets.write(&mut w);
+        self.instances.write(&mut w);
+        self.buckets.write(&mut w);
+        self.catalog.write(&mut w);
+        self.ddl.write(&mut w);
+        self.config.write(&mut w);
+        if let Some(secret) = &self.secret {
+            secret.write(&mut w);
+        }
         w.into_bytes()
     }
 
@@ -595,7 +608,21 @@ impl RingState {
                 version: version.into(),
             });
         }
-        let state = RingState::read(&mut r)?;
+        let state = RingState {
+            applied: Wire::read(&mut r)?,
+            cluster: Wire::read(&mut r)?,
+            tiers: Wire::read(&mut r)?,
+            replicasets: Wire::read(&mut r)?,
+            instances: Wire::read(&mut r)?,
+            buckets: Wire::read(&mut r)?,
+            catalog: Wire::read(&mut r)?,
+            ddl: Wire::read(&mut r)?,
+            config: Wire::read(&mut r)?,
+            secret: match version {
+                SNAPSHOT_WITHOUT_SECRET => None,
+                _ => Some(Wire::read(&mut r)?),
+            },
+        };
         r.finish()?;
         Ok(state)
     }
@@ -606,19 +633,8 @@ impl RingState {
     }
 }
 
-const SNAPSHOT_FORMAT: u8 = 1;
-
-wire_struct!(RingState {
-    applied,
-    cluster,
-    tiers,
-    replicasets,
-    instances,
-    buckets,
-    catalog,
-    ddl,
-    config,
-});
+const SNAPSHOT_FORMAT: u8 = 2;
+const SNAPSHOT_WITHOUT_SECRET: u8 = 1;
 
 fn done_if(changed: bool) -> Applied {
     if changed { Applied::Done } else { Applied::Nothing(String::new()) }

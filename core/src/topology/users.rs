@@ -51,6 +51,29 @@ impl fmt::Debug for Verifier {
     }
 }
 
+/// Bytes nobody outside the cluster knows. Shown nowhere, not by `Debug` either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub [u8; 32]);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Wire for Secret {
+    fn write(&self, w: &mut Writer) {
+        w.bytes(&self.0);
+    }
+
+    fn read(r: &mut Reader) -> CodecResult<Secret> {
+        match r.bytes()?.as_ref().try_into() {
+            Ok(bytes) => Ok(Secret(bytes)),
+            Err(_) => r.invalid("a secret that has not 32 bytes"),
+        }
+    }
+}
+
 /// A user or role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

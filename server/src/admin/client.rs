@@ -18,6 +18,8 @@ const DATABASE: &str = "basalt";
 pub struct Client {
     stream: UnixStream,
     received: BytesMut,
+    /// What it was told as it came in.
+    pub greeting: Vec<Report>,
 }
 
 /// What a query gave.
@@ -66,7 +68,7 @@ impl Client {
     pub fn connect(socket: &Path) -> Result<Client> {
         let stream = UnixStream::connect(socket)
             .with_context(|| format!("cannot connect to admin socket {}", socket.display()))?;
-        let mut client = Client { stream, received: BytesMut::new() };
+        let mut client = Client { stream, received: BytesMut::new(), greeting: Vec::new() };
         let mut message = BytesMut::new();
         frontend::startup_message([("user", USER), ("database", DATABASE)], &mut message)?;
         client.stream.write_all(&message)?;
@@ -75,7 +77,10 @@ impl Client {
         })?;
         match results.error {
             Some(error) => bail!("{}", error.message),
-            None => Ok(client),
+            None => {
+                client.greeting = results.notices;
+                Ok(client)
+            }
         }
     }
 

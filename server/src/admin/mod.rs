@@ -30,6 +30,9 @@ pub fn run(arguments: &AdminArguments) -> Result<ExitCode> {
         _ => Format::Table,
     };
     let client = Client::connect(&arguments.socket)?;
+    for notice in &client.greeting {
+        complain(&format!("{notice}\n"));
+    }
     let mut console = Console { client, format, failed: false };
     if std::io::stdin().is_terminal() {
         console.interactive()?;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::base::{CatalogVersion, SqlResult, SqlType, UserId};
+use crate::base::{CatalogVersion, SqlError, SqlResult, SqlState, SqlType, UserId};
 use crate::exec::{self, Memory};
 use crate::expr::EvalContext;
 use crate::pgwire::scram::Verifier;
@@ -104,6 +104,10 @@ impl Engine for Fake {
         Some(Credentials { id: UserId(1), superuser: name == "admin", verifier })
     }
 
+    fn salt_secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+
     fn catalog_version(&self) -> CatalogVersion {
         self.db.borrow().version()
     }
@@ -142,6 +146,11 @@ impl Engine for Fake {
         .await;
         match waited {
             Ok(()) => self.run(call, rows),
+            // As of a statement that was sent to another instance.
+            Err(_) if !call.prepared.touches.writes.is_empty() => {
+                let unknown = SqlError::new(SqlState::TransactionResolutionUnknown, "unknown");
+                Outcome { result: Err(unknown), gate: None }
+            }
             Err(error) => Outcome { result: Err(error), gate: None },
         }
     }

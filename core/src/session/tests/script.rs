@@ -14,7 +14,8 @@
 //! | `S`, `H`, `X` | Sync, Flush, Terminate |
 //! | `hex 51 00 …` | bytes as they are |
 //! | `hold`, `commit`, `lose` | writes wait from now on; what waits is committed, or lost |
-//! | `release`, `cancel`, `advance ms`, `shutdown` | the slow statement ends; …; time passes; … |
+//! | `release`, `cancel`, `advance ms` | the slow statement ends; …; time passes |
+//! | `wind-down`, `shutdown` | the server stops once all is answered; now |
 
 use std::rc::Rc;
 
@@ -43,7 +44,7 @@ impl World {
     pub fn new(kind: ConnKind, limits: SessionLimits) -> World {
         let executor = Executor::new();
         let spawner = executor.spawner();
-        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), [9; 32], limits);
+        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), limits);
         let engine = Fake::new(spawner);
         let handle = sessions.open(&engine, ConnId(1), kind);
         World { executor, sessions, engine, handle, chunk: usize::MAX, closed: false }
@@ -153,6 +154,7 @@ fn act(world: &mut World, word: &str, rest: &str) {
         "release" => engine.waiting.borrow_mut().remove(0).resolve(()),
         "cancel" => world.handle.cancel(),
         "advance" => engine.advance(rest.parse::<u64>().expect("milliseconds") * 1_000_000),
+        "wind-down" => world.handle.wind_down(),
         "shutdown" => world.handle.shutdown(),
         "cancel-wrong" => {
             world.sessions.cancel(&CancelKey { pid: 1, secret: Bytes::from_static(b"nope") });

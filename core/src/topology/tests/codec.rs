@@ -8,7 +8,7 @@ use super::*;
 use crate::base::codec::CodecError;
 use crate::base::{CatalogVersion, SqlError, SqlState};
 use crate::topology::ddl::{DdlRequest, DropRequest, SchemaChange};
-use crate::topology::users::{ADMIN, Grant, Object, Privilege, UserChange};
+use crate::topology::users::{ADMIN, Grant, Object, Privilege, Secret, UserChange};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -94,6 +94,27 @@ fn the_longest_entry_keeps_its_bytes() {
     let entry = bootstrap(3, "dc=a");
     assert_eq!(xxhash_rust::xxh3::xxh3_64(&entry.encode()), 8_761_358_975_395_101_396);
     assert_eq!(RingEntry::decode(entry.encode()), Ok(entry));
+}
+
+#[test]
+fn a_secret_is_behind_what_was_there_before_it() {
+    let RingEntry::Bootstrap(bootstrap, None) = bootstrap(3, "dc=a") else { panic!("no secret") };
+    let old = RingEntry::Bootstrap(bootstrap.clone(), None).encode();
+    let entry = RingEntry::Bootstrap(bootstrap, Some(Secret([7; 32])));
+    let (old, secret) = (hex(&old), "07".repeat(32));
+    assert_eq!(hex(&entry.encode()), format!("0113{}20{secret}", &old[4..]));
+    assert_eq!(RingEntry::decode(entry.encode()), Ok(entry.clone()));
+    assert!(format!("{entry:?}").contains("Secret(…)"), "{entry:?}");
+
+    let mut state = RingState::new();
+    apply(&mut state, entry).unwrap();
+    let without = RingState { secret: None, ..state.clone() };
+    let old = hex(&without.encode_snapshot());
+    assert_eq!(hex(&state.encode_snapshot()), format!("02{}20{secret}", &old[2..]));
+    assert_eq!(&old[..2], "01");
+    for state in [state, without] {
+        assert_eq!(RingState::decode_snapshot(state.encode_snapshot()), Ok(state));
+    }
 }
 
 #[test]

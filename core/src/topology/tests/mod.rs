@@ -22,7 +22,7 @@ pub(crate) fn uuid(n: u64) -> Uuid {
 }
 
 pub(crate) fn bootstrap(factor: u8, domain: &str) -> RingEntry {
-    RingEntry::Bootstrap(Box::new(Bootstrap {
+    let bootstrap = Box::new(Bootstrap {
         cluster_uuid: uuid(1),
         cluster_name: "demo".into(),
         version: 1,
@@ -45,7 +45,8 @@ pub(crate) fn bootstrap(factor: u8, domain: &str) -> RingEntry {
         },
         admin: None,
         at: Wall(1_000_000),
-    }))
+    });
+    RingEntry::Bootstrap(bootstrap, None)
 }
 
 fn endpoints(k: u64) -> Endpoints {
