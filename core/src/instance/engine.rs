@@ -146,6 +146,10 @@ impl Engine for InstanceEngine {
         self.me.borrow_mut().sleep_until(at)
     }
 
+    fn deadline(&self, at: Mono) -> Completion<()> {
+        self.me.borrow_mut().deadline(at)
+    }
+
     fn now(&self) -> Mono {
         self.me.borrow().now.mono
     }

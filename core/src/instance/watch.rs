@@ -66,7 +66,7 @@ impl Instance {
         let of_store = |count: fn(&Store) -> usize| shard.map_or(0, |s| count(&s.store) as u64);
         Kept {
             sessions: state.clients.count() as u64,
-            tasks: self.executor.len().saturating_sub(state.timers.len()) as u64,
+            tasks: self.tasks_awake(state.timers.asleep()),
             gates: shard.map_or(0, |s| s.gates() as u64),
             ring_waiters: state.ring.as_ref().map_or(0, |r| r.waiting() as u64),
             requests: state.requests.len() as u64,
@@ -77,6 +77,13 @@ impl Instance {
             snapshot_readers: state.snapshots.readers() as u64,
             log_bytes: state.durability.wal().map_or(0, Wal::bytes_retained),
         }
+    }
+
+    /// Tasks but for the `asleep`.
+    fn tasks_awake(&self, asleep: usize) -> u64 {
+        let all = self.executor.len();
+        assert!(asleep <= all, "{asleep} of {all} tasks are asleep");
+        (all - asleep) as u64
     }
 
     /// Whether it has an identity and its groups run.
