@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::limits;
 use crate::group::GroupTimes;
 
 /// Everything `basalt run` says about one instance.
@@ -48,6 +49,15 @@ pub struct Limits {
     pub message: usize,
     /// Rows and values a statement may hold at once, in bytes.
     pub statement_memory: usize,
+    /// Bytes of the log that may wait for a majority before the next write waits too: twice what one
+    /// statement may write, so that the disks have enough to do and a client that never waits for its
+    /// replies still cannot fill the memory of a leader that nobody confirms.
+    #[serde(default = "uncommitted_max")]
+    pub uncommitted: u64,
+}
+
+fn uncommitted_max() -> u64 {
+    2 * limits::WRITE_BYTES_MAX as u64
 }
 
 /// Periods and patience.
@@ -75,6 +85,7 @@ impl Default for Limits {
             connections: 10_000,
             message: 64 << 20,
             statement_memory: 256 << 20,
+            uncommitted: uncommitted_max(),
         }
     }
 }

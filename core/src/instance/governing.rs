@@ -83,6 +83,11 @@ impl Governing {
         self.next_report
     }
 
+    /// Steps begun and not ended.
+    pub fn steps_under_way(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Follows who is reachable at `now`.
     fn watch(&mut self, now: Mono, patience: Duration) {
         for heard in self.heard.values_mut() {
