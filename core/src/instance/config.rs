@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::limits;
 use crate::group::GroupTimes;
 use crate::pgwire::scram;
 
@@ -51,6 +52,15 @@ pub struct Limits {
     pub statement_memory: usize,
     /// Rounds of hashing that a new password takes, as PostgreSQL's `scram_iterations`.
     pub scram_iterations: u32,
+    /// Bytes of the log that may wait for a majority before the next write waits too: twice what one
+    /// statement may write, so that the disks have enough to do and a client that never waits for its
+    /// replies still cannot fill the memory of a leader that nobody confirms.
+    #[serde(default = "uncommitted_max")]
+    pub uncommitted: u64,
+}
+
+fn uncommitted_max() -> u64 {
+    2 * limits::WRITE_BYTES_MAX as u64
 }
 
 /// Periods and patience.
@@ -79,6 +89,7 @@ impl Default for Limits {
             message: 64 << 20,
             statement_memory: 256 << 20,
             scram_iterations: scram::DEFAULT_ITERATIONS,
+            uncommitted: uncommitted_max(),
         }
     }
 }

@@ -128,7 +128,7 @@ impl Engine for InstanceEngine {
 
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
         let state = &mut *self.me.borrow_mut();
-        if !state.runs_here(call.prepared) || state.is_held_back(call.prepared) {
+        if !state.runs_here(call.prepared) || state.is_held_back(call.prepared).is_some() {
             return Attempt::MustWait;
         }
         let ran = match &call.prepared.plan {
@@ -156,6 +156,10 @@ impl Engine for InstanceEngine {
 
     fn timer(&self, at: Mono) -> Completion<()> {
         self.me.borrow_mut().sleep_until(at)
+    }
+
+    fn deadline(&self, at: Mono) -> Completion<()> {
+        self.me.borrow_mut().deadline(at)
     }
 
     fn now(&self) -> Mono {
@@ -291,7 +295,7 @@ impl State {
         let grows = writes.iter().any(|w| w.row.is_some());
         let extra = writes.iter().map(Store::write_bytes).sum();
         let demand = if grows { Demand::Growth } else { Demand::Delete };
-        limit.admit(shard.store.bytes(), extra, demand)?;
+        limit.admit(shard.store.bytes() + shard.uncommitted_bytes(), extra, demand)?;
         let writes = match writes {
             [some @ .., _] if !some.is_empty() && crate::canary!(LoseLastRow) => some,
             all => all,

@@ -96,6 +96,11 @@ impl Governing {
         self.next_report
     }
 
+    /// Steps begun and not ended.
+    pub fn steps_under_way(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// Follows who is reachable at `now`, and who has been silent for too long. There is something to
     /// plan in the moment in which either changes, not for as long as it lasts.
     fn watch(&mut self, now: Mono, patience: Duration, tolerated: impl Fn() -> Duration) {

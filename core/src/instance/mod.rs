@@ -24,6 +24,7 @@ mod durability;
 mod engine;
 mod governing;
 mod identity;
+mod index_build;
 mod inspect;
 pub mod message;
 mod reach;

@@ -8,9 +8,10 @@
 //!   A: slice    A: slice    B: slice    A: slice, end        B came in turn 2
 //! ```
 //!
-//! What it reads is the state of one moment between its arrival and its reply. What it *writes* must
+//! What it reads is the state of one moment between its arrival and its reply; a table that is truncated
+//! or redefined on the way has no such state any more, and the statement starts over. What it *writes* must
 //! have been decided on the rows as they are when it writes: if another statement has changed one of its
-//! tables by then, it starts over. After [`ATTEMPTS`] of these it holds the other writers of its tables
+//! tables by then, it starts over too. After [`ATTEMPTS`] of these it holds the other writers of its tables
 //! back until it is done, so that a long change comes to its end under any load; they wait, readers do
 //! not.
 
@@ -20,6 +21,7 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use super::engine::{self, Ran};
+use super::index_build::IndexBuild;
 use super::reader::StoreReader;
 use super::serve;
 use super::state::{Shared, State};
@@ -80,6 +82,11 @@ impl Slices {
         self.looked_at.get() >= TURN_ROWS
     }
 
+    /// Statements that have others wait.
+    pub fn alone(&self) -> usize {
+        self.alone.iter().filter(|tables| tables.strong_count() > 0).count()
+    }
+
     /// Whether a statement waits for the next turn.
     pub fn are_wanted(&self) -> bool {
         !self.queue.is_empty()
@@ -97,10 +104,18 @@ pub struct Run<'a> {
     /// The term this instance led when it began; `None` if it reads none of its rows.
     term: Option<Term>,
     /// From the second slice on.
-    hold: Option<Hold>,
+    held: Option<Held>,
     /// The highest log position of anything seen.
     observed: LogIndex,
     slice_rows: usize,
+}
+
+/// What makes the snapshot of a statement last.
+struct Held {
+    /// Keeps the versions it reads.
+    _hold: Hold,
+    /// Of its tables, as they were when it began.
+    shapes: Vec<Option<u64>>,
 }
 
 /// How a run ended.
@@ -108,7 +123,8 @@ enum End {
     Ran(Ran),
     /// Leadership was lost on the way; nothing was changed.
     Lost,
-    /// The rows have changed under a change of rows; nothing was changed.
+    /// Its tables were redefined or truncated, or rows have changed under a change of rows; nothing was
+    /// changed.
     Outdated,
 }
 
@@ -127,7 +143,7 @@ impl<'a> Run<'a> {
             time: engine::since_2000(state.now.wall),
             at: shard.map_or(Timestamp::MAX, |shard| shard.clock.last()),
             term: shard.and_then(|shard| shard.leading()),
-            hold: None,
+            held: None,
             observed: LogIndex(0),
             slice_rows: if crate::buggify!("statement: slices of a row") { 1 } else { SLICE_ROWS },
         })
@@ -159,20 +175,26 @@ pub async fn run(
     let deadline = me.borrow().now.mono + patience;
     let mut alone = None;
     for attempt in 0.. {
-        // What another statement holds back waits here.
-        while alone.is_none() && me.borrow().is_held_back(statement.prepared) {
+        // What has to wait for others waits here.
+        loop {
+            let why = me.borrow().is_held_back(statement.prepared);
+            // A statement that makes others wait does not wait for those that did so before.
+            let Some(why) = why.filter(|why| alone.is_none() || *why != HeldBack::Statement) else {
+                break;
+            };
             if let Err(error) = interrupt.check() {
                 return Some((Err(error), None));
             }
             if me.borrow().now.mono >= deadline {
-                return Some((Err(held_back()), None));
+                return Some((Err(why.error()), None));
             }
             serve::pause(me).await;
             if !me.borrow().runs_here(statement.prepared) {
                 return None;
             }
         }
-        if attempt >= ATTEMPTS && alone.is_none() {
+        let writes = !statement.prepared.touches.writes.is_empty();
+        if writes && attempt >= ATTEMPTS && alone.is_none() {
             alone = Some(me.borrow_mut().hold_others_back(statement.prepared));
         }
         match run_once(me, statement, interrupt, sink).await {
@@ -217,11 +239,36 @@ async fn run_once(
     }
 }
 
-/// `55P03`.
-fn held_back() -> SqlError {
-    SqlError::new(SqlState::LockNotAvailable, "a long change of the same tables is under way")
-        .with_detail("Nothing was done.")
-        .with_hint("Retry the statement.")
+/// What makes a change of rows wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HeldBack {
+    /// Another statement.
+    Statement,
+    /// A unique index of one of its tables that is being built: it would not know of the rule yet.
+    UniqueIndex,
+    /// What was written before and is not confirmed by a majority.
+    Log,
+}
+
+impl HeldBack {
+    /// `55P03`, or `53200` where the log is full of what nobody confirms.
+    fn error(self) -> SqlError {
+        let (state, message) = match self {
+            HeldBack::Statement => {
+                (SqlState::LockNotAvailable, "a long change of the same tables is under way")
+            }
+            HeldBack::UniqueIndex => {
+                (SqlState::LockNotAvailable, "a unique index of the same table is being built")
+            }
+            HeldBack::Log => (
+                SqlState::OutOfMemory,
+                "too much was written that a majority of the replica set has not confirmed yet",
+            ),
+        };
+        SqlError::new(state, message)
+            .with_detail("Nothing was done.")
+            .with_hint("Retry the statement.")
+    }
 }
 
 impl State {
@@ -231,13 +278,15 @@ impl State {
             crate::sometimes!("statement: leadership lost between two slices");
             return Poll::Ready(End::Lost);
         }
+        if run.held.as_ref().is_some_and(|held| held.shapes != self.shapes(run)) {
+            crate::sometimes!("statement: its tables changed their shape between two slices");
+            return Poll::Ready(End::Outdated);
+        }
         match self.advance_run(run, sink) {
             Poll::Pending => {
                 crate::sometimes!("statement: more than one slice");
-                if run.hold.is_none()
-                    && let Some(shard) = &mut self.shard
-                {
-                    run.hold = Some(shard.store.hold(AsOf::ts(run.at)));
+                if run.held.is_none() {
+                    run.held = self.hold(run);
                 }
                 Poll::Pending
             }
@@ -251,6 +300,21 @@ impl State {
         }
     }
 
+    /// Makes what a statement has seen in its first slice last for the next ones.
+    fn hold(&mut self, run: &Run<'_>) -> Option<Held> {
+        let shapes = self.shapes(run);
+        let shard = self.shard.as_mut()?;
+        Some(Held { _hold: shard.store.hold(AsOf::ts(run.at)), shapes })
+    }
+
+    /// Of the tables of a statement, in its order.
+    fn shapes(&self, run: &Run<'_>) -> Vec<Option<u64>> {
+        let store = self.shard.as_ref().map(|shard| &shard.store);
+        let touches = &run.statement.prepared.touches;
+        let tables = touches.reads.iter().chain(&touches.writes);
+        tables.map(|table| store.and_then(|store| store.shape_of(*table))).collect()
+    }
+
     fn advance_run(
         &self,
         run: &mut Run<'_>,
@@ -259,7 +323,7 @@ impl State {
         let Some(ring) = &self.ring else { return Poll::Ready(Err(engine::starting())) };
         let Statement { params, context, .. } = run.statement;
         let shard = self.shard.as_ref().filter(|_| run.term.is_some());
-        let at = match run.hold {
+        let at = match run.held {
             Some(_) if crate::canary!(SliceReadsNewest) => Timestamp::MAX,
             _ => run.at,
         };
@@ -289,7 +353,11 @@ impl State {
 
     /// Commits what a statement decided, if that is still right.
     fn end_with_writes(&mut self, run: &Run<'_>, outcome: &ExecOutcome) -> End {
-        if run.hold.is_some() && !crate::canary!(SliceWritesBlindly) {
+        if self.is_held_back(run.statement.prepared) == Some(HeldBack::UniqueIndex) {
+            crate::sometimes!("statement: a unique index is being built under it");
+            return End::Outdated;
+        }
+        if run.held.is_some() && !crate::canary!(SliceWritesBlindly) {
             let Some(shard) = self.shard.as_ref().filter(|s| s.may_serve(self.now)) else {
                 return End::Lost;
             };
@@ -306,16 +374,23 @@ impl State {
         })
     }
 
-    /// Whether another statement makes this one wait.
-    pub fn is_held_back(&self, prepared: &Prepared) -> bool {
+    /// What makes a statement wait, if anything does.
+    pub fn is_held_back(&self, prepared: &Prepared) -> Option<HeldBack> {
         let writes = &prepared.touches.writes;
-        !writes.is_empty()
-            && self
-                .slices
-                .alone
-                .iter()
-                .filter_map(Weak::upgrade)
-                .any(|tables| writes.iter().any(|table| tables.contains(table)))
+        if writes.is_empty() {
+            return None;
+        }
+        let shard = self.shard.as_ref()?;
+        let closed = shard.building().and_then(IndexBuild::closed_to_writers);
+        if closed.is_some_and(|table| writes.contains(&table)) {
+            return Some(HeldBack::UniqueIndex);
+        }
+        if shard.uncommitted_bytes() > self.config.limits.uncommitted {
+            return Some(HeldBack::Log);
+        }
+        let mut alone = self.slices.alone.iter().filter_map(Weak::upgrade);
+        let others = alone.any(|tables| writes.iter().any(|table| tables.contains(table)));
+        others.then_some(HeldBack::Statement)
     }
 
     /// Makes other writers of a statement's tables wait, for as long as what this gives lives.

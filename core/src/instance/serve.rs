@@ -12,6 +12,7 @@ use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlSt
 use crate::raft::{Change, ProposeError};
 use crate::seam::{Lane, Mono, PeerAddr};
 use crate::session::Interrupt;
+use crate::storage::MemoryLimit;
 use crate::topology::RingEntry;
 use crate::topology::ddl::SchemaChange;
 
@@ -125,6 +126,14 @@ async fn schema(
         // A change already in the log, not yet committed, must not be appended twice.
         if !shard.may_serve(now) {
             return ResponseKind::NotLeader(shard.group.leader());
+        }
+        // Nor one that is being carried out: the report tells its end, or who asks again.
+        if shard.building().is_some() {
+            return ResponseKind::NotLeader(None);
+        }
+        let limit = MemoryLimit { bytes: state.config.limits.memory };
+        if let Err(error) = shard.admit_schema(limit, &change) {
+            return ResponseKind::Failed(error);
         }
         match shard.propose_schema(version, &change) {
             Ok(index) => shard.wait_committed(&state.spawner, index),

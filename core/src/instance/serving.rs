@@ -52,6 +52,11 @@ impl Serving {
         self.running.remove(&(from.clone(), id));
     }
 
+    /// Statements and questions being worked on.
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
     /// Whoever asked does not want it any more.
     pub fn withdrawn(&mut self, from: &PeerAddr, id: u64) {
         if let Some(running) = self.running.get(&(from.clone(), id)) {

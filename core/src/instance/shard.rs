@@ -12,27 +12,33 @@
 //! ```
 //!
 //! Schema entries are never speculated: they take effect when they are committed, and writes behind
-//! one wait for that.
+//! one wait for that. An index takes its time beyond that: see [`index_build`](super::index_build).
 
 use std::collections::VecDeque;
 
-use crate::base::schema::TableDef;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::index_build::IndexBuild;
 use crate::base::{
-    CatalogVersion, Datum, IndexId, LogIndex, RowLayout, RowRef, RowWrite, SqlError, SqlResult,
-    SqlState, TableId, Term, Timestamp,
+    CatalogVersion, LogIndex, RowWrite, SqlError, SqlResult, TableId, Term, Timestamp,
 };
+use crate::exec::slice::SLICE_ROWS;
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind, ProposeError};
 use crate::seam::{Completion, Now, Resolver, Spawner};
 use crate::storage::snapshot::{SnapshotMeta, SnapshotScan};
-use crate::storage::{ALL_KEYS, Store};
+use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::ddl::{SchemaChange, SchemaOp};
 use crate::txn::{Clock, ShardEntry};
 
-/// Superseded versions freed in one turn: so many, and a part of those that wait, so that statements of
-/// many rows cannot leave garbage behind faster than it goes.
-const GARBAGE_PER_TURN: usize = 256;
-const GARBAGE_PART: usize = 8;
+/// Rows with superseded versions, or dropped ones, that are freed in one turn: as many as a statement looks
+/// at. Long statements together leave no more behind in a turn.
+const GARBAGE_PER_TURN: usize = SLICE_ROWS;
+/// Many statements that are done in their first slice can leave more behind in one turn: then this part of
+/// what waits is freed, so that what waits stays below so many times what a turn leaves behind.
+const GARBAGE_PART: usize = 16;
+/// Rows of an index that are looked at in one turn.
+const INDEX_ROWS_PER_TURN: usize = SLICE_ROWS;
 
 /// How the wait for a log position ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +83,33 @@ pub struct ShardMember {
     settled: LogIndex,
     /// By log position, ascending.
     gates: VecDeque<(LogIndex, Box<dyn Gated>)>,
+    /// The index that the newest schema entry asks for, until it is built and judged.
+    building: Option<IndexBuild>,
+    /// There is more to free already.
+    has_garbage: bool,
+    uncommitted: Uncommitted,
+}
+
+/// Bytes of writes in this leader's log that are not known to be committed.
+#[derive(Debug, Default)]
+struct Uncommitted {
+    /// In log order.
+    entries: VecDeque<(LogIndex, u64)>,
+    bytes: u64,
+}
+
+impl Uncommitted {
+    fn push(&mut self, index: LogIndex, bytes: usize) {
+        self.entries.push_back((index, bytes as u64));
+        self.bytes += bytes as u64;
+    }
+
+    /// Everything up to `index` is committed.
+    fn committed(&mut self, index: LogIndex) {
+        while let Some((_, bytes)) = self.entries.pop_front_if(|(at, _)| *at <= index) {
+            self.bytes -= bytes;
+        }
+    }
 }
 
 impl std::fmt::Debug for ShardMember {
@@ -119,6 +152,9 @@ impl ShardMember {
             leading: None,
             settled: applied,
             gates: VecDeque::new(),
+            building: None,
+            has_garbage: false,
+            uncommitted: Uncommitted::default(),
         }
     }
 
@@ -143,11 +179,31 @@ impl ShardMember {
     pub fn write(&mut self, now: Now, writes: &[RowWrite]) -> Result<LogIndex, ProposeError> {
         assert!(self.may_serve(now), "a write while this member may not serve");
         let timestamp = self.clock.tick(now.wall);
-        let index = self.group.propose(ShardEntry::encode_write(timestamp, writes))?;
+        let entry = ShardEntry::encode_write(timestamp, writes);
+        let bytes = entry.len();
+        let index = self.group.propose(entry)?;
+        self.uncommitted.push(index, bytes);
         assert_eq!(index.0, self.speculated.0 + 1, "a proposal behind entries not applied");
         self.store.apply(index, timestamp, writes);
         self.speculated = index;
         Ok(index)
+    }
+
+    /// Bytes of writes in this leader's log that no majority has confirmed.
+    pub fn uncommitted_bytes(&self) -> u64 {
+        self.uncommitted.bytes
+    }
+
+    /// Refuses a change that would ask for more memory than there is, before anybody builds anything. The
+    /// governor hears of it as of any other refusal.
+    ///
+    /// # Errors
+    /// `53200`.
+    pub fn admit_schema(&mut self, limit: MemoryLimit, change: &SchemaChange) -> SqlResult<()> {
+        let SchemaOp::CreateIndex { table, .. } = &change.op else { return Ok(()) };
+        let used = self.store.bytes() + self.uncommitted.bytes;
+        let admitted = limit.admit(used, self.store.index_bytes(table.id), Demand::Growth);
+        admitted.inspect_err(|error| self.refused = Some((change.version, error.clone())))
     }
 
     /// Appends a schema change.
@@ -187,6 +243,12 @@ impl ShardMember {
         completion
     }
 
+    /// A hash over what every replica has alike once it applied as far as this one.
+    pub fn state_hash(&self) -> u64 {
+        let state = [self.store.state_hash(), self.schema.0, self.applied_at.0];
+        xxh3_64(&state.map(u64::to_le_bytes).concat())
+    }
+
     /// How many wait for a position.
     pub fn gates(&self) -> usize {
         self.gates.len()
@@ -219,7 +281,7 @@ impl ShardMember {
                 self.applied_at = timestamp;
             }
             Ok(ShardEntry::Schema { version, change }) => match SchemaChange::decode(change) {
-                Ok(change) => self.apply_schema(version, &change),
+                Ok(change) => self.apply_schema(entry.index, version, &change),
                 Err(error) => panic!("schema entry {} of our own log: {error}", entry.index),
             },
             Err(error) => panic!("entry {} of our own log: {error}", entry.index),
@@ -227,7 +289,11 @@ impl ShardMember {
     }
 
     /// Every replica decides alike whether the change fits; a refusal is remembered for the governor.
-    fn apply_schema(&mut self, version: CatalogVersion, change: &SchemaChange) {
+    fn apply_schema(&mut self, at: LogIndex, version: CatalogVersion, change: &SchemaChange) {
+        if self.building.as_ref().is_some_and(|building| building.version == version) {
+            return;
+        }
+        self.build_index(usize::MAX);
         if version <= self.schema {
             return;
         }
@@ -236,38 +302,50 @@ impl ShardMember {
         if !current {
             return;
         }
-        match self.change_tables(&change.op) {
-            Ok(()) => {
-                self.refused = None;
-                self.schema = version;
-            }
-            Err(error) => self.refused = Some((version, error)),
+        self.building = IndexBuild::begin(&mut self.store, change, at);
+        if self.building.is_some() {
+            self.build_index(index_rows());
+        } else {
+            self.change_tables(&change.op);
+            self.changed(version);
         }
     }
 
-    fn change_tables(&mut self, op: &SchemaOp) -> SqlResult<()> {
+    fn changed(&mut self, version: CatalogVersion) {
+        self.refused = None;
+        self.schema = version;
+    }
+
+    /// Goes on with the index that is being built, if there is one.
+    fn build_index(&mut self, rows: usize) {
+        let Some(mut building) = self.building.take() else { return };
+        match building.advance(&mut self.store, rows) {
+            None if rows == usize::MAX => unreachable!("no bound, and yet there is more to do"),
+            None => self.building = Some(building),
+            Some(Ok(())) => {
+                self.store.alter_table(building.table.clone());
+                self.changed(building.version);
+            }
+            Some(Err(error)) => {
+                self.store.abandon_index(building.table.id);
+                self.refused = Some((building.version, error));
+            }
+        }
+    }
+
+    /// The index being built.
+    pub fn building(&self) -> Option<&IndexBuild> {
+        self.building.as_ref()
+    }
+
+    fn change_tables(&mut self, op: &SchemaOp) {
         match op {
             SchemaOp::CreateTable(table) => self.store.create_table(table.clone()),
             SchemaOp::DropTable(id) => self.store.drop_table(*id),
-            SchemaOp::AlterTable(table) | SchemaOp::DropIndex { table, .. } => {
-                self.store.alter_table(table.clone());
-            }
-            SchemaOp::CreateIndex { table, index } => {
-                let before = self.store.table(table.id).cloned();
-                self.store.alter_table(table.clone());
-                if let Err(error) = self.check_unique(table, *index) {
-                    if let Some(before) = before {
-                        self.store.alter_table(before);
-                    }
-                    return Err(error);
-                }
-            }
-            SchemaOp::Truncate(id) => {
-                if let Some(table) = self.store.table(*id).cloned() {
-                    self.store.drop_table(*id);
-                    self.store.create_table(table);
-                }
-            }
+            SchemaOp::AlterTable(table)
+            | SchemaOp::DropIndex { table, .. }
+            | SchemaOp::CreateIndex { table, .. } => self.store.alter_table(table.clone()),
+            SchemaOp::Truncate(id) => self.store.truncate_table(*id),
             SchemaOp::Everything(tables) => {
                 let known: Vec<TableId> = self.store.tables().map(|t| t.id).collect();
                 for id in known.into_iter().filter(|id| tables.iter().all(|t| t.id != *id)) {
@@ -278,38 +356,11 @@ impl ShardMember {
                 }
             }
         }
-        Ok(())
     }
 
-    /// `23505` if a new unique index has two rows of one key. NULLs differ from one another.
-    fn check_unique(&self, table: &TableDef, index: IndexId) -> SqlResult<()> {
-        let Some(def) = table.indexes.iter().find(|i| i.id == index && i.unique) else {
-            return Ok(());
-        };
-        let layout = RowLayout::new(&table.columns, 0);
-        let mut last: Option<Vec<Datum>> = None;
-        for hit in self.store.index_scan(table.id, index, ALL_KEYS, Timestamp::MAX) {
-            let Some(row) = hit.seen.row else { continue };
-            let row = RowRef::new(&layout, row)?;
-            let columns = def.columns.iter().map(|c| row.datum(usize::from(c.column)));
-            let values = columns.collect::<SqlResult<Vec<Datum>>>()?;
-            if values.iter().any(Datum::is_null) {
-                continue;
-            }
-            if last.as_ref() == Some(&values) {
-                return Err(SqlError::new(
-                    SqlState::UniqueViolation,
-                    format!("could not create unique index \"{}\"", def.name),
-                )
-                .with_detail("Some values of its columns are there more than once."));
-            }
-            last = Some(values);
-        }
-        Ok(())
-    }
-
-    /// Begins a snapshot of what is applied.
+    /// Begins a snapshot of what is applied. Not while an index is built.
     pub fn begin_snapshot(&mut self, meta: &SnapshotMeta) -> SnapshotScan {
+        assert!(self.building.is_none(), "a snapshot while an index is built");
         // Entries without rows leave no trace in the store: tell it how far the log has come.
         if self.store.applied() < meta.index {
             self.store.apply(meta.index, meta.ts, &[]);
@@ -338,6 +389,7 @@ impl ShardMember {
 
     /// Pops what is not known to be committed and tells everyone who waits that nothing is known.
     fn step_down(&mut self) {
+        self.uncommitted = Uncommitted::default();
         let keep = self.settled.max(self.applied);
         if self.speculated > keep && !crate::canary!(KeepSpeculation) {
             crate::sometimes!("shard: writes undone that lost their leader");
@@ -351,17 +403,23 @@ impl ShardMember {
         }
     }
 
+    /// Once a turn: frees what nobody reads any more, and goes on with the index that is being built.
+    pub fn tidy(&mut self) {
+        // Statements begin with the newest rows; those that go on, and snapshots being scanned, hold what
+        // they need.
+        let budget = GARBAGE_PER_TURN.max(self.store.superseded() / GARBAGE_PART);
+        self.has_garbage = self.store.gc(self.applied_at, budget);
+        self.build_index(index_rows());
+    }
+
+    /// Whether [`ShardMember::tidy`] has more to do at once.
+    pub fn is_untidy(&self) -> bool {
+        self.has_garbage || self.building.is_some()
+    }
+
     /// After the turn's entries are applied: a leader catches up with its own log and lets go what
     /// is committed.
     pub fn settle(&mut self) {
-        self.let_go();
-        // Statements begin with the newest rows; those that go on, and snapshots being scanned, hold what
-        // they need.
-        let budget = GARBAGE_PER_TURN + self.store.superseded() / GARBAGE_PART;
-        self.store.gc(self.applied_at, budget);
-    }
-
-    fn let_go(&mut self) {
         if self.leading.is_none() {
             self.store.committed(self.applied);
             return;
@@ -370,6 +428,7 @@ impl ShardMember {
         let committed = self.group.committed().min(self.speculated);
         self.settled = self.settled.max(committed);
         self.store.committed(committed);
+        self.uncommitted.committed(committed);
         while self.gates.front().is_some_and(|(index, _)| *index <= committed) {
             let Some((_, waiter)) = self.gates.pop_front() else { break };
             waiter.release(Release::Committed);
@@ -382,9 +441,11 @@ impl ShardMember {
             let next = LogIndex(self.speculated.0 + 1);
             let Some(entry) = self.group.node().entry(next) else { break };
             if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
+                let bytes = entry.data.len();
                 match ShardEntry::decode(entry.data) {
                     Ok(ShardEntry::Write { timestamp, writes }) => {
                         self.clock.observe(timestamp);
+                        self.uncommitted.push(next, bytes);
                         crate::sometimes!("shard: a new leader runs the tail of its log");
                         if !crate::canary!(SkipTail) {
                             self.store.apply(next, timestamp, &writes);
@@ -401,6 +462,7 @@ impl ShardMember {
     /// Takes over the state of a snapshot.
     pub fn restore(&mut self, store: Store, index: LogIndex, term: Term, position: ShardPosition) {
         assert!(index > self.applied, "a snapshot at {index} behind {}", self.applied);
+        self.building = None;
         self.store = store;
         self.clock.observe(position.applied_at);
         self.applied = index;
@@ -410,4 +472,8 @@ impl ShardMember {
         self.speculated = index;
         self.settled = index;
     }
+}
+
+fn index_rows() -> usize {
+    if crate::buggify!("index: built row by row") { 1 } else { INDEX_ROWS_PER_TURN }
 }

@@ -167,7 +167,8 @@ impl State {
             let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
             let needed = long || pinned.contains(&group) || member.node().needs_newer_snapshot();
-            let may = !self.snapshots.taking.contains_key(&group)
+            let may = !self.is_building(group)
+                && !self.snapshots.taking.contains_key(&group)
                 && !self.snapshots.fetching.contains_key(&group)
                 && self.snapshots.not_before.get(&group).is_none_or(|at| *at <= self.now.mono);
             if needed && news && may {
@@ -175,6 +176,12 @@ impl State {
             }
         }
         due
+    }
+
+    /// A snapshot is of one schema: it waits for an index that is being built.
+    fn is_building(&self, group: GroupId) -> bool {
+        let shard = self.shard.as_ref().filter(|shard| shard.group.id() == group);
+        shard.is_some_and(|shard| shard.building().is_some())
     }
 
     fn applied_positions(&self) -> Vec<(GroupId, LogIndex)> {
@@ -365,7 +372,7 @@ impl State {
             let meta = SnapshotMeta { group, index, term, ts: Timestamp(0), state };
             return Some((meta, raft::SnapshotMeta { index, term, membership }, None));
         }
-        let shard = self.shard.as_mut()?;
+        let shard = self.shard.as_mut().filter(|shard| shard.building().is_none())?;
         let (index, term) = (shard.applied, shard.applied_term);
         let position = ShardPosition { applied_at: shard.applied_at, schema: shard.schema };
         let tables: Vec<TableRef> = shard.store.tables().cloned().collect();

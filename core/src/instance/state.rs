@@ -277,6 +277,11 @@ impl State {
         self.timers.sleep_until(&self.spawner, at)
     }
 
+    /// As [`State::sleep_until`], for a task that waits for something else too.
+    pub fn deadline(&mut self, at: Mono) -> Completion<()> {
+        self.timers.deadline(&self.spawner, at)
+    }
+
     /// Asks for bytes of randomness from the instance's own stream.
     pub fn random<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];

@@ -257,6 +257,19 @@ impl World {
         self.answer(at, conn).is_some_and(|(said, _)| said.contains(text))
     }
 
+    /// Indexes and counts on every instance are what its rows say; replicas that have applied the same
+    /// have the same.
+    fn check_stores(&self) {
+        let mut digests = BTreeMap::new();
+        for node in &self.nodes {
+            let instance = node.instance.as_ref().unwrap();
+            assert_eq!(instance.check_stores(), Ok(()));
+            instance.state_digests(&|_, _| true, &mut |group, applied, digest| {
+                assert_eq!(*digests.entry((group, applied)).or_insert(digest), digest);
+            });
+        }
+    }
+
     fn kept(&self, at: usize) -> watch::Kept {
         self.nodes[at].instance.as_ref().unwrap().kept()
     }

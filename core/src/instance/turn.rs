@@ -4,6 +4,7 @@
 //! until nothing moves. Everything the rounds produced goes to disk in one batch.
 
 use super::message::{Body, Response, ResponseKind};
+use super::shard::ShardMember;
 use super::state::{Phase, State};
 use crate::base::GroupId;
 use crate::raft::Ready;
@@ -29,6 +30,7 @@ impl State {
         }
         if let Some(shard) = &mut self.shard {
             shard.group.advance(now);
+            shard.tidy();
         }
         self.governing_advance();
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
@@ -141,7 +143,8 @@ impl State {
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
             at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }
-        if more_work || self.slices.are_wanted() || self.clients.want_a_turn() {
+        let untidy = self.shard.as_ref().is_some_and(ShardMember::is_untidy);
+        if more_work || untidy || self.slices.are_wanted() || self.clients.want_a_turn() {
             at = self.now.mono;
         }
         if at < self.asked_wake && self.phase != Phase::Stopped {

@@ -5,6 +5,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Instance;
+use super::shard::ShardMember;
 use super::state::Phase;
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
@@ -44,10 +45,22 @@ pub struct Kept {
     pub ring_waiters: u64,
     /// Statements and questions sent to other instances that have no answer yet.
     pub requests: u64,
+    /// Statements and questions of other instances that are being worked on.
+    pub serving: u64,
+    /// Steps of the governor under way.
+    pub steps: u64,
+    /// Statements that make others wait.
+    pub alone: u64,
+    /// Bytes of writes that are not known to be committed.
+    pub uncommitted_bytes: u64,
     /// What keeps old versions of rows from being freed.
     pub holds: u64,
     /// Rows with old versions that are not freed.
     pub superseded: u64,
+    /// Dropped tables, indexes and buckets that are not freed.
+    pub doomed: u64,
+    /// Indexes being built.
+    pub indexes_under_way: u64,
     /// Snapshots being taken or fetched.
     pub snapshots_under_way: u64,
     /// Snapshots fetched and not taken over.
@@ -66,17 +79,30 @@ impl Instance {
         let of_store = |count: fn(&Store) -> usize| shard.map_or(0, |s| count(&s.store) as u64);
         Kept {
             sessions: state.clients.count() as u64,
-            tasks: self.executor.len().saturating_sub(state.timers.len()) as u64,
+            tasks: self.tasks_awake(state.timers.asleep()),
             gates: shard.map_or(0, |s| s.gates() as u64),
             ring_waiters: state.ring.as_ref().map_or(0, |r| r.waiting() as u64),
             requests: state.requests.len() as u64,
+            serving: state.serving.len() as u64,
+            steps: state.governing.steps_under_way() as u64,
+            alone: state.slices.alone() as u64,
+            uncommitted_bytes: shard.map_or(0, ShardMember::uncommitted_bytes),
             holds: of_store(Store::holds),
             superseded: of_store(Store::superseded),
+            doomed: of_store(Store::doomed),
+            indexes_under_way: shard.map_or(0, |s| u64::from(s.building().is_some())),
             snapshots_under_way: state.snapshots.under_way() as u64,
             snapshots_staged: state.snapshots.staged() as u64,
             snapshot_readers: state.snapshots.readers() as u64,
             log_bytes: state.durability.wal().map_or(0, Wal::bytes_retained),
         }
+    }
+
+    /// Tasks but for the `asleep`.
+    fn tasks_awake(&self, asleep: usize) -> u64 {
+        let all = self.executor.len();
+        assert!(asleep <= all, "{asleep} of {all} tasks are asleep");
+        (all - asleep) as u64
     }
 
     /// Whether it has an identity and its groups run.
@@ -110,7 +136,8 @@ impl Instance {
     }
 
     /// Hands group, applied index and a digest of the state at that index to `see`, where `wanted`.
-    /// A leader's rows may show more than is applied; then there is nothing to see.
+    /// A leader's rows may show more than is applied, and an index that is being built less; then there is
+    /// nothing to see.
     pub fn state_digests(
         &self,
         wanted: &dyn Fn(GroupId, LogIndex) -> bool,
@@ -124,10 +151,20 @@ impl Instance {
         }
         if let Some(shard) = &state.shard
             && !shard.is_ahead()
+            && shard.building().is_none()
             && wanted(shard.group.id(), shard.applied)
         {
-            see(shard.group.id(), shard.applied, shard.store.state_hash());
+            see(shard.group.id(), shard.applied, shard.state_hash());
         }
+    }
+
+    /// Whether indexes and counts of the rows here are what the rows say. It looks at all of them.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check_stores(&self) -> Result<(), String> {
+        let state = self.state.borrow();
+        state.shard.as_ref().map_or(Ok(()), |shard| shard.store.check())
     }
 }
 

@@ -63,6 +63,11 @@ pub trait Engine: 'static {
     /// Resolves at `at` or soon after.
     fn timer(&self, at: Mono) -> Completion<()>;
 
+    /// As [`Engine::timer`], for a task that waits for something else too, and most often gets it first.
+    fn deadline(&self, at: Mono) -> Completion<()> {
+        self.timer(at)
+    }
+
     /// The monotonic time of this turn.
     fn now(&self) -> Mono;
 }

@@ -56,7 +56,7 @@ pub(super) async fn run<E: Engine>(
             mark = 0;
             let buffer = rows_to.buffer(&mut wire.out.bytes);
             let mut rows = RowWriter::new(buffer, columns, formats, limit);
-            let timer = timeout.map(|t| engine.timer(engine.now() + t));
+            let timer = timeout.map(|t| engine.deadline(engine.now() + t));
             shared.begin_statement();
             let running = engine.execute(&call, &mut rows);
             let outcome = drive(&shared, &wire.sessions, timer, running).await;

@@ -19,7 +19,7 @@ fn one() -> World {
 }
 
 fn fill(world: &mut World, at: usize) {
-    world.query(at, LONG, "create table t (id int primary key, v bigint)");
+    world.query(at, LONG, "create table t (id int primary key, v bigint) distributed globally");
     world.run(Duration::from_secs(1));
     world.query(at, LONG, &format!("insert into t select g, 1 from generate_series(1, {ROWS}) g"));
     world.run(Duration::from_secs(1));
@@ -142,4 +142,176 @@ fn a_forwarded_statement_knows_its_session() {
     assert!(seen.ends_with(&pid), "{seen} does not end with {pid}");
     let refused = ask("select set_config('my.own', 'c', false) from t where id < 2 and v = 1");
     assert!(refused.contains("0A000"), "{refused}");
+}
+
+/// Begins a schema change, and after each of many delays a statement that takes longer than a turn, so that
+/// the change takes effect in every part of one of them. What both answered is given to `check`.
+fn race(change: &str, statement: &str, check: impl Fn(&mut World, &str, &str)) {
+    let mut world = one();
+    for delay in 0..40 {
+        assert!(world.says(0, LONG, "drop table t", "DROP TABLE"));
+        fill(&mut world, 0);
+        assert!(world.says(0, LONG, "update t set v = id", "UPDATE 20000"));
+        world.query(0, SHORT, change);
+        world.run(Duration::from_millis(delay));
+        world.query(0, LONG, statement);
+        world.run(Duration::from_secs(2));
+        let answer = |world: &World, conn| world.answer(0, conn).unwrap().0;
+        let (changed, ran) = (answer(&world, SHORT), answer(&world, LONG));
+        check(&mut world, &changed, &ran);
+        world.check_stores();
+    }
+}
+
+#[test]
+fn a_long_query_sees_all_of_a_table_that_is_truncated_or_nothing() {
+    race("truncate table t", "select count(*), 'rows' from t", |_, truncated, counted| {
+        assert!(truncated.contains("TRUNCATE"), "{truncated}");
+        assert!(counted.contains("D20000rows") || counted.contains("D0rows"), "{counted}");
+    });
+}
+
+#[test]
+fn a_long_change_does_not_bring_back_what_was_truncated() {
+    race("truncate table t", "update t set v = 7", |world, truncated, updated| {
+        assert!(truncated.contains("TRUNCATE"), "{truncated}");
+        assert!(updated.contains("UPDATE"), "{updated}");
+        assert!(world.says(0, LONG, "select * from t", "SELECT 0"), "{updated}");
+    });
+}
+
+#[test]
+fn a_long_change_keeps_to_a_unique_index_that_came_meanwhile() {
+    race("create unique index u on t (v)", "update t set v = 7", |world, created, updated| {
+        assert!(created.contains("CREATE") || created.contains("23505"), "{created}");
+        let (created, updated) = (created.contains("CREATE"), updated.contains("UPDATE"));
+        assert!(created != updated, "created {created}, updated {updated}");
+        let rows = if created { "SELECT 1" } else { "SELECT 20000" };
+        assert!(world.says(0, LONG, "select * from t where v = 7", rows));
+    });
+}
+
+#[test]
+fn an_index_is_built_beside_other_work() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    for conn in [LONG, SHORT] {
+        world.connect(leader, conn);
+    }
+    fill(&mut world, leader);
+    world.turn_time = MS;
+    world.query(leader, LONG, "create index by_v on t (v)");
+    let mut wrote = 0;
+    while !world.said(leader, LONG, "CREATE INDEX") {
+        if world.kept(leader).indexes_under_way > 0 {
+            wrote += 1;
+            world.query(leader, SHORT, &format!("update t set v = 0 where id = {wrote}"));
+        }
+        world.run(Duration::from_micros(20));
+    }
+    assert!(wrote > 0, "it was built in one turn");
+    world.run(Duration::from_secs(1));
+    world.check_stores();
+    let schemas = (0..3).map(|at| world.state(at, |s| s.shard.as_ref().unwrap().schema));
+    assert_eq!(schemas.collect::<std::collections::BTreeSet<_>>().len(), 1);
+    // The last one may have come when the old definition was not in force any more.
+    let rows = |world: &mut World, rows: usize| {
+        world.says(leader, LONG, "select id from t where v = 0", &format!("SELECT {rows}"))
+    };
+    assert!(rows(&mut world, wrote) || rows(&mut world, wrote - 1));
+    assert!(world.says(leader, LONG, "explain select id from t where v = 0", "by_v"));
+}
+
+#[test]
+fn a_unique_index_is_refused_alike_everywhere_and_nothing_of_it_stays() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    for conn in [LONG, SHORT] {
+        world.connect(leader, conn);
+    }
+    fill(&mut world, leader);
+    world.turn_time = MS;
+    assert!(world.says(leader, LONG, "update t set v = id where id < 19999", "UPDATE 19998"));
+    world.query(leader, LONG, "create unique index by_v on t (v)");
+    world.run(Duration::from_secs(2));
+    let (refused, _) = world.answer(leader, LONG).unwrap();
+    assert!(refused.contains("23505"), "{refused}");
+    world.check_stores();
+    assert!(world.says(leader, LONG, "update t set v = 19999 where id = 19999", "UPDATE 1"));
+    // Who writes meanwhile waits, and is told of the rule.
+    world.query(leader, LONG, "create unique index by_v on t (v)");
+    while world.kept(leader).indexes_under_way == 0 {
+        assert!(!world.said(leader, LONG, "CREATE INDEX"), "it was built in one turn");
+        world.run(Duration::from_micros(20));
+    }
+    world.query(leader, SHORT, "update t set v = 5 where id = 6");
+    world.run(Duration::from_secs(2));
+    assert!(world.said(leader, LONG, "CREATE INDEX"));
+    assert!(!world.said(leader, SHORT, "UPDATE 1"));
+    assert!(world.says(leader, SHORT, "update t set v = 5 where id = 6", "23505"));
+    world.check_stores();
+    for at in 0..3 {
+        assert_eq!(world.kept(at).indexes_under_way, 0);
+    }
+}
+
+#[test]
+fn garbage_goes_a_part_a_turn_and_does_not_pile_up() {
+    let mut world = one();
+    let superseded = |world: &World| world.kept(0).superseded as usize;
+    let mut most = 0;
+    for _ in 0..30 {
+        world.query(0, LONG, "update t set v = v + 1");
+        while !world.said(0, LONG, "UPDATE 20000") {
+            let before = superseded(&world);
+            world.run(Duration::from_micros(500));
+            let freed = before.saturating_sub(superseded(&world));
+            assert!(
+                freed <= crate::exec::slice::SLICE_ROWS * 4,
+                "{freed} rows in half a millisecond"
+            );
+            most = most.max(superseded(&world));
+        }
+    }
+    assert!(most <= 2 * ROWS, "{most}");
+    world.run(Duration::from_secs(1));
+    assert_eq!(superseded(&world), 0);
+    world.check_stores();
+}
+
+/// A client that sends more and more and waits for nothing.
+#[test]
+fn writes_wait_for_those_that_nobody_confirmed() {
+    let mut world = one();
+    world.kill(0);
+    world.nodes[0].config.limits.uncommitted = 1_000;
+    world.start(0);
+    world.run(Duration::from_secs(2));
+    world.connect(0, LONG);
+    let insert = |id: usize| {
+        let sql = format!("insert into t values ({}, 1)", id + 2 * ROWS);
+        [b"Q", &(sql.len() as u32 + 5).to_be_bytes()[..], sql.as_bytes(), b"\0"].concat()
+    };
+    world.send(0, LONG, (0..200).flat_map(insert).collect());
+    let mut most = 0;
+    for _ in 0..4_000 {
+        world.run(Duration::from_millis(1));
+        most = most.max(world.kept(0).uncommitted_bytes);
+    }
+    assert!((1..1_100).contains(&most), "{most}");
+    assert!(world.says(0, LONG, "select * from t where id > 40000", "SELECT 199"));
+    assert_eq!(world.kept(0).uncommitted_bytes, 0);
+}
+
+#[test]
+fn an_index_that_would_not_fit_is_refused() {
+    let mut world = one();
+    let used = world.state(0, |s| s.shard.as_ref().unwrap().store.bytes());
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.memory = (used + 100_000) * 100 / 85;
+    assert!(world.says(0, LONG, "create index by_v on t (v)", "53200"));
+    assert!(world.says(0, LONG, "insert into t values (40000, 1)", "INSERT 0 1"));
+    me.borrow_mut().config.limits.memory *= 2;
+    assert!(world.says(0, LONG, "create index by_v on t (v)", "CREATE INDEX"));
+    world.check_stores();
 }
