@@ -44,6 +44,18 @@ pub enum Datum {
 }
 
 impl Datum {
+    /// Bytes of the value and of what it points to, which others may point to as well.
+    pub fn memory_bytes(&self) -> usize {
+        std::mem::size_of::<Datum>()
+            + match self {
+                Datum::Text(text) => text.len(),
+                Datum::Bytea(bytes) => bytes.len(),
+                Datum::Array(elements) => elements.iter().map(Datum::memory_bytes).sum(),
+                Datum::Numeric(Numeric::Finite(_)) => 64,
+                _ => 0,
+            }
+    }
+
     /// Whether this is SQL's NULL.
     pub fn is_null(&self) -> bool {
         matches!(self, Datum::Null)

@@ -2,12 +2,10 @@
 
 use std::cell::Cell;
 
-use crate::base::{Datum, Numeric, SqlError, SqlResult, SqlState};
+use crate::base::{Datum, SqlError, SqlResult, SqlState};
 
 /// Bytes a statement may keep unless configured otherwise.
 pub const STATEMENT_BYTES_MAX: usize = 256 << 20;
-/// Bytes of a value itself, whatever it points to.
-const DATUM_BYTES: usize = std::mem::size_of::<Datum>();
 /// Bytes of the vector that holds a row, and of its place in a list or tree.
 const ROW_BYTES: usize = 48;
 
@@ -38,7 +36,7 @@ impl Memory {
 
     /// Counts a row about to be kept.
     pub fn take_row(&self, row: &[Datum]) -> SqlResult<()> {
-        self.take(ROW_BYTES + row.iter().map(size_of).sum::<usize>())
+        self.take(ROW_BYTES + row.iter().map(Datum::memory_bytes).sum::<usize>())
     }
 
     /// Counts an entry of a tree keyed by bytes.
@@ -54,15 +52,4 @@ impl Memory {
     pub fn used(&self) -> usize {
         self.used.get()
     }
-}
-
-fn size_of(value: &Datum) -> usize {
-    DATUM_BYTES
-        + match value {
-            Datum::Text(text) => text.len(),
-            Datum::Bytea(bytes) => bytes.len(),
-            Datum::Array(elements) => elements.iter().map(size_of).sum(),
-            Datum::Numeric(Numeric::Finite(_)) => 64,
-            _ => 0,
-        }
 }

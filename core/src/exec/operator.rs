@@ -19,6 +19,9 @@ use crate::sql::plan::Physical;
 /// Most rows of a batch.
 pub const BATCH_ROWS: usize = 1_024;
 
+/// Bytes of values that a batch is made of before it ends early: one value alone may have 16 MiB.
+pub const BATCH_BYTES: usize = 4 << 20;
+
 /// The values of a row.
 pub type Row = Vec<Datum>;
 
@@ -38,7 +41,9 @@ pub fn open(plan: &Physical) -> Box<dyn Operator + '_> {
         Physical::Filter { input, condition } => {
             Box::new(Filtering { input: open(input), condition })
         }
-        Physical::Project { input, exprs } => Box::new(Projecting { input: open(input), exprs }),
+        Physical::Project { input, exprs } => {
+            Box::new(Projecting { input: open(input), exprs, kept: Vec::new().into_iter() })
+        }
         Physical::HashJoin(join) => Box::new(HashJoining::new(join)),
         Physical::NestedLoop(join) => Box::new(LoopJoining::new(join)),
         Physical::Mark(mark) => Box::new(Marking::new(mark)),
@@ -80,14 +85,16 @@ struct Literals<'p> {
 
 impl Operator for Literals<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
-        let end = self.rows.len().min(self.at + BATCH_ROWS);
-        let mut batch = Vec::with_capacity(end - self.at);
-        for row in &self.rows[self.at..end] {
-            let values: SqlResult<Row> =
-                row.iter().map(|expr| expr.eval(&NoRow, &context.eval)).collect();
-            batch.push(values?);
+        let rows = &self.rows[self.at..];
+        if self.at > 0 && !rows.is_empty() && context.slice.is_spent() {
+            return Poll::Pending;
         }
-        self.at = end;
+        let mut rows = rows.iter().take(BATCH_ROWS);
+        let batch = computed(context, || {
+            let row = rows.next()?;
+            Some(row.iter().map(|expr| expr.eval(&NoRow, &context.eval)).collect())
+        })?;
+        self.at += batch.len();
         Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }
@@ -117,16 +124,46 @@ impl Operator for Filtering<'_> {
 struct Projecting<'p> {
     input: Box<dyn Operator + 'p>,
     exprs: &'p [Expr],
+    /// Rows of the input that are for the next batch.
+    kept: std::vec::IntoIter<Row>,
 }
 
 impl Operator for Projecting<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
-        let Some(batch) = ready!(self.input.next(context))? else { return Poll::Ready(Ok(None)) };
-        let project = |row: Row| -> SqlResult<Row> {
-            self.exprs.iter().map(|expr| expr.eval(&row, &context.eval)).collect()
-        };
-        Poll::Ready(batch.into_iter().map(project).collect::<SqlResult<Vec<Row>>>().map(Some))
+        if self.kept.len() == 0 {
+            let Some(batch) = ready!(self.input.next(context))? else {
+                return Poll::Ready(Ok(None));
+            };
+            self.kept = batch.into_iter();
+        } else if context.slice.is_spent() {
+            return Poll::Pending;
+        }
+        let batch = computed(context, || {
+            let row = self.kept.next()?;
+            Some(self.exprs.iter().map(|expr| expr.eval(&row, &context.eval)).collect())
+        });
+        Poll::Ready(batch.map(Some))
     }
+}
+
+/// Rows that `next` computes: all of them, or those up to [`BATCH_BYTES`]. Such a batch counts as a full
+/// one, since long values take as long as many rows.
+fn computed(
+    context: &ExecContext<'_>,
+    mut next: impl FnMut() -> Option<SqlResult<Row>>,
+) -> SqlResult<Vec<Row>> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = next() {
+        let row = row?;
+        bytes += row.iter().map(Datum::memory_bytes).sum::<usize>();
+        batch.push(row);
+        if bytes >= BATCH_BYTES {
+            context.slice.look_at(BATCH_ROWS.saturating_sub(batch.len()));
+            break;
+        }
+    }
+    Ok(batch)
 }
 
 struct Limiting<'p> {

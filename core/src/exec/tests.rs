@@ -1,4 +1,5 @@
 use crate::base::{Datum, SqlState};
+use crate::exec::operator::BATCH_ROWS;
 use crate::sql::golden;
 use crate::sql::testing::{TestDb, shown_error};
 
@@ -280,5 +281,18 @@ mod random {
         let subqueries = format!("select {}1{}", "(select ".repeat(60), ")".repeat(60));
         let result = db.run(&subqueries);
         assert!(result.ends_with("SELECT 1") || result.starts_with("ERROR 54001"), "{result}");
+    }
+}
+
+/// Long values end a batch early, so that not a thousand of them are in memory at once; they count for
+/// the slice like the rows they are made instead of.
+#[test]
+fn batches_of_long_values_are_short() {
+    let db = TestDb::new();
+    let rows = "select repeat('x', 1000000 + g * 0) from generate_series(1, 40) g";
+    let values = format!("values {}", vec!["(repeat('x', 1000000))"; 40].join(", "));
+    for text in [rows, &values] {
+        assert_eq!(db.slices(text, usize::MAX), 1);
+        assert!(db.slices(text, 2 * BATCH_ROWS) >= 4, "{text:.40}");
     }
 }

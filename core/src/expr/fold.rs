@@ -5,6 +5,9 @@ use super::function::{Body, Volatility};
 use super::tree::Expr;
 use crate::base::{Datum, SqlType};
 
+/// A value replaces an expression if it is at most so many bytes longer than the constants in it.
+const GROWTH_BYTES_MAX: usize = 256;
+
 impl Expr {
     /// Replaces what depends on neither row, parameters, session nor time by its value. A part
     /// whose evaluation fails stays as it is and fails when, and only if, it is reached.
@@ -46,9 +49,19 @@ fn fold_node(expr: &mut Expr) {
         return;
     }
     let ty = expr.ty();
-    if let Ok(value) = detached(|context| expr.eval(&NoRow, context)) {
+    if let Ok(value) = detached(|context| expr.eval(&NoRow, context))
+        && may_replace(&value, expr)
+    {
         *expr = Expr::Constant { value, ty };
     }
+}
+
+/// Whether a value takes little more room than the constants it is made of: a plan is kept, and
+/// `repeat('x', 16000000)` is not to be kept in it.
+fn may_replace(value: &Datum, expr: &Expr) -> bool {
+    let constants = expr.children();
+    let constants = constants.iter().filter_map(|child| child.as_constant());
+    value.memory_bytes() <= GROWTH_BYTES_MAX + constants.map(Datum::memory_bytes).sum::<usize>()
 }
 
 /// Drops the operands that cannot matter; a decisive constant drops all the others.
@@ -84,6 +97,19 @@ mod tests {
         assert_eq!(mixed, b.binary("+", column, int(2)).unwrap());
         let now = b.call("now", vec![]).unwrap();
         assert_eq!(now.clone().fold(), now);
+    }
+
+    /// What would make a plan much longer than its text is made when the statement runs.
+    #[test]
+    fn long_values_are_not_folded() {
+        let mut b = ExprBuilder::default();
+        let text = |length| Expr::constant(Datum::text("x".repeat(length)), SqlType::Text);
+        let mut repeat = |text, times| b.call("repeat", vec![text, int(times)]).unwrap();
+        assert_eq!(repeat(text(1), 200).fold(), text(200));
+        assert!(repeat(text(1), 10_000).fold().as_constant().is_none());
+        assert_eq!(repeat(text(10_000), 1).fold(), text(10_000));
+        let nested = repeat(text(100), 100);
+        assert!(repeat(nested, 100).fold().as_constant().is_none());
     }
 
     #[test]

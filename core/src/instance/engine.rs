@@ -4,7 +4,7 @@
 //! the leader of the replica set, as of one moment: see [`running`]. A schema change or a change of
 //! rights is a proposal to the ring.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -26,14 +26,13 @@ use crate::base::{
     TableId, Timestamp, UserId, binary_format, limits,
 };
 use crate::exec::{CommandTag, RowSink, point};
-use crate::expr::SessionValues;
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
 use crate::session::settings::{Fixed, Settings};
 use crate::session::writing;
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Notice, Outcome, RowWriter,
-    SessionContext, Tag,
+    SessionContext, Tag, session_values,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
@@ -445,6 +444,8 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
                     Some(tag) => Ok(Done { tag: tag.into(), notices: Vec::new() }),
                     None => Err(SqlError::internal("a reply with an unknown tag")),
                 });
+                // A change was made; only its rows cannot be told.
+                let done = if writes { done.map_err(|_| outcome_unknown()) } else { done };
                 return Ended::Elsewhere(Outcome { result: done, gate: None });
             }
             Answer::Response(ResponseKind::Failed(error)) => return failed(error),
@@ -605,14 +606,7 @@ impl State {
         Ok(SessionContext {
             user: asked.user,
             superuser: known.superuser,
-            values: SessionValues {
-                current_user: name.clone(),
-                session_user: name,
-                database: crate::session::DATABASE.into(),
-                schema: asked.search_path.first().map(|s| s.as_str().into()),
-                version: crate::session::SERVER_VERSION.into(),
-                backend_pid: asked.backend_pid,
-            },
+            values: session_values(&name, &asked.search_path, asked.backend_pid),
             search_path: asked.search_path.as_slice().into(),
             settings: Rc::new(RefCell::new(settings)),
             is_elsewhere: true,
@@ -650,22 +644,56 @@ fn rows_response(
     Ok(ResponseKind::Rows { tag, count, types, rows: out })
 }
 
-/// Proposes entries to the ring one after another, and waits until this instance has applied them.
-async fn propose(me: &Shared, entry: &RingEntry, deadline: Mono) -> SqlResult<LogIndex> {
+/// Proposes an entry to the ring, and waits until this instance has applied it. Errors say whether the
+/// entry may have been made all the same, also when the statement is interrupted.
+async fn propose(
+    me: &Shared,
+    interrupt: &Interrupt,
+    entry: &RingEntry,
+    deadline: Mono,
+) -> SqlResult<LogIndex> {
+    interrupt.check()?;
     let request = RequestKind::Ring { entry: entry.encode() };
-    match serve::ask_leader(me, GroupId::RING, request, deadline).await {
-        Answer::Response(ResponseKind::Applied { index }) => {
-            let reached = {
-                let state = &mut *me.borrow_mut();
-                let Some(ring) = &mut state.ring else { return Err(starting()) };
-                ring.wait_applied(&state.spawner, index)
-            };
-            reached.await;
-            Ok(index)
+    let sent = Cell::new(false);
+    let proposed = async {
+        match serve::ask_leader_telling(me, GroupId::RING, request, deadline, &sent).await {
+            Answer::Response(ResponseKind::Applied { index }) => {
+                let reached = {
+                    let state = &mut *me.borrow_mut();
+                    let Some(ring) = &mut state.ring else { return Err(starting()) };
+                    ring.wait_applied(&state.spawner, index)
+                };
+                reached.await;
+                Ok(index)
+            }
+            Answer::Response(ResponseKind::Failed(error)) => Err(error),
+            Answer::NotDone => Err(no_leader(GroupId::RING)),
+            _ => Err(outcome_unknown()),
         }
-        Answer::Response(ResponseKind::Failed(error)) => Err(error),
-        Answer::NotDone => Err(no_leader(GroupId::RING)),
-        _ => Err(outcome_unknown()),
+    };
+    match unless_interrupted(interrupt, proposed).await {
+        Some(result) => result,
+        None if sent.get() => Err(outcome_unknown()),
+        None => interrupt.check().and_then(|()| Err(outcome_unknown())),
+    }
+}
+
+/// The error of a statement of several changes, `done` of which were made before it.
+fn after_changes(error: SqlError, done: usize) -> SqlError {
+    if done == 0 {
+        return error;
+    }
+    let told = format!("Changes of this statement that were made before: {done}.");
+    match error.state {
+        // These say that nothing was done.
+        SqlState::CannotConnectNow | SqlState::QueryCanceled | SqlState::AdminShutdown => {
+            SqlError::new(
+                SqlState::StatementCompletionUnknown,
+                format!("the statement was carried out in part: {}", error.message),
+            )
+            .with_detail(told)
+        }
+        _ => error.with_detail(told),
     }
 }
 
@@ -686,9 +714,9 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
             Err(error) => return failed(error),
         }
     };
-    for entry in entries {
-        if let Err(error) = propose(me, &entry, deadline).await {
-            return failed(error);
+    for (done, entry) in entries.into_iter().enumerate() {
+        if let Err(error) = propose(me, call.interrupt, &entry, deadline).await {
+            return failed(after_changes(error, done));
         }
     }
     serve::everyone_reached(me, everyone_by(me)).await;
@@ -724,15 +752,18 @@ async fn schema_change(
         _ => Vec::new(),
     };
     notices.extend(told.into_iter().map(notice));
-    for entry in decisions::of_ddl(ddl, call.context.user) {
-        let ticket = match propose(me, &entry, deadline).await {
+    let entries = decisions::of_ddl(ddl, call.context.user);
+    for (done, entry) in entries.into_iter().enumerate() {
+        let ticket = match propose(me, call.interrupt, &entry, deadline).await {
             Ok(ticket) => ticket,
-            Err(error) => return failed(error),
+            Err(error) => return failed(after_changes(error, done)),
         };
         match finished(me, call, ticket, deadline).await {
             Ok(DdlResult::Done) => {}
             Ok(DdlResult::Nothing(text)) => notices.push(notice(text)),
-            Ok(DdlResult::Failed(error)) | Err(error) => return failed(error),
+            Ok(DdlResult::Failed(error)) | Err(error) => {
+                return failed(after_changes(error, done));
+            }
         }
     }
     serve::everyone_reached(me, everyone_by(me)).await;
@@ -758,11 +789,15 @@ async fn finished(
     ticket: LogIndex,
     deadline: Mono,
 ) -> SqlResult<DdlResult> {
+    let goes_on = |why: &str| {
+        let message = format!("the schema change goes on, but {why}");
+        SqlError::new(SqlState::StatementCompletionUnknown, message)
+            .with_hint("Look at _pico_table for its end.")
+    };
     loop {
-        call.interrupt.check()?;
         {
             let state = me.borrow();
-            let Some(ring) = &state.ring else { return Err(starting()) };
+            let Some(ring) = &state.ring else { return Err(goes_on("the instance starts anew")) };
             match ring.state.ddl.status(ticket) {
                 DdlStatus::Finished(result) => return Ok(result),
                 // Decided at once, or so long ago that nobody remembers.
@@ -770,12 +805,11 @@ async fn finished(
                 DdlStatus::Waiting | DdlStatus::InProgress => {}
             }
             if state.now.mono >= deadline {
-                return Err(SqlError::new(
-                    SqlState::StatementCompletionUnknown,
-                    "the schema change goes on, but took longer than this statement may wait",
-                )
-                .with_hint("Look at _pico_table for its end."));
+                return Err(goes_on("took longer than this statement may wait"));
             }
+        }
+        if let Some(reason) = call.interrupt.reason() {
+            return Err(goes_on(&format!("nobody waits for it: {}", reason.error().message)));
         }
         serve::pause(me).await;
     }

@@ -35,6 +35,7 @@ use crate::session::{Interrupt, SessionContext};
 use crate::sql::plan::Prepared;
 use crate::storage::{AsOf, Hold};
 use crate::topology::pg_catalog::functions::RingFunctions;
+use crate::topology::virtual_table::{PG_SETTINGS, SettingRow};
 
 /// A change of rows starts over so often before it makes others wait.
 const ATTEMPTS: u32 = 2;
@@ -271,6 +272,14 @@ impl HeldBack {
     }
 }
 
+/// The rows of `pg_settings`, if the statement reads it.
+fn settings_for(statement: &Statement<'_>) -> Vec<SettingRow> {
+    if statement.prepared.touches.reads.contains(&TableId(PG_SETTINGS)) {
+        return statement.context.settings.borrow().rows();
+    }
+    Vec::new()
+}
+
 impl State {
     /// Goes on with a statement until its end or the end of its slice.
     fn slice(&mut self, run: &mut Run<'_>, sink: &mut dyn RowSink) -> Poll<End> {
@@ -327,7 +336,8 @@ impl State {
             Some(_) if crate::canary!(SliceReadsNewest) => Timestamp::MAX,
             _ => run.at,
         };
-        let reader = StoreReader::new(shard, &ring.state, context.user, &[], at);
+        let settings = settings_for(&run.statement);
+        let reader = StoreReader::new(shard, &ring.state, context.user, &settings, at);
         let table_bytes = |table| self.shard.as_ref().map_or(0, |s| s.store.table_bytes(table));
         let ring_functions = RingFunctions {
             ring: &ring.state,

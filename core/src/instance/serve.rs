@@ -17,6 +17,7 @@ use crate::topology::RingEntry;
 use crate::topology::ddl::SchemaChange;
 
 use bytes::Bytes;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// Between two attempts to find a leader.
@@ -219,6 +220,17 @@ pub async fn everyone_reached(me: &Shared, deadline: Mono) {
 /// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did
 /// nothing are retried here.
 pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline: Mono) -> Answer {
+    ask_leader_telling(me, group, what, deadline, &Cell::new(false)).await
+}
+
+/// As [`ask_leader`]; `sent` is true while a leader may be carrying the request out.
+pub async fn ask_leader_telling(
+    me: &Shared,
+    group: GroupId,
+    what: RequestKind,
+    deadline: Mono,
+    sent: &Cell<bool>,
+) -> Answer {
     let mut hint = None;
     loop {
         let (leader, here) = {
@@ -230,6 +242,7 @@ pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline
             (leader, leader == Some(state.me()))
         };
         if let Some(leader) = leader {
+            sent.set(true);
             let answer = if here {
                 Answer::Response(serve_boxed(me, what.clone()).await)
             } else {
@@ -242,6 +255,7 @@ pub async fn ask_leader(me: &Shared, group: GroupId, what: RequestKind, deadline
                 Answer::NotDone => {}
                 decided => return decided,
             }
+            sent.set(false);
         }
         pause(me).await;
     }

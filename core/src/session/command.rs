@@ -1,8 +1,9 @@
 //! Statements the session carries out by itself: settings, prepared statements, transactions.
 //!
-//! Left out until transactions over several statements exist: `BEGIN` and everything inside one. They
-//! are refused rather than accepted without effect, since a client that believes in a transaction it
-//! does not have loses data.
+//! Left out until transactions over several statements exist: `BEGIN`. It is refused rather than
+//! accepted without effect, since a client that believes in a transaction it does not have loses data.
+//! So there is never a transaction block, and what ends one, or belongs into one, is answered as
+//! PostgreSQL answers it outside of one.
 
 use std::borrow::Cow;
 
@@ -91,13 +92,30 @@ pub(super) fn run<E: Engine>(
             Maintenance::Checkpoint => "CHECKPOINT",
         }),
         SessionStmt::SetConstraints => done("SET CONSTRAINTS"),
-        SessionStmt::Begin { .. }
-        | SessionStmt::Commit { .. }
-        | SessionStmt::Rollback { .. }
-        | SessionStmt::RollbackTo { .. }
-        | SessionStmt::Savepoint { .. }
-        | SessionStmt::Release { .. } => Err(no_transactions()),
+        SessionStmt::Unlisten => done("UNLISTEN"),
+        SessionStmt::Begin { .. } => Err(no_transactions()),
+        SessionStmt::Commit { chain: true } => Err(only_in_transaction("COMMIT AND CHAIN")),
+        SessionStmt::Rollback { chain: true } => Err(only_in_transaction("ROLLBACK AND CHAIN")),
+        SessionStmt::Commit { .. } => done(end(session, "COMMIT")),
+        SessionStmt::Rollback { .. } => done(end(session, "ROLLBACK")),
+        SessionStmt::RollbackTo { .. } => Err(only_in_transaction("ROLLBACK TO SAVEPOINT")),
+        SessionStmt::Savepoint { .. } => Err(only_in_transaction("SAVEPOINT")),
+        SessionStmt::Release { .. } => Err(only_in_transaction("RELEASE SAVEPOINT")),
     }
+}
+
+/// The end of a transaction, where there is none: a warning.
+fn end<E: Engine>(session: &mut Conversation<E>, words: &'static str) -> &'static str {
+    let message = "there is no transaction in progress";
+    let warning = SqlError::new(SqlState::NoActiveSqlTransaction, message);
+    session.wire.notice(&Notice::warning(warning));
+    words
+}
+
+/// `25P01`.
+fn only_in_transaction(what: &str) -> SqlError {
+    let message = format!("{what} can only be used in transaction blocks");
+    SqlError::new(SqlState::NoActiveSqlTransaction, message)
 }
 
 /// What a statement is called if it changes rows, schema or rights.

@@ -14,17 +14,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::command;
-use super::engine::{Engine, Notice, SessionContext, Tag};
+use super::engine::{Engine, Notice, SessionContext, Tag, session_values};
 use super::execution::{self, Execution, Rows, complete};
 use super::rows::ResultFormats;
-use super::settings::{Fixed, SERVER_VERSION, Settings};
+use super::settings::{Fixed, Settings};
 use super::statement::{Portal, PortalState, Portals, Statement, Statements};
 use super::task::LoggedIn;
 use super::text::{self, Text};
 use super::turns::Share;
 use super::wire::Wire;
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format};
-use crate::expr::SessionValues;
 use crate::pgwire::backend::{self, Field};
 use crate::pgwire::frontend::{Oids, Parameters, utf8};
 use crate::pgwire::{Bind, CancelKey, Format, Formats, Frame, Item, Message, Target};
@@ -57,14 +56,7 @@ impl<E: Engine> Conversation<E> {
         let settings = Settings::new(&Fixed { user: &user, superuser });
         let settings = Rc::new(RefCell::new(settings));
         let user: Arc<str> = user.into();
-        let values = SessionValues {
-            current_user: user.clone(),
-            session_user: user,
-            database: DATABASE.into(),
-            schema: Some("public".into()),
-            version: format!("PostgreSQL {SERVER_VERSION}").into(),
-            backend_pid: key.pid.cast_signed(),
-        };
+        let values = session_values(&user, &[], key.pid.cast_signed());
         let context = SessionContext {
             user: credentials.id,
             superuser,
@@ -200,9 +192,7 @@ impl<E: Engine> Conversation<E> {
         let named = |name: String| if name == "$user" { user.to_string() } else { name };
         let path: Arc<[String]> = settings.search_path().into_iter().map(named).collect();
         if self.context.search_path != path {
-            // There is no schema of the user's own name.
-            let schema = path.iter().find(|name| name.as_str() != &**user);
-            self.context.values.schema = schema.map(|name| name.as_str().into());
+            self.context.values = session_values(user, &path, self.context.values.backend_pid);
             self.context.search_path = path;
         }
     }

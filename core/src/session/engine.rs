@@ -10,9 +10,10 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::conversation::DATABASE;
 use super::output::Gate;
 use super::rows::RowWriter;
-use super::settings::Settings;
+use super::settings::{SERVER_VERSION, Settings};
 use crate::base::{CatalogVersion, Datum, SqlError, SqlResult, SqlState, SqlType, UserId};
 use crate::exec::CommandTag;
 use crate::expr::SessionValues;
@@ -93,6 +94,20 @@ pub struct SessionContext {
     pub settings: Rc<RefCell<Settings>>,
     /// The session is on another instance: its settings are read here, not changed.
     pub is_elsewhere: bool,
+}
+
+/// What SQL functions say of a session of `user`; in `search_path`, `$user` is replaced.
+pub fn session_values(user: &Arc<str>, search_path: &[String], backend_pid: i32) -> SessionValues {
+    // There is no schema of the user's own name.
+    let schema = search_path.iter().find(|name| name.as_str() != &**user);
+    SessionValues {
+        current_user: user.clone(),
+        session_user: user.clone(),
+        database: DATABASE.into(),
+        schema: schema.map(|name| name.as_str().into()),
+        version: format!("PostgreSQL {SERVER_VERSION}").into(),
+        backend_pid,
+    }
 }
 
 /// One execution of a statement.

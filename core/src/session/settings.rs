@@ -6,8 +6,8 @@
 //!
 //! A value that PostgreSQL takes but Basalt could not honour is refused with `0A000` instead of being
 //! taken and ignored: `DateStyle` other than ISO, a time zone other than UTC. Drivers send the time
-//! zone of their host in the startup packet without being asked, so there it is a warning, and UTC
-//! stays in force and is what the server reports. Settings that only tune a planner or a storage
+//! zone and the encoding of their host in the startup packet without being asked, so there it is a
+//! warning, and UTC and UTF8 stay in force and are what the server reports. Settings that only tune a planner or a storage
 //! engine Basalt does not have are taken and shown: no answer depends on them.
 //!
 //! Names with a dot belong to applications: any may be set, to any text.
@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::{SqlError, SqlResult, SqlState};
+use crate::topology::virtual_table::SettingRow;
 use table::{SETTINGS, Setting};
 
 pub use table::SERVER_VERSION;
@@ -75,7 +76,9 @@ impl Settings {
         let at = find(name)?;
         match value::check(&SETTINGS[at], &words(&SETTINGS[at], text)) {
             Ok(value) => self.startup.insert(at, value),
-            Err(refusal) if SETTINGS[at].name == "TimeZone" => return Ok(Some(refusal)),
+            Err(refusal) if matches!(SETTINGS[at].name, "TimeZone" | "client_encoding") => {
+                return Ok(Some(refusal));
+            }
             Err(error) => return Err(error),
         };
         self.refresh();
@@ -115,6 +118,10 @@ impl Settings {
             return Ok(());
         }
         let at = find(name)?;
+        if SETTINGS[at].name == "session_authorization" {
+            // It is the user who logged in, always.
+            return Ok(());
+        }
         if SETTINGS[at].kind == table::Kind::Fixed {
             return Err(SETTINGS[at].unchangeable());
         }
@@ -147,6 +154,17 @@ impl Settings {
     /// Every setting as name, value, description, by name.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>, &'static str)> {
         SETTINGS.iter().enumerate().map(|(at, s)| (s.name, self.shown(at), s.description))
+    }
+
+    /// Every setting as a row of `pg_settings`.
+    pub fn rows(&self) -> Vec<SettingRow> {
+        let row = |(at, setting): (usize, &Setting)| SettingRow {
+            name: setting.name.to_owned(),
+            value: self.shown(at).into_owned(),
+            default: value::shown(setting, Cow::Borrowed(setting.default)).into_owned(),
+            description: setting.description.to_owned(),
+        };
+        SETTINGS.iter().enumerate().map(row).collect()
     }
 
     /// The reported settings whose value the client does not know yet; they count as told.
@@ -314,6 +332,8 @@ mod tests {
             ("work_mem = 65536", "64MB"),
             ("work_mem = 1GB", "1GB"),
             ("client_encoding = utf-8", "UTF8"),
+            ("client_encoding = 'Utf_8'", "UTF8"),
+            ("client_encoding = sql-ascii", "SQL_ASCII"),
             (
                 "client_encoding = latin1",
                 "client_encoding \"latin1\" is not supported (SQLSTATE 0A000)",
@@ -376,6 +396,17 @@ mod tests {
         assert_eq!(settings.show("timezone").unwrap(), ("TimeZone", "UTC".into()));
         assert_eq!(settings.start_with("TimeZone", "Etc/UTC"), Ok(None));
         assert!(settings.start_with("DateStyle", "German").is_err());
+    }
+
+    #[test]
+    fn an_encoding_of_the_driver_is_a_warning() {
+        let mut settings = settings();
+        assert!(settings.start_with("client_encoding", "LATIN1").unwrap().is_some());
+        assert_eq!(settings.show("client_encoding").unwrap().1, "UTF8");
+        assert_eq!(settings.start_with("client_encoding", "'utf-8'"), Ok(None));
+        assert_eq!(settings.show("client_encoding").unwrap().1, "UTF8");
+        assert_eq!(settings.start_with("client_encoding", "SQL_ASCII"), Ok(None));
+        assert_eq!(settings.show("client_encoding").unwrap().1, "SQL_ASCII");
     }
 
     #[test]

@@ -29,10 +29,17 @@ const TEXT_BYTES: usize = 64 << 10;
 const RESUMED: usize = 4;
 
 /// The turns of an instance, as its sessions see them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turns {
+    /// From 1: a new session has no share of any turn yet.
     number: Cell<u64>,
     waiting: RefCell<VecDeque<Resolver<()>>>,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns { number: Cell::new(1), waiting: RefCell::default() }
+    }
 }
 
 impl Turns {

@@ -1,6 +1,7 @@
 //! The plan cache of an instance: statements it has prepared, by text and what gave it its meaning.
 //!
-//! Bounded by entries and by bytes of text. The one used longest ago goes first; plans of an older
+//! Bounded by entries and by bytes of text. A plan is up to a hundred times as long as its text, and not
+//! longer, since constants are folded only where they hardly grow. The one used longest ago goes first; plans of an older
 //! catalog version are never found again and go the same way.
 
 use std::collections::BTreeMap;
@@ -41,12 +42,15 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub struct CacheLimits {
     pub entries: usize,
+    /// Of all texts together.
     pub text_bytes: usize,
+    /// Of one text: longer ones are bulk loads, which do not come again.
+    pub longest_text: usize,
 }
 
 impl Default for CacheLimits {
     fn default() -> CacheLimits {
-        CacheLimits { entries: 4_096, text_bytes: 8 << 20 }
+        CacheLimits { entries: 4_096, text_bytes: 2 << 20, longest_text: 64 << 10 }
     }
 }
 
@@ -71,9 +75,10 @@ impl PlanCache {
         Some(entry.plan.clone())
     }
 
-    /// Keeps a plan; the ones used longest ago make room. A text above the bound is not kept.
+    /// Keeps a plan; the ones used longest ago make room. A text above the bounds is not kept.
     pub fn insert(&mut self, key: CacheKey, plan: Arc<Prepared>) {
-        if key.text.len() > self.limits.text_bytes || self.limits.entries == 0 {
+        let longest = self.limits.longest_text.min(self.limits.text_bytes);
+        if key.text.len() > longest || self.limits.entries == 0 {
             return;
         }
         self.uses += 1;
@@ -136,7 +141,8 @@ mod tests {
 
     #[test]
     fn the_one_used_longest_ago_goes_first() {
-        let mut cache = PlanCache::new(CacheLimits { entries: 2, text_bytes: 100 });
+        let mut cache =
+            PlanCache::new(CacheLimits { entries: 2, text_bytes: 100, longest_text: 99 });
         cache.insert(key("a"), plan());
         cache.insert(key("b"), plan());
         assert!(cache.get(&key("a")).is_some());
@@ -146,7 +152,7 @@ mod tests {
         cache.insert(key(&"x".repeat(99)), plan());
         assert_eq!(cache.len(), 2);
         assert!(cache.get(&key("c")).is_none());
-        cache.insert(key(&"x".repeat(101)), plan());
+        cache.insert(key(&"x".repeat(100)), plan());
         assert_eq!(cache.len(), 2);
         cache.insert(key("a"), plan());
         assert_eq!((cache.len(), cache.by_use.len(), cache.text_bytes), (2, 2, 100));

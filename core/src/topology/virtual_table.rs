@@ -29,6 +29,9 @@ pub struct View<'a> {
     pub settings: &'a [SettingRow],
 }
 
+/// The oid of `pg_settings`.
+pub const PG_SETTINGS: u32 = 12_023;
+
 /// A row of `pg_settings`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingRow {

@@ -23,6 +23,8 @@ pub(super) static ROWS: &[Function] = &[
         Ok(c.session.schema.clone().map_or(Datum::Null, Datum::Text))
     }).stable(),
     row(2026, "pg_backend_pid", &[], INT4, |_, c| Ok(Datum::Int4(c.session.backend_pid))).stable(),
+    // Its type is void in PostgreSQL, which prints as nothing, too. There are no advisory locks.
+    row(2892, "pg_advisory_unlock_all", &[], TEXT, |_, _| Ok(Datum::text(""))).volatile(),
     row(810, "pg_client_encoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable(),
     row(1039, "getdatabaseencoding", &[], NAME, |_, _| Ok(Datum::text("UTF8"))).stable(),
     row(1597, "pg_encoding_to_char", &[INT4], NAME, |a, _| Ok(Datum::text(encoding_name(integer(a, 0)?)))).stable(),

@@ -117,6 +117,81 @@ fn a_forwarded_statement_is_waited_for_and_withdrawn() {
     assert!(!running(&world));
 }
 
+/// A leader that runs a text of many statements goes on leading, and tells of them as they commit.
+#[test]
+fn a_query_of_many_statements_holds_nobody_up() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    world.connect(leader, LONG);
+    fill(&mut world, leader);
+    world.turn_time = 5 * MS;
+    let insert = |k: usize| format!("insert into t values ({}, 1);", ROWS + 1 + k);
+    world.query(leader, LONG, &(0..5_000).map(insert).collect::<String>());
+    let (mut steps, mut last) = (0, 0);
+    while last < 5_000 {
+        world.run(Duration::from_micros(20));
+        let answer = world.answer(leader, LONG);
+        let now = answer.map_or(0, |(said, _)| said.matches("INSERT 0 1").count());
+        steps += u32::from(now > last);
+        last = now;
+        assert_eq!(world.leaders(GroupId(1)), [leader]);
+        assert!(world.now < 100_000 * MS, "{last}");
+    }
+    assert!(steps > 1, "all of them at once");
+}
+
+#[test]
+fn what_a_session_knows_of_itself_does_not_depend_on_where_it_runs() {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    let other = (leader + 1) % 3;
+    world.connect(leader, LONG);
+    fill(&mut world, leader);
+    world.connect(other, SHORT);
+    let mut ask = |at, conn| {
+        let (mut said, asked) = (String::new(), [
+            "set work_mem = '77MB'",
+            "select current_schema(), version(), current_user, session_user, current_database(),
+                 (select setting from pg_settings where name = 'work_mem'),
+                 (select count(*) > 50 from pg_settings)
+             from t where v = 1 and id = 7 or id < 0",
+        ]);
+        for sql in asked {
+            world.query(at, conn, sql);
+            world.run(Duration::from_secs(1));
+            said = world.answer(at, conn).unwrap().0;
+        }
+        said
+    };
+    let (here, forwarded) = (ask(leader, LONG), ask(other, SHORT));
+    assert_eq!(here, forwarded);
+    assert!(here.contains("PostgreSQL 15") && here.contains("public"), "{here}");
+    assert!(here.contains("77MB") && here.contains("t"), "{here}");
+}
+
+/// A change of the schema that could not be sent was not made; one that was sent may have been.
+#[test]
+fn a_schema_change_that_times_out_says_what_it_knows() {
+    for (leads, expected) in [(false, "57014"), (true, "08007")] {
+        let mut world = three();
+        let leader = world.leaders(GroupId::RING)[0];
+        let at = if leads { leader } else { (leader + 1) % 3 };
+        world.connect(at, LONG);
+        assert!(world.says(at, LONG, "set statement_timeout = 50", "SET"));
+        for other in (0..3).filter(|other| *other != at) {
+            world.kill(other);
+        }
+        if !leads {
+            // Nobody leads any more, and this one knows.
+            world.run(Duration::from_secs(3));
+        }
+        world.query(at, LONG, "create table t (id int primary key)");
+        world.run(Duration::from_millis(200));
+        let (answer, _) = world.answer(at, LONG).unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+}
+
 #[test]
 fn a_forwarded_statement_knows_its_session() {
     let mut world = three();

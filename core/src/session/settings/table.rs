@@ -20,6 +20,8 @@ pub enum Kind {
         accepted: &'static [&'static str],
         canonical: &'static str,
     },
+    /// An encoding that needs no conversion.
+    Encoding,
     /// Names separated by commas.
     List,
 }
@@ -142,12 +144,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         "Checks bodies of functions when they are made.",
     ),
-    reported(
-        "client_encoding",
-        "UTF8",
-        Kind::Only { accepted: &["UTF8", "UTF-8", "unicode"], canonical: "UTF8" },
-        "Encoding of the client.",
-    ),
+    reported("client_encoding", "UTF8", Kind::Encoding, "Encoding of the client."),
     row("client_min_messages", "notice", LEVELS, "Least severity of messages sent to the client."),
     reported(
         "DateStyle",

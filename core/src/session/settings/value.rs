@@ -10,6 +10,7 @@ pub fn check(setting: &Setting, values: &[String]) -> SqlResult<String> {
     let text = values.join(", ");
     match setting.kind {
         Kind::Fixed => Err(setting.unchangeable()),
+        Kind::Encoding => encoding(setting, &text),
         Kind::List => Ok(join_list(values)),
         Kind::Text => Ok(text),
         Kind::Bool => boolean(setting, &text),
@@ -33,6 +34,18 @@ pub fn check(setting: &Setting, values: &[String]) -> SqlResult<String> {
             Err(SqlError::unsupported(format_args!("{} \"{plain}\"", setting.name))
                 .with_hint(format!("Basalt uses {canonical}.")))
         }
+    }
+}
+
+/// The canonical name of an encoding. As in PostgreSQL only letters and digits count, in any case, so
+/// that `'utf-8'` in its quotes is UTF8. A client in SQL_ASCII is told and tells bytes as they are.
+fn encoding(setting: &Setting, text: &str) -> SqlResult<String> {
+    let plain = text.chars().filter(char::is_ascii_alphanumeric);
+    match plain.map(|c| c.to_ascii_lowercase()).collect::<String>().as_str() {
+        "utf8" | "unicode" => Ok("UTF8".to_owned()),
+        "sqlascii" => Ok("SQL_ASCII".to_owned()),
+        _ => Err(SqlError::unsupported(format_args!("{} \"{}\"", setting.name, text.trim()))
+            .with_hint("Basalt uses UTF8.")),
     }
 }
 

@@ -113,6 +113,72 @@ fn a_full_output_stops_reading() {
     assert!(answers > 300, "{answers}");
 }
 
+/// Lets a session have one turn; how many statements it told the end of, and what else it said.
+fn one_turn(world: &mut World) -> (usize, String) {
+    world.turn();
+    let flush = world.handle.drain();
+    world.handle.flushed(flush.bytes.len());
+    let replies = transcript(&flush.bytes);
+    let done = replies.matches("CommandComplete INSERT 0 1").count();
+    (done, replies)
+}
+
+/// The statements of a long text run over many turns; what is done is told meanwhile, and a cancel
+/// request ends the rest.
+#[test]
+fn a_query_of_many_statements_takes_many_turns() {
+    let mut world = World::new(ConnKind::Admin, SessionLimits::default());
+    world.connect();
+    let inserts = (0..5_000).map(|k| format!("INSERT INTO kv VALUES ({k}, 'x');"));
+    let mut out = BytesMut::new();
+    client::query(&mut out, &inserts.collect::<String>());
+    world.handle.receive(out.split().freeze());
+    world.executor.run_until_stalled();
+    let (mut done, mut turns) = (0, 0);
+    while done < 2_000 {
+        assert!(world.sessions.turns().are_wanted(), "it waits for nothing but the next turn");
+        let (more, _) = one_turn(&mut world);
+        assert!(more <= 300, "{more} statements in one turn");
+        done += more;
+        turns += 1;
+    }
+    // All of it is read first.
+    assert!(turns > 5_000 / 256 + 2_000 / 300, "{turns}");
+    world.handle.cancel();
+    let (more, said) = one_turn(&mut world);
+    let canceled = "ErrorResponse ERROR 57014 canceling statement due to user request\n\
+        ReadyForQuery I\n";
+    assert!(more == 0 && said.ends_with(canceled), "{said}");
+    assert!(!world.sessions.turns().are_wanted());
+    client::query(&mut out, "SELECT count(*) FROM kv");
+    let counted = transcript(&world.exchange(&out));
+    assert!(counted.contains(&format!("DataRow {done}\n")), "{done} of {counted}");
+}
+
+/// So do the messages of a long pipeline, and a client that leaves ends them.
+#[test]
+fn a_long_pipeline_takes_many_turns() {
+    let mut world = World::new(ConnKind::Admin, SessionLimits::default());
+    world.connect();
+    let mut out = BytesMut::new();
+    client::parse(&mut out, "put", "INSERT INTO kv VALUES ($1, 'x')", &[20]);
+    for k in 0..1_000 {
+        let parameters = vec![Some(Bytes::from(k.to_string()))];
+        client::bind(&mut out, BindRequest { statement: "put", parameters, ..Default::default() });
+        client::execute(&mut out, "", 0);
+    }
+    client::sync(&mut out);
+    world.handle.receive(out.freeze());
+    world.executor.run_until_stalled();
+    let mut done = transcript(&world.handle.drain().bytes).matches("INSERT 0 1").count();
+    assert!((200..300).contains(&done), "{done}");
+    done += one_turn(&mut world).0;
+    assert!((500..600).contains(&done), "{done}");
+    world.handle.closed();
+    world.run();
+    assert!(world.handle.is_finished());
+}
+
 #[test]
 fn names_are_bounded() {
     let limits = SessionLimits { statements: 2, portals: 1, ..Default::default() };

@@ -489,3 +489,35 @@ fn subquery_name(query: &ast::Query) -> Option<(String, bool)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::base::SqlState;
+    use crate::base::limits::TARGETS_MAX;
+    use crate::sql::testing::TestDb;
+
+    /// Whatever makes columns makes at most as many as PostgreSQL's; one more is refused.
+    #[test]
+    fn results_have_a_bounded_number_of_columns() {
+        let mut db = TestDb::new();
+        let columns: Vec<String> = (0..800).map(|k| format!("c{k} int")).collect();
+        db.run(&format!("CREATE TABLE wide (id int PRIMARY KEY, {})", columns.join(", ")));
+        let items = |count: usize| vec!["1"; count].join(", ");
+        let stars = "*, ".repeat(2);
+        let rest = TARGETS_MAX - 2 * 801;
+        for (head, tail, fits) in [
+            ("SELECT ".to_owned(), "", TARGETS_MAX),
+            ("VALUES (".to_owned(), ")", TARGETS_MAX),
+            ("SELECT 1 UNION VALUES (".to_owned(), ")", 0),
+            (format!("SELECT {stars}"), " FROM wide", rest),
+            (format!("DELETE FROM wide RETURNING {stars}"), "", rest),
+        ] {
+            for count in [fits, fits + 1, 70_000].into_iter().filter(|count| *count > 1) {
+                let planned = db.prepare(&format!("{head}{}{tail}", items(count)));
+                let state = planned.map(|_| ()).map_err(|error| error.state);
+                let expected = if count <= fits { Ok(()) } else { Err(SqlState::TooManyColumns) };
+                assert_eq!(state, expected, "{count} items behind {head}");
+            }
+        }
+    }
+}

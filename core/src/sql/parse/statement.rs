@@ -115,6 +115,8 @@ pub enum SessionStmt {
     Close {
         name: Option<String>,
     },
+    /// `UNLISTEN …`: nobody listens.
+    Unlisten,
     /// `VACUUM`, `ANALYZE`, `CHECKPOINT`: versions, statistics and the log take care of themselves.
     Maintenance(Maintenance),
     /// `SET CONSTRAINTS …`: there is no deferrable constraint, so nothing changes.

@@ -141,7 +141,7 @@ pub(super) static TABLES: [VirtualTable; 12] = [
         memberships,
     ),
     table(
-        12_023,
+        crate::topology::virtual_table::PG_SETTINGS,
         "pg_settings",
         &[
             ("name", Text),

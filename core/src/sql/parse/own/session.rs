@@ -39,6 +39,11 @@ pub fn parse(cursor: &mut Cursor<'_>) -> SqlResult<Option<SessionStmt>> {
         SessionStmt::Deallocate { name: all_or_name(cursor)? }
     } else if cursor.word("CLOSE") {
         SessionStmt::Close { name: all_or_name(cursor)? }
+    } else if cursor.word("UNLISTEN") {
+        if !cursor.token(&Token::Mul) {
+            cursor.name()?;
+        }
+        SessionStmt::Unlisten
     } else if let Some(what) = maintenance(cursor) {
         cursor.skip_statement();
         SessionStmt::Maintenance(what)
@@ -135,6 +140,10 @@ fn set(cursor: &mut Cursor<'_>) -> SqlResult<SessionStmt> {
         let value = set_value(cursor)?;
         return Ok(SessionStmt::Set { scope, name: "role".into(), value });
     } else if cursor.word("AUTHORIZATION") {
+        if cursor.word("DEFAULT") {
+            let name = "session_authorization".into();
+            return Ok(SessionStmt::Set { scope, name, value: SetValue::Default });
+        }
         return Err(SqlError::unsupported("SET SESSION AUTHORIZATION"));
     } else {
         setting_name(cursor)?
