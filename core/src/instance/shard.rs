@@ -16,6 +16,8 @@
 
 use std::collections::VecDeque;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use crate::base::schema::TableDef;
 use crate::base::{
     CatalogVersion, Datum, IndexId, LogIndex, RowLayout, RowRef, RowWrite, SqlError, SqlResult,
@@ -187,6 +189,12 @@ impl ShardMember {
         completion
     }
 
+    /// A hash over what every replica has alike once it applied as far as this one.
+    pub fn state_hash(&self) -> u64 {
+        let state = [self.store.state_hash(), self.schema.0, self.applied_at.0];
+        xxh3_64(&state.map(u64::to_le_bytes).concat())
+    }
+
     /// How many wait for a position.
     pub fn gates(&self) -> usize {
         self.gates.len()
@@ -262,12 +270,7 @@ impl ShardMember {
                     return Err(error);
                 }
             }
-            SchemaOp::Truncate(id) => {
-                if let Some(table) = self.store.table(*id).cloned() {
-                    self.store.drop_table(*id);
-                    self.store.create_table(table);
-                }
-            }
+            SchemaOp::Truncate(id) => self.store.truncate_table(*id),
             SchemaOp::Everything(tables) => {
                 let known: Vec<TableId> = self.store.tables().map(|t| t.id).collect();
                 for id in known.into_iter().filter(|id| tables.iter().all(|t| t.id != *id)) {

@@ -140,8 +140,17 @@ impl Instance {
             && !shard.is_ahead()
             && wanted(shard.group.id(), shard.applied)
         {
-            see(shard.group.id(), shard.applied, shard.store.state_hash());
+            see(shard.group.id(), shard.applied, shard.state_hash());
         }
+    }
+
+    /// Whether indexes and counts of the rows here are what the rows say. It looks at all of them.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check_stores(&self) -> Result<(), String> {
+        let state = self.state.borrow();
+        state.shard.as_ref().map_or(Ok(()), |shard| shard.store.check())
     }
 }
 

@@ -25,7 +25,7 @@ pub struct IndexEntry {
     /// How many bytes at the key's end are the primary key.
     primary_key_bytes: u16,
     /// Versions of the row that have these values.
-    versions: u32,
+    pub versions: u32,
 }
 
 const _: () = assert!(size_of::<IndexEntry>() == 8);
@@ -74,6 +74,18 @@ impl SecondaryIndex {
 
     pub fn def(&self) -> &IndexDef {
         &self.def
+    }
+
+    /// Whether it is what a definition asks for, under whatever name.
+    pub fn serves(&self, def: &IndexDef) -> bool {
+        let IndexDef { id, name: _, columns, unique } = &self.def;
+        (id, columns, unique) == (&def.id, &def.columns, &def.unique)
+    }
+
+    pub fn rename(&mut self, name: &str) {
+        if self.def.name != name {
+            name.clone_into(&mut self.def.name);
+        }
     }
 
     pub fn entries(&self) -> &OrderedIndex<IndexEntry> {
@@ -134,7 +146,6 @@ impl SecondaryIndex {
     }
 
     /// The bytes as counted from nothing.
-    #[cfg(test)]
     pub fn recount_bytes(&self) -> u64 {
         self.entries.range(super::ordered::ALL_KEYS).map(|(key, _)| entry_bytes(key)).sum()
     }

@@ -31,14 +31,17 @@ use xxhash_rust::xxh3::Xxh3;
 use super::key::Key;
 use super::memory::allocation_bytes;
 use super::merge::Merge;
-use super::ordered::{ALL_KEYS, KeyRange};
-use super::secondary::SecondaryIndex;
-use super::table::{BucketTree, IndexHit, Seen, Table, see};
+use super::ordered::{ALL_KEYS, KeyRange, OrderedIndex};
+use super::secondary::{IndexEntry, SecondaryIndex};
+use super::table::{BucketTree, Building, IndexHit, Seen, Table, see};
 use super::version::{AsOf, Chain, Version};
 use crate::base::schema::TableRef;
 use crate::base::{
     BucketId, IndexId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, TableId, Timestamp,
 };
+
+/// Bytes of a key of an index, before anybody knows them.
+const INDEX_KEY_BYTES: usize = 32;
 
 /// A key a log entry wrote to.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ impl Touched {
 enum Doomed {
     Table(Box<Table>),
     Index(SecondaryIndex),
-    Bucket { table: TableId, tree: Box<BucketTree> },
+    Bucket { table: TableId, bucket: BucketId, tree: Box<BucketTree> },
 }
 
 /// A promise that garbage collection keeps what a reader as of some time needs, until it is dropped.
@@ -73,6 +76,9 @@ pub struct Hold(Rc<AsOf>);
 #[derive(Debug, Default)]
 pub struct Store {
     tables: BTreeMap<TableId, Table>,
+    /// When each table was created, truncated or got another definition: the `shapings` of that time.
+    shaped: BTreeMap<TableId, u64>,
+    shapings: u64,
     /// The highest entry applied.
     applied: LogIndex,
     /// Entries up to here are never undone.
@@ -83,6 +89,8 @@ pub struct Store {
     superseded: VecDeque<Touched>,
     /// Bytes of the keys in `undo` and `superseded`.
     queued_bytes: u64,
+    /// Bytes of `tables` and `doomed`.
+    held_bytes: u64,
     doomed: VecDeque<Doomed>,
     holds: Vec<Weak<AsOf>>,
     /// Reads below this may miss versions that were collected.
@@ -98,31 +106,125 @@ impl Store {
 
     /// Adds an empty table; an existing one with its id is altered.
     pub fn create_table(&mut self, def: TableRef) {
-        match self.tables.get_mut(&def.id) {
-            Some(_) => self.alter_table(def),
-            None => drop(self.tables.insert(def.id, Table::new(def))),
+        if self.tables.contains_key(&def.id) {
+            return self.alter_table(def);
         }
+        self.shape(def.id);
+        self.tables.insert(def.id, Table::new(def));
     }
 
     /// Takes a table's changed definition. New indexes are filled from its rows, vanished ones go.
     /// Columns may only have been added at the end.
     pub fn alter_table(&mut self, def: TableRef) {
-        self.finish_buckets(def.id);
-        let Some(table) = self.tables.get_mut(&def.id) else { return };
-        self.doomed.extend(table.alter(def).into_iter().map(Doomed::Index));
+        let id = def.id;
+        if self.table(id).is_none_or(|known| *known == def) {
+            return;
+        }
+        self.finish_buckets(id);
+        self.shape(id);
+        let gone = self.change(id, |table| table.alter(def));
+        self.doom_indexes(gone.into_iter().flatten());
     }
 
     pub fn drop_table(&mut self, table: TableId) {
+        self.shaped.remove(&table);
         let dropped = self.tables.remove(&table);
         self.doomed.extend(dropped.map(|table| Doomed::Table(Box::new(table))));
     }
 
+    /// Drops all rows of a table.
+    pub fn truncate_table(&mut self, id: TableId) {
+        let Some(def) = self.table(id).cloned() else { return };
+        self.finish_buckets(id);
+        self.drop_table(id);
+        self.create_table(def);
+    }
+
     /// Drops the rows of a bucket in all tables.
     pub fn drop_bucket(&mut self, bucket: BucketId) {
-        for (id, table) in &mut self.tables {
-            let tree = table.take_bucket(bucket);
-            self.doomed.extend(tree.map(|tree| Doomed::Bucket { table: *id, tree }));
+        let ids: Vec<TableId> = self.tables.keys().copied().collect();
+        for id in ids {
+            let tree = self.tables.get_mut(&id).and_then(|table| table.take_bucket(bucket));
+            self.doomed.extend(tree.map(|tree| Doomed::Bucket { table: id, bucket, tree }));
+            // What fills an index must not meet rows of a bucket that is gone and came back.
+            if self.building(id).is_some() {
+                self.finish_buckets(id);
+            }
         }
+    }
+
+    /// Tells one shape of a table from another: it changes when the table is truncated or gets another
+    /// definition. `None`: there is no such table.
+    pub fn shape_of(&self, table: TableId) -> Option<u64> {
+        self.shaped.get(&table).copied()
+    }
+
+    fn shape(&mut self, table: TableId) {
+        self.shapings += 1;
+        self.shaped.insert(table, self.shapings);
+    }
+
+    /// Changes a table and counts what it takes; `None` if there is none.
+    fn change<T>(&mut self, id: TableId, change: impl FnOnce(&mut Table) -> T) -> Option<T> {
+        let table = self.tables.get_mut(&id)?;
+        let before = table.bytes();
+        let result = change(table);
+        self.held_bytes = self.held_bytes + table.bytes() - before;
+        Some(result)
+    }
+
+    fn doom_indexes(&mut self, gone: impl Iterator<Item = SecondaryIndex>) {
+        for index in gone {
+            self.held_bytes += index.bytes();
+            self.doomed.push_back(Doomed::Index(index));
+        }
+    }
+
+    // Indexes in the making
+
+    /// Begins to build an index of a definition that comes into force with [`Store::alter_table`].
+    /// Readers do not see it before. `false`: there is no such table or index.
+    pub fn begin_index(&mut self, def: &TableRef, index: IndexId) -> bool {
+        let Some(index) = def.indexes.iter().find(|i| i.id == index) else { return false };
+        self.finish_buckets(def.id);
+        self.change(def.id, |table| table.begin_index(def, index)).is_some()
+    }
+
+    /// Puts up to `budget` more rows of a table into the index being built; gives how many. Fewer than
+    /// `budget`: it is complete.
+    pub fn fill_index(&mut self, table: TableId, budget: usize) -> usize {
+        self.change(table, |table| table.fill_index(budget)).unwrap_or(0)
+    }
+
+    /// What a complete index being built holds, as [`Store::index_scan`] tells it, with the rows as of
+    /// a position of the log.
+    pub fn scan_building(
+        &self,
+        table: TableId,
+        range: KeyRange<'_>,
+        at: LogIndex,
+    ) -> impl Iterator<Item = IndexHit<'_>> {
+        let at = AsOf { ts: Timestamp::MAX, log_index: at };
+        let found = self.tables.get(&table).and_then(|t| Some((t, t.building()?.index())));
+        let pending = !self.doomed.is_empty();
+        let hits = found.map(|(table, index)| table.index_scan(index, range, at, pending));
+        hits.into_iter().flatten()
+    }
+
+    /// Gives up the index being built.
+    pub fn abandon_index(&mut self, table: TableId) {
+        let gone = self.change(table, Table::abandon_index);
+        self.doom_indexes(gone.flatten().into_iter());
+    }
+
+    fn building(&self, table: TableId) -> Option<&Building> {
+        self.tables.get(&table)?.building()
+    }
+
+    /// An estimate of what one more index of a table adds, for admission.
+    pub fn index_bytes(&self, table: TableId) -> u64 {
+        let entry = OrderedIndex::<IndexEntry>::ENTRY_BYTES + allocation_bytes(INDEX_KEY_BYTES);
+        self.table_keys(table) * entry
     }
 
     pub fn table(&self, table: TableId) -> Option<&TableRef> {
@@ -267,9 +369,11 @@ impl Store {
 
     fn put(&mut self, log_index: LogIndex, ts: Timestamp, write: &RowWrite) {
         let &RowWrite { table: id, bucket, .. } = write;
-        let Some(table) = self.tables.get_mut(&id) else { return };
-        let version = Version::new(ts, log_index, write.row.as_deref());
-        let collect = table.put(bucket, &write.key, version);
+        let put = |table: &mut Table| {
+            let version = Version::new(ts, log_index, write.row.as_deref());
+            table.put(bucket, &write.key, version)
+        };
+        let Some(collect) = self.change(id, put) else { return };
         let touched = Touched { log_index, ts, table: id, bucket, key: Key::new(&write.key) };
         if collect {
             self.queued_bytes += touched.bytes();
@@ -339,11 +443,14 @@ impl Store {
 
     fn undo_one(&mut self, touched: Touched, index: LogIndex) {
         let Touched { table: id, bucket, key, .. } = touched;
-        let Some(table) = self.tables.get_mut(&id) else { return };
-        table.take_versions(bucket, key.as_slice(), |chain| {
-            chain.take_unless(|version| version.log_index() <= index)
+        self.change(id, |table| {
+            table.take_versions(bucket, key.as_slice(), |chain| {
+                chain.take_unless(|version| version.log_index() <= index)
+            });
         });
-        let Some(newest) = table.chain(bucket, key.as_slice()).map(Chain::newest) else { return };
+        let Some(newest) = self.chain(id, bucket, key.as_slice()).map(Chain::newest) else {
+            return;
+        };
         if newest.row().is_none() {
             // Its turn may have come while a version stood above it.
             let (ts, log_index) = (newest.ts(), newest.log_index());
@@ -404,25 +511,27 @@ impl Store {
         let Some(touched) = self.superseded.pop_front() else { return false };
         self.queued_bytes -= touched.bytes();
         self.readable_from = self.readable_from.max(horizon.ts);
-        if let Some(table) = self.tables.get_mut(&touched.table) {
+        self.change(touched.table, |table| {
             let prune = |chain: &mut Chain| chain.prune(horizon);
             table.take_versions(touched.bucket, touched.key.as_slice(), prune);
-        }
+        });
         true
     }
 
     /// Frees up to `budget` rows of what was dropped first; gives how many.
     fn sweep_doomed(&mut self, budget: usize) -> usize {
         let Some(mut doomed) = self.doomed.pop_front() else { return 0 };
+        let before = doomed.bytes();
         let swept = match &mut doomed {
             Doomed::Table(table) => table.sweep(budget),
             Doomed::Index(index) => index.sweep(budget),
-            Doomed::Bucket { table, tree } => match self.tables.get_mut(table) {
-                Some(table) => table.sweep_rows(tree, budget),
-                None => 0,
-            },
+            Doomed::Bucket { table, bucket, tree } => {
+                self.change(*table, |table| table.sweep_rows(*bucket, tree, budget)).unwrap_or(0)
+            }
         };
+        self.held_bytes -= before;
         if swept == budget {
+            self.held_bytes += doomed.bytes();
             self.doomed.push_front(doomed);
         }
         swept
@@ -431,23 +540,30 @@ impl Store {
     /// Frees a table's dropped buckets at once: they are in the indexes it has, not in those it will
     /// have.
     fn finish_buckets(&mut self, id: TableId) {
-        let Some(rows) = self.tables.get_mut(&id) else { return };
-        for doomed in &mut self.doomed {
-            if let Doomed::Bucket { table, tree } = doomed
-                && *table == id
-            {
-                rows.sweep_rows(tree, usize::MAX);
+        let is_bucket = |d: &Doomed| matches!(d, Doomed::Bucket { table, .. } if *table == id);
+        if !self.doomed.iter().any(is_bucket) {
+            return;
+        }
+        let (buckets, others): (VecDeque<_>, _) =
+            std::mem::take(&mut self.doomed).into_iter().partition(is_bucket);
+        self.doomed = others;
+        for doomed in buckets {
+            if let Doomed::Bucket { bucket, mut tree, .. } = doomed {
+                self.change(id, |table| table.sweep_rows(bucket, &mut tree, usize::MAX));
             }
         }
+    }
+
+    /// Parts dropped and not freed yet.
+    pub fn doomed(&self) -> usize {
+        self.doomed.len()
     }
 
     // Measures
 
     /// Bytes of everything here.
     pub fn bytes(&self) -> u64 {
-        let tables: u64 = self.tables.values().map(Table::bytes).sum();
-        let doomed: u64 = self.doomed.iter().map(Doomed::bytes).sum();
-        tables + doomed + self.queued_bytes
+        self.held_bytes + self.queued_bytes
     }
 
     /// Bytes of a table's rows and indexes; those of buckets being freed included.
@@ -470,23 +586,13 @@ impl Store {
             + 2 * size_of::<Touched>() as u64
     }
 
-    /// A hash over every row there is now, equal on replicas that applied the same entries.
+    /// A hash over every definition and every row there is now, equal on replicas that applied the
+    /// same entries. Asked again, it looks at the buckets that were written to since.
     pub fn state_hash(&self) -> u64 {
         let mut hash = Xxh3::new();
         for (id, table) in &self.tables {
             hash.update(&id.0.to_le_bytes());
-            for (bucket, tree) in table.buckets() {
-                for (key, chain) in tree.range(ALL_KEYS) {
-                    let newest = chain.newest();
-                    let Some(row) = newest.row() else { continue };
-                    hash.update(&bucket.0.to_le_bytes());
-                    hash.update(&newest.ts().0.to_le_bytes());
-                    for bytes in [key.as_slice(), row] {
-                        hash.update(&(bytes.len() as u64).to_le_bytes());
-                        hash.update(bytes);
-                    }
-                }
-            }
+            hash.update(&table.digest().to_le_bytes());
         }
         hash.digest()
     }
@@ -508,11 +614,26 @@ impl Store {
         })
     }
 
-    /// The bytes as counted from nothing, dropped parts left out.
-    #[cfg(test)]
-    pub(super) fn recount_bytes(&self) -> u64 {
-        let queued = self.undo.iter().chain(&self.superseded).map(Touched::bytes).sum::<u64>();
-        self.tables.values().map(Table::recount_bytes).sum::<u64>() + queued
+    pub(super) fn each_table(&self) -> impl Iterator<Item = &Table> {
+        self.tables.values()
+    }
+
+    /// Rows of a table's buckets that were dropped and are not freed: its indexes have them.
+    pub(super) fn doomed_rows(&self, id: TableId) -> impl Iterator<Item = (BucketId, &BucketTree)> {
+        self.doomed.iter().filter_map(move |doomed| match doomed {
+            Doomed::Bucket { table, bucket, tree } if *table == id => Some((*bucket, &**tree)),
+            _ => None,
+        })
+    }
+
+    /// Bytes of the keys in the queues, counted anew.
+    pub(super) fn recount_queued(&self) -> u64 {
+        self.undo.iter().chain(&self.superseded).map(Touched::bytes).sum()
+    }
+
+    /// Bytes of what was dropped.
+    pub(super) fn doomed_bytes(&self) -> u64 {
+        self.doomed.iter().map(Doomed::bytes).sum()
     }
 }
 

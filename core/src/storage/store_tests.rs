@@ -101,6 +101,7 @@ struct Pair {
     clock: u64,
     watermark: u64,
     indexed: bool,
+    building: bool,
     hold: Option<(super::Hold, AsOf)>,
 }
 
@@ -118,18 +119,20 @@ impl Pair {
             clock: 0,
             watermark: 0,
             indexed: true,
+            building: false,
             hold: None,
         }
     }
 
     fn step(&mut self) {
-        match self.rng.below(24) {
+        match self.rng.below(27) {
             0 => self.undo(),
             1..=3 => self.commit(),
             4..=6 => self.collect(),
             7 => self.toggle_index(),
             8 => self.drop_bucket(),
             9 => self.toggle_hold(),
+            10..=12 => self.build_index(),
             _ => self.apply(),
         }
     }
@@ -194,7 +197,29 @@ impl Pair {
 
     fn toggle_index(&mut self) {
         self.indexed = !self.indexed;
+        self.building = false;
         self.store.alter_table(table(1, self.indexed));
+    }
+
+    /// Row by row, as an index comes to be beside other work.
+    fn build_index(&mut self) {
+        if self.indexed {
+            return;
+        }
+        if !self.building {
+            self.building = self.store.begin_index(&table(1, true), INDEX);
+            assert!(self.building);
+        }
+        let budget = self.rng.range(1, 4) as usize;
+        let filled = self.store.fill_index(TableId(1), budget);
+        match self.rng.below(10) {
+            0 => {
+                self.store.abandon_index(TableId(1));
+                self.building = false;
+            }
+            _ if filled < budget => self.toggle_index(),
+            _ => {}
+        }
     }
 
     fn drop_bucket(&mut self) {
@@ -240,8 +265,22 @@ impl Pair {
                 );
             }
         }
-        self.store.gc(Timestamp(0), usize::MAX);
-        assert_eq!(self.store.bytes(), self.store.recount_bytes());
+        assert_eq!(self.store.check(), Ok(()));
+        assert_eq!(self.digest_afresh(), self.store.state_hash());
+    }
+
+    /// The hash as a store says that was never asked before.
+    fn digest_afresh(&self) -> u64 {
+        let mut afresh = Store::new();
+        afresh.create_table(table(1, self.indexed));
+        afresh.create_table(table(2, false));
+        for ((table, bucket, key), versions) in &self.model {
+            let (ts, index, row) = &versions[0];
+            let write =
+                RowWrite { table: *table, bucket: *bucket, key: key.clone(), row: row.clone() };
+            afresh.load(AsOf { ts: *ts, log_index: *index }, &write);
+        }
+        afresh.state_hash()
     }
 
     fn check_table(&self, id: TableId, at: Timestamp) {
@@ -408,6 +447,42 @@ fn a_dropped_table_is_freed_in_slices() {
     }
     assert!(slices >= 20, "{slices}");
     assert_eq!(store.bytes(), 0);
+}
+
+#[test]
+fn a_renamed_index_is_not_built_anew() {
+    let mut store = Store::new();
+    store.create_table(table(1, true));
+    let writes: Vec<RowWrite> = (0..100).map(|id| put(1, 1, id, id as i32)).collect();
+    store.apply(LogIndex(1), Timestamp(1), &writes);
+    let shape = store.shape_of(TableId(1));
+    let mut renamed = TableDef::clone(&table(1, true));
+    renamed.indexes[0].name = "another".into();
+    store.alter_table(Arc::new(renamed));
+    assert_ne!(store.shape_of(TableId(1)), shape);
+    assert_eq!(store.doomed(), 0, "the old one was not thrown away");
+    assert_eq!(store.table(TableId(1)).unwrap().indexes[0].name, "another");
+    assert_eq!(store.index_scan(TableId(1), INDEX, ALL_KEYS, Timestamp::MAX).count(), 100);
+    assert_eq!(store.check(), Ok(()));
+}
+
+#[test]
+fn a_truncated_table_is_another_one() {
+    let mut store = Store::new();
+    store.create_table(table(1, true));
+    store.create_table(table(2, false));
+    store.apply(LogIndex(1), Timestamp(1), &[put(1, 1, 7, 7), put(1, 2, 8, 8), put(2, 1, 7, 7)]);
+    let shapes = |store: &Store| [1, 2].map(|id| store.shape_of(TableId(id)));
+    let [first, second] = shapes(&store);
+    store.committed(LogIndex(1));
+    store.drop_bucket(BucketId(2));
+    store.truncate_table(TableId(1));
+    assert_ne!(shapes(&store)[0], first);
+    assert_eq!(shapes(&store)[1], second, "only that one");
+    store.apply(LogIndex(2), Timestamp(2), &[put(1, 2, 8, 8)]);
+    while store.gc(Timestamp(2), 1) {}
+    assert_eq!(store.scan_buckets(TableId(1), ALL_KEYS, Timestamp::MAX).count(), 1);
+    assert_eq!((store.doomed(), store.check()), (0, Ok(())));
 }
 
 #[test]

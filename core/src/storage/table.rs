@@ -1,13 +1,19 @@
 //! One table on this shard: a primary tree a bucket, and its secondary indexes.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::key::Key;
 use super::ordered::{ALL_KEYS, KeyRange, OrderedIndex};
 use super::secondary::SecondaryIndex;
 use super::version::{AsOf, Chain, Version};
+use crate::base::codec::Writer;
 use crate::base::schema::{IndexDef, TableRef};
-use crate::base::{BucketId, IndexId, LogIndex, RowLayout, Timestamp};
+use crate::base::{BucketId, IndexId, LogIndex, RowLayout, Timestamp, Wire};
 
 /// The rows of one bucket of one table.
 pub type BucketTree = OrderedIndex<Chain>;
@@ -36,17 +42,52 @@ pub struct IndexHit<'a> {
     pub seen: Seen<'a>,
 }
 
+/// How much of a table an index has: rows in order of bucket and key.
+#[derive(Debug)]
+enum Filled {
+    Nothing,
+    UpTo(BucketId, Key),
+    Everything,
+}
+
+/// An index that is being filled. Readers do not see it; writes to rows it has keep it right.
+#[derive(Debug)]
+pub struct Building {
+    index: SecondaryIndex,
+    filled: Filled,
+}
+
+impl Building {
+    pub fn index(&self) -> &SecondaryIndex {
+        &self.index
+    }
+
+    /// Whether the versions of this row are in it.
+    pub fn covers(&self, bucket: BucketId, key: &[u8]) -> bool {
+        match &self.filled {
+            Filled::Nothing => false,
+            Filled::UpTo(last, last_key) => (bucket, key) <= (*last, last_key.as_slice()),
+            Filled::Everything => true,
+        }
+    }
+}
+
 /// A table's rows, indexes and byte count.
 #[derive(Debug)]
 pub struct Table {
     def: TableRef,
+    /// Of the definition.
+    def_digest: u64,
     layout: RowLayout,
     /// By bucket id; made when first written to.
     buckets: Vec<Option<Box<BucketTree>>>,
     indexes: Vec<SecondaryIndex>,
+    building: Option<Building>,
     /// Of rows, without indexes.
     row_bytes: u64,
     newest_write: Timestamp,
+    /// Digests of buckets nothing was written to since somebody asked; empty where nobody asks.
+    digests: RefCell<BTreeMap<BucketId, u64>>,
 }
 
 impl Table {
@@ -56,10 +97,13 @@ impl Table {
         Table {
             layout,
             indexes,
+            building: None,
+            def_digest: digest_of(&def),
             def,
             buckets: Vec::new(),
             row_bytes: 0,
             newest_write: Timestamp(0),
+            digests: RefCell::default(),
         }
     }
 
@@ -74,36 +118,91 @@ impl Table {
 
     /// Bytes of rows and indexes.
     pub fn bytes(&self) -> u64 {
-        self.row_bytes + self.indexes.iter().map(SecondaryIndex::bytes).sum::<u64>()
+        self.row_bytes + self.all_indexes().map(SecondaryIndex::bytes).sum::<u64>()
     }
 
-    /// Takes a changed definition: new indexes are filled, vanished ones are given back.
+    /// Every index, the one being filled included.
+    fn all_indexes(&self) -> impl Iterator<Item = &SecondaryIndex> {
+        self.indexes.iter().chain(self.building().map(Building::index))
+    }
+
+    /// Takes a changed definition: new indexes are filled unless they are already, vanished ones are
+    /// given back.
     pub fn alter(&mut self, def: TableRef) -> Vec<SecondaryIndex> {
         self.layout = RowLayout::new(&def.columns, 0);
-        let is_kept = |index: &SecondaryIndex| def.indexes.iter().any(|d| d == index.def());
-        let (kept, gone) = std::mem::take(&mut self.indexes).into_iter().partition(is_kept);
+        let built = self.building.take_if(|b| matches!(b.filled, Filled::Everything));
+        self.indexes.extend(built.map(|building| building.index));
+        let is_kept = |index: &SecondaryIndex| def.indexes.iter().any(|d| index.serves(d));
+        let (kept, mut gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.indexes).into_iter().partition(is_kept);
         self.indexes = kept;
-        for index in &def.indexes {
-            if self.index(index.id).is_none() {
-                let filled = self.fill_index(&def, index);
-                self.indexes.push(filled);
+        gone.extend(self.abandon_index());
+        for wanted in &def.indexes {
+            match self.indexes.iter_mut().find(|index| index.def().id == wanted.id) {
+                Some(index) => index.rename(&wanted.name),
+                None => {
+                    self.begin_index(&def, wanted);
+                    self.fill_index(usize::MAX);
+                    let filled = self.building.take();
+                    self.indexes.extend(filled.map(|building| building.index));
+                }
             }
         }
+        self.def_digest = digest_of(&def);
         self.def = def;
         gone
     }
 
-    fn fill_index(&self, def: &TableRef, index: &IndexDef) -> SecondaryIndex {
-        let mut filled = SecondaryIndex::new(def, index);
-        for (bucket, tree) in self.buckets() {
-            for (key, chain) in tree.range(ALL_KEYS) {
-                for row in chain.versions().iter().filter_map(Version::row) {
-                    if let Some(index_key) = filled.key_of(&self.layout, row, key.as_slice()) {
-                        filled.add(&index_key, bucket, key.as_slice());
-                    }
+    /// Begins to fill an index of a definition that is not in force yet: it comes into force with
+    /// [`Table::alter`].
+    pub fn begin_index(&mut self, def: &TableRef, index: &IndexDef) {
+        assert!(self.building.is_none(), "one index of a table at a time");
+        let index = SecondaryIndex::new(def, index);
+        self.building = Some(Building { index, filled: Filled::Nothing });
+    }
+
+    /// The index being filled.
+    pub fn building(&self) -> Option<&Building> {
+        self.building.as_ref()
+    }
+
+    /// Gives up the index being filled.
+    pub fn abandon_index(&mut self) -> Option<SecondaryIndex> {
+        self.building.take().map(|building| building.index)
+    }
+
+    /// Puts up to `budget` more rows into the index being filled; gives how many. Fewer than `budget`:
+    /// it is complete.
+    pub fn fill_index(&mut self, budget: usize) -> usize {
+        let Some(mut building) = self.building.take() else { return 0 };
+        let (first, after) = match &building.filled {
+            Filled::Nothing => (BucketId(0), None),
+            Filled::UpTo(bucket, key) => (*bucket, Some(key.clone())),
+            Filled::Everything => (BucketId(u16::MAX), None),
+        };
+        let done = matches!(building.filled, Filled::Everything);
+        let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
+        let rows = self.buckets().filter(|(bucket, _)| *bucket >= first && !done);
+        let rows = rows.flat_map(|(bucket, tree)| {
+            let range = if bucket == first { (from, Bound::Unbounded) } else { ALL_KEYS };
+            tree.range(range).map(move |(key, chain)| (bucket, key, chain))
+        });
+        let (mut filled, mut last) = (0, None);
+        for (bucket, key, chain) in rows.take(budget) {
+            for row in chain.versions().iter().filter_map(Version::row) {
+                let index = &mut building.index;
+                if let Some(index_key) = index.key_of(&self.layout, row, key.as_slice()) {
+                    index.add(&index_key, bucket, key.as_slice());
                 }
             }
+            filled += 1;
+            last = Some((bucket, key));
         }
+        building.filled = match last {
+            Some((bucket, key)) if filled == budget => Filled::UpTo(bucket, key.clone()),
+            _ => Filled::Everything,
+        };
+        self.building = Some(building);
         filled
     }
 
@@ -121,6 +220,14 @@ impl Table {
 
     pub fn chain(&self, bucket: BucketId, key: &[u8]) -> Option<&Chain> {
         self.bucket(bucket)?.get(key)
+    }
+
+    pub fn indexes(&self) -> &[SecondaryIndex] {
+        &self.indexes
+    }
+
+    pub fn layout(&self) -> &RowLayout {
+        &self.layout
     }
 
     pub fn index(&self, id: IndexId) -> Option<&SecondaryIndex> {
@@ -157,6 +264,7 @@ impl Table {
     /// above another one or is a delete.
     pub fn put(&mut self, bucket: BucketId, key: &[u8], version: Version) -> bool {
         self.newest_write = self.newest_write.max(version.ts());
+        self.digests.get_mut().remove(&bucket);
         self.index_version(bucket, key, &version);
         let (added, is_delete) = (version.heap_bytes(), version.row().is_none());
         let at = usize::from(bucket.0);
@@ -183,7 +291,7 @@ impl Table {
         };
         self.row_bytes += added;
         if let Some(replaced) = replaced {
-            self.forget(key.as_slice(), &replaced);
+            self.forget(bucket, key.as_slice(), &replaced);
         }
         superseding || is_delete
     }
@@ -195,6 +303,7 @@ impl Table {
         key: &[u8],
         take: impl FnOnce(&mut Chain) -> Vec<Version>,
     ) {
+        self.digests.get_mut().remove(&bucket);
         let tree = self.buckets.get_mut(usize::from(bucket.0)).and_then(Option::as_deref_mut);
         let Some(tree) = tree else { return };
         let Some(chain) = tree.get_mut(key) else { return };
@@ -207,23 +316,25 @@ impl Table {
         } else {
             self.row_bytes += chain.overhead_bytes();
         }
-        taken.iter().for_each(|version| self.forget(key, version));
+        taken.iter().for_each(|version| self.forget(bucket, key, version));
     }
 
     /// Takes a bucket's tree out, in constant time. Its rows stay counted and indexed until
     /// [`Table::sweep_rows`] is done with it.
     pub fn take_bucket(&mut self, bucket: BucketId) -> Option<Box<BucketTree>> {
+        self.digests.get_mut().remove(&bucket);
         self.buckets.get_mut(usize::from(bucket.0))?.take()
     }
 
-    /// Drops up to `budget` rows of a tree that was taken out; gives how many.
-    pub fn sweep_rows(&mut self, tree: &mut BucketTree, budget: usize) -> usize {
+    /// Drops up to `budget` rows of a bucket's tree that was taken out; gives how many.
+    pub fn sweep_rows(&mut self, bucket: BucketId, tree: &mut BucketTree, budget: usize) -> usize {
         let mut swept = 0;
         while swept < budget
             && let Some((key, chain)) = tree.pop_first()
         {
             self.row_bytes -= BucketTree::ENTRY_BYTES + key.heap_bytes() + chain.overhead_bytes();
-            chain.versions().iter().for_each(|version| self.forget(key.as_slice(), version));
+            let versions = chain.versions().iter();
+            versions.for_each(|version| self.forget(bucket, key.as_slice(), version));
             swept += 1;
         }
         swept
@@ -231,6 +342,7 @@ impl Table {
 
     /// Drops up to `budget` rows or index entries of a table that was dropped; gives how many.
     pub fn sweep(&mut self, budget: usize) -> usize {
+        self.indexes.extend(self.building.take().map(|building| building.index));
         let mut swept = 0;
         while swept < budget
             && let Some(index) = self.indexes.last_mut()
@@ -241,16 +353,13 @@ impl Table {
             }
         }
         while swept < budget
-            && let Some(tree) = self.buckets.last_mut()
+            && let Some(tree) = self.buckets.pop()
         {
-            match tree.take() {
-                Some(mut rows) => {
-                    swept += self.sweep_rows(&mut rows, budget - swept);
-                    if !rows.is_empty() {
-                        *self.buckets.last_mut().expect("looked at above") = Some(rows);
-                    }
-                }
-                None => drop(self.buckets.pop()),
+            let Some(mut rows) = tree else { continue };
+            // It has no indexes any more that would ask which bucket this was.
+            swept += self.sweep_rows(BucketId(0), &mut rows, budget - swept);
+            if !rows.is_empty() {
+                self.buckets.push(Some(rows));
             }
         }
         swept
@@ -258,7 +367,8 @@ impl Table {
 
     fn index_version(&mut self, bucket: BucketId, key: &[u8], version: &Version) {
         let Some(row) = version.row() else { return };
-        for index in &mut self.indexes {
+        let building = self.building.as_mut().filter(|b| b.covers(bucket, key));
+        for index in self.indexes.iter_mut().chain(building.map(|b| &mut b.index)) {
             if let Some(index_key) = index.key_of(&self.layout, row, key) {
                 index.add(&index_key, bucket, key);
             }
@@ -266,25 +376,55 @@ impl Table {
     }
 
     /// Takes a version that left its chain out of the count and the indexes.
-    fn forget(&mut self, key: &[u8], version: &Version) {
+    fn forget(&mut self, bucket: BucketId, key: &[u8], version: &Version) {
         self.row_bytes -= version.heap_bytes();
         let Some(row) = version.row() else { return };
-        for index in &mut self.indexes {
+        let building = self.building.as_mut().filter(|b| b.covers(bucket, key));
+        for index in self.indexes.iter_mut().chain(building.map(|b| &mut b.index)) {
             if let Some(index_key) = index.key_of(&self.layout, row, key) {
                 index.remove(&index_key);
             }
         }
     }
 
-    /// The bytes as counted from nothing.
-    #[cfg(test)]
-    pub fn recount_bytes(&self) -> u64 {
-        let rows = self.buckets().flat_map(|(_, tree)| tree.range(ALL_KEYS)).map(|(key, chain)| {
-            let versions: u64 = chain.versions().iter().map(Version::heap_bytes).sum();
-            BucketTree::ENTRY_BYTES + key.heap_bytes() + chain.overhead_bytes() + versions
-        });
-        rows.sum::<u64>() + self.indexes.iter().map(SecondaryIndex::recount_bytes).sum::<u64>()
+    /// A digest of the definition and of every row there is now.
+    pub fn digest(&self) -> u64 {
+        let mut known = self.digests.borrow_mut();
+        let mut hash = Xxh3::new();
+        hash.update(&self.def_digest.to_le_bytes());
+        for (bucket, tree) in self.buckets() {
+            let digest = *known.entry(bucket).or_insert_with(|| digest_of_rows(tree));
+            if digest != NO_ROWS {
+                hash.update(&bucket.0.to_le_bytes());
+                hash.update(&digest.to_le_bytes());
+            }
+        }
+        hash.digest()
     }
+}
+
+fn digest_of(def: &TableRef) -> u64 {
+    let mut encoded = Writer::new();
+    def.write(&mut encoded);
+    xxh3_64(&encoded.into_vec())
+}
+
+/// Digest of a bucket whose rows are all deleted: another replica may have freed it.
+const NO_ROWS: u64 = 0;
+
+fn digest_of_rows(tree: &BucketTree) -> u64 {
+    let (mut hash, mut any) = (Xxh3::new(), false);
+    for (key, chain) in tree.range(ALL_KEYS) {
+        let newest = chain.newest();
+        let Some(row) = newest.row() else { continue };
+        any = true;
+        hash.update(&newest.ts().0.to_le_bytes());
+        for bytes in [key.as_slice(), row] {
+            hash.update(&(bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        }
+    }
+    if any { hash.digest() } else { NO_ROWS }
 }
 
 /// What a reader at `at` sees of a chain.
