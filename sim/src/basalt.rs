@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use basalt_core::base::codec::CodecResult;
 use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
+use basalt_core::instance::message::Body;
 use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
 use basalt_core::seam::{Effects, Event, Now};
 use basalt_core::topology::placement::voter_count;
@@ -63,6 +64,13 @@ impl<W: Spoken> Node for Basalt<W> {
         self.instance.end_turn(now, effects);
     }
 
+    fn expulsion(&self) -> Option<Bytes> {
+        let body = Body::Expel { request: 1, uuid: self.instance.uuid()?, force: true };
+        let mut bytes = Vec::new();
+        Msg { cluster: 0, body }.encode(&mut bytes);
+        Some(Bytes::from(bytes))
+    }
+
     fn encode(msg: &Msg, out: &mut Vec<u8>) {
         msg.encode(out);
     }
@@ -82,6 +90,7 @@ impl<W> Inspectable for Basalt<W> {
                 is_leader: member.is_leader,
                 last: member.last,
                 commit: member.commit,
+                applied: member.applied,
                 lease_until: member.lease_until,
             });
         });
@@ -103,6 +112,10 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.state_digests(wanted, &mut |group, applied, digest| {
             out.push((group, applied, digest));
         });
+    }
+
+    fn check_stores(&self) -> Result<(), String> {
+        self.instance.check_stores()
     }
 
     fn resources(&self, out: &mut Vec<(&'static str, u64, u64)>) {
@@ -136,6 +149,14 @@ impl<W> Inspectable for Basalt<W> {
 
     fn is_ready(&self) -> bool {
         self.instance.is_running()
+    }
+
+    fn is_healthy(&self) -> bool {
+        let mut votes = false;
+        self.instance.members(Now::default(), &mut |member| {
+            votes |= member.group != GroupId::RING && member.is_voter && !member.changing;
+        });
+        self.instance.is_ready() && votes
     }
 }
 
@@ -176,6 +197,7 @@ fn limits(identity: &Identity) -> Limits {
     let limit = |name: &str, usual: u64| identity.limits.get(name).copied().unwrap_or(usual);
     // The log counts in pages.
     let segment = limit("wal_segment_bytes", usual.wal_segment).next_multiple_of(4_096);
+    let connections = limit("connections", usual.connections as u64);
     let chunk = limit("snapshot_chunk_bytes", usual.snapshot_chunk as u64);
     Limits {
         wal_segment: segment,
@@ -183,6 +205,7 @@ fn limits(identity: &Identity) -> Limits {
         snapshot_chunk: usize::try_from(chunk).expect("a chunk is small"),
         // How slow a password is to guess is nothing a cluster can get wrong.
         scram_iterations: 8,
+        connections: usize::try_from(connections).expect("clients can be counted"),
         ..usual
     }
 }

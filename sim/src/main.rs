@@ -52,6 +52,9 @@ enum What {
         /// Writes the results as JSON.
         #[arg(long)]
         json: Option<PathBuf>,
+        /// Fails, too, when a mark was never reached or a kind of fault never did anything.
+        #[arg(long)]
+        thorough: bool,
         #[command(flatten)]
         subject: Subject,
     },
@@ -74,6 +77,11 @@ enum What {
         jobs: Option<usize>,
         #[command(flatten)]
         subject: Subject,
+    },
+    /// Prints the plan of a seed, as the corpus keeps it.
+    Plan {
+        #[command(flatten)]
+        which: Which,
     },
     /// Runs what a directory holds: the plan of a bundle, or recordings of `basalt run --record`.
     Replay {
@@ -143,13 +151,18 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         What::Run { which, trace, report } => run_one(&which, trace.as_deref(), report.as_deref()),
-        What::Sweep { seeds, scenario, jobs, json, subject } => {
-            run_sweep(seeds, &scenario, jobs, json.as_deref(), &subject)
+        What::Sweep { seeds, scenario, jobs, json, thorough, subject } => {
+            let out = SweepOut { json: json.as_deref(), thorough };
+            run_sweep(seeds, &scenario, jobs, out, &subject)
         }
         What::Shrink { which, runs } => run_shrink(&which, runs),
         What::Mutants { seeds, only, jobs, subject } => {
             run_mutants(seeds, only.as_deref(), jobs, &subject)
         }
+        What::Plan { which } => chosen_plan(&which).map(|plan| {
+            say!("{}", plan.to_json());
+            0
+        }),
         What::Replay { dir } => replay(&dir),
         What::List => {
             list();
@@ -314,11 +327,18 @@ fn jobs_or_all(jobs: Option<usize>) -> usize {
     jobs.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
 }
 
+/// What is made of a sweep's results.
+#[derive(Clone, Copy)]
+struct SweepOut<'a> {
+    json: Option<&'a Path>,
+    thorough: bool,
+}
+
 fn run_sweep(
     (from, to): (u64, u64),
     scenario: &str,
     jobs: Option<usize>,
-    json: Option<&Path>,
+    out: SweepOut<'_>,
     which: &Subject,
 ) -> Result<u8, String> {
     let names: Vec<&str> = match scenario {
@@ -349,18 +369,26 @@ fn run_sweep(
     };
     let summary = sweep(&plans, &make, jobs_or_all(jobs), Some(&other), &each);
     progress.finish_and_clear();
-    if let Some(path) = json {
+    if let Some(path) = out.json {
         write(path, &summary_json(&summary))?;
     }
-    print_summary(&summary, which.subject.starts_with("toy-"));
-    Ok(summary.exit_status())
+    let gaps = if which.subject.starts_with("toy-") { Vec::new() } else { gaps(&summary) };
+    print_summary(&summary, &gaps);
+    let status = summary.exit_status();
+    Ok(if status == 0 { u8::from(out.thorough && !gaps.is_empty()) } else { status })
 }
 
-fn print_summary(summary: &Summary, is_toy: bool) {
-    let unreached: Vec<&str> =
-        MARKS.iter().copied().filter(|mark| !summary.marks.contains_key(mark)).collect();
-    if !is_toy && !unreached.is_empty() {
-        say!("never reached: {}", unreached.join(", "));
+/// What a sweep did not show.
+fn gaps(summary: &Summary) -> Vec<String> {
+    let unreached = MARKS.iter().filter(|mark| !summary.marks.contains_key(*mark));
+    let idle = summary.idle();
+    let idle = idle.iter().map(|kind| format!("planned and never did anything: {}", kind.name()));
+    unreached.map(|mark| format!("never reached: {mark}")).chain(idle).collect()
+}
+
+fn print_summary(summary: &Summary, gaps: &[String]) {
+    for gap in gaps {
+        say!("{gap}");
     }
     for done in summary.failures() {
         if let Some(failure) = &done.failure {
@@ -391,6 +419,15 @@ fn summary_json(summary: &Summary) -> String {
             })
         })
         .collect();
+    let faults: serde_json::Map<String, serde_json::Value> = Kind::ALL
+        .iter()
+        .map(|kind| (*kind, summary.planned.of(*kind), summary.struck.of(*kind)))
+        .filter(|(_, planned, _)| *planned > 0)
+        .map(|(kind, planned, struck)| {
+            let counts = serde_json::json!({ "planned": planned, "struck": struck });
+            (kind.name().to_owned(), counts)
+        })
+        .collect();
     let all = serde_json::json!({
         "runs": runs,
         "failures": summary.failures().count(),
@@ -400,6 +437,7 @@ fn summary_json(summary: &Summary) -> String {
         "confirmed": summary.confirmed,
         "determinism_checked": summary.repeated,
         "marks": summary.marks,
+        "faults": faults,
     });
     serde_json::to_string_pretty(&all).expect("plain data")
 }

@@ -12,13 +12,13 @@
 use basalt_core::seam::{Lane, Rng};
 use bytes::Bytes;
 
-use crate::faults::Kind;
+use crate::faults::{Kind, Struck};
 use crate::plan::{Fault, Topology};
 use crate::queue::Queue;
 use crate::world::Happening;
 
 /// After so long without a way, a connection counts as dead.
-const CUT_TIMEOUT_NS: u64 = 1_500_000_000;
+pub const CUT_TIMEOUT_NS: u64 = 1_500_000_000;
 /// A machine without power answers no dial.
 const DIAL_TIMEOUT_NS: u64 = 1_000_000_000;
 const REDIAL_NS: u64 = 50_000_000;
@@ -38,15 +38,16 @@ enum State {
 /// What the active faults do to one link.
 #[derive(Clone, Debug, Default)]
 struct Rules {
-    cut: bool,
-    clogged: bool,
+    cut: Option<Kind>,
+    clogged: Option<Kind>,
     extra_ns: u64,
     jitter_ns: u64,
     drop_ppm: u32,
     duplicate_ppm: u32,
     replay_ppm: u32,
     reorder_ppm: u32,
-    damage_ppm: u32,
+    corrupt_ppm: u32,
+    truncate_ppm: u32,
     bandwidth: Option<u64>,
 }
 
@@ -62,13 +63,20 @@ struct Link {
     rng: Rng,
 }
 
+/// What a frame suffers on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Damage {
+    FlippedBit,
+    CutShort,
+}
+
 /// A message on its way, or what else can happen on a link.
 #[derive(Debug)]
 pub enum LinkEvent {
     Deliver {
         lane: Lane,
         bytes: Bytes,
-        damaged: bool,
+        damage: Option<Damage>,
     },
     DialDone,
     Redial,
@@ -101,6 +109,8 @@ pub struct Network {
     latency_us: Vec<Vec<u64>>,
     latency_jump_ns: u64,
     pub messages: u64,
+    /// How often a fault of each kind did something.
+    pub struck: Struck,
 }
 
 impl Network {
@@ -123,6 +133,7 @@ impl Network {
             latency_us: topology.latency_us.clone(),
             latency_jump_ns: 0,
             messages: 0,
+            struck: Struck::default(),
         }
     }
 
@@ -138,7 +149,7 @@ impl Network {
     }
 
     pub fn is_cut(&self, from: u16, to: u16) -> bool {
-        self.links[self.index(from, to)].rules.cut
+        self.links[self.index(from, to)].rules.cut.is_some()
     }
 
     pub fn send(
@@ -181,8 +192,8 @@ impl Network {
             return LinkOutcome::Nothing;
         }
         match event {
-            LinkEvent::Deliver { lane, bytes, damaged } => {
-                self.arrive(k, now_ns, lane, bytes, damaged, receiver_alive, queue)
+            LinkEvent::Deliver { lane, bytes, damage } => {
+                self.arrive(k, now_ns, lane, bytes, damage, receiver_alive, queue)
             }
             LinkEvent::DialDone => self.dial_done(k, now_ns, receiver_alive, queue),
             LinkEvent::Redial => {
@@ -190,7 +201,9 @@ impl Network {
                 LinkOutcome::Nothing
             }
             LinkEvent::Reset => self.break_link(k, now_ns, queue),
-            LinkEvent::CutTimeout if self.links[k].rules.cut => self.break_link(k, now_ns, queue),
+            LinkEvent::CutTimeout if self.links[k].rules.cut.is_some() => {
+                self.break_link(k, now_ns, queue)
+            }
             LinkEvent::CutTimeout => LinkOutcome::Nothing,
         }
     }
@@ -248,12 +261,12 @@ impl Network {
             for (fault, leader) in active {
                 add_rule(&mut rules, fault, *leader, from, to, self.nodes as u16);
             }
-            let newly_cut = rules.cut && !self.links[k].rules.cut;
+            let newly_cut = rules.cut.is_some() && self.links[k].rules.cut.is_none();
             self.links[k].rules = rules;
             if newly_cut && self.links[k].state == State::Up {
                 self.later(k, now_ns + CUT_TIMEOUT_NS, LinkEvent::CutTimeout, queue);
             }
-            if !self.links[k].rules.clogged {
+            if self.links[k].rules.clogged.is_none() {
                 self.unclog(k, now_ns, queue);
             }
         }
@@ -269,7 +282,7 @@ impl Network {
         let (from, to) = self.ends(k as u32);
         self.links[k].state = State::Dialling;
         let back = self.index(to, from);
-        let cut = self.links[k].rules.cut || self.links[back].rules.cut;
+        let cut = self.links[k].rules.cut.or(self.links[back].rules.cut).is_some();
         let round_trip_ns = self.base_ns(from, to) + self.base_ns(to, from);
         let after_ns = if cut { DIAL_TIMEOUT_NS } else { round_trip_ns };
         self.later(k, now_ns + after_ns, LinkEvent::DialDone, queue);
@@ -284,7 +297,7 @@ impl Network {
     ) -> LinkOutcome {
         let (from, to) = self.ends(k as u32);
         let back = self.index(to, from);
-        let cut = self.links[k].rules.cut || self.links[back].rules.cut;
+        let cut = self.links[k].rules.cut.or(self.links[back].rules.cut).is_some();
         self.links[k].epoch += 1;
         if cut || !receiver_alive {
             // Dialling goes on as long as the dialler lives; nothing more is sent meanwhile.
@@ -325,11 +338,20 @@ impl Network {
     ) {
         let (from, to) = self.ends(k as u32);
         let base_ns = self.base_ns(from, to);
-        let link = &mut self.links[k];
-        if link.rules.cut || link.rng.chance(link.rules.drop_ppm) {
+        let jumped = self.latency_jump_ns > 0
+            && self.dc_of[usize::from(from)] != self.dc_of[usize::from(to)];
+        self.struck.note_if(jumped, Kind::DcLatency);
+        let (link, struck) = (&mut self.links[k], &mut self.struck);
+        if let Some(kind) = link.rules.cut {
+            struck.note(kind);
             return;
         }
-        if link.rules.clogged {
+        if link.rng.chance(link.rules.drop_ppm) {
+            struck.note(Kind::NetDrop);
+            return;
+        }
+        if let Some(kind) = link.rules.clogged {
+            struck.note(kind);
             if link.clogged.len() < WAITING_MAX {
                 link.clogged.push((lane, bytes));
             }
@@ -341,8 +363,20 @@ impl Network {
         let spread_ns = base_ns / 8 + link.rules.jitter_ns;
         let mut arrival_ns =
             sent_ns + base_ns + link.rules.extra_ns + link.rng.below(spread_ns + 1);
-        let damaged = link.rng.chance(link.rules.damage_ppm);
+        struck.note_if(link.rules.extra_ns > 0, Kind::NetDelay);
+        struck.note_if(link.rules.jitter_ns > 0, Kind::NetJitter);
+        struck.note_if(link.rules.bandwidth.is_some(), Kind::NetBandwidth);
+        let damage = if link.rng.chance(link.rules.corrupt_ppm) {
+            struck.note(Kind::NetCorrupt);
+            Some(Damage::FlippedBit)
+        } else if link.rng.chance(link.rules.truncate_ppm) {
+            struck.note(Kind::NetTruncate);
+            Some(Damage::CutShort)
+        } else {
+            None
+        };
         if link.rng.chance(link.rules.reorder_ppm) {
+            struck.note(Kind::NetReorder);
             arrival_ns += link.rng.below(50_000_000);
         } else {
             let last_ns = &mut link.last_arrival_ns[lane as usize];
@@ -351,13 +385,15 @@ impl Network {
         }
         let mut copies = vec_of_arrivals(arrival_ns);
         if link.rng.chance(link.rules.duplicate_ppm) {
+            struck.note(Kind::NetDuplicate);
             copies[1] = Some(arrival_ns + link.rng.below(5_000_000));
         }
         if link.rng.chance(link.rules.replay_ppm) {
+            struck.note(Kind::NetLateReplay);
             copies[2] = Some(arrival_ns + link.rng.range(500_000_000, 20_000_000_000));
         }
         for at_ns in copies.into_iter().flatten() {
-            let event = LinkEvent::Deliver { lane, bytes: bytes.clone(), damaged };
+            let event = LinkEvent::Deliver { lane, bytes: bytes.clone(), damage };
             self.later(k, at_ns, event, queue);
         }
     }
@@ -369,17 +405,19 @@ impl Network {
         now_ns: u64,
         lane: Lane,
         bytes: Bytes,
-        damaged: bool,
+        damage: Option<Damage>,
         receiver_alive: bool,
         queue: &mut Queue<Happening>,
     ) -> LinkOutcome {
-        if self.links[k].rules.cut || !receiver_alive {
+        if let Some(kind) = self.links[k].rules.cut {
+            self.struck.note(kind);
             return LinkOutcome::Nothing;
         }
-        if !damaged {
-            return LinkOutcome::Deliver { lane, bytes };
+        if !receiver_alive {
+            return LinkOutcome::Nothing;
         }
-        let bytes = damage(&bytes, &mut self.links[k].rng);
+        let Some(damage) = damage else { return LinkOutcome::Deliver { lane, bytes } };
+        let bytes = damaged(&bytes, damage, &mut self.links[k].rng);
         let (from, to) = self.ends(k as u32);
         let after_ns = self.base_ns(to, from);
         self.later(k, now_ns + after_ns, LinkEvent::Reset, queue);
@@ -407,15 +445,14 @@ fn vec_of_arrivals(first_ns: u64) -> [Option<u64>; 3] {
     [Some(first_ns), None, None]
 }
 
-/// Flips a bit or cuts the end off.
-fn damage(bytes: &Bytes, rng: &mut Rng) -> Bytes {
+/// A frame with a bit flipped or its end cut off.
+fn damaged(bytes: &Bytes, damage: Damage, rng: &mut Rng) -> Bytes {
     let mut copy = bytes.to_vec();
     if !copy.is_empty() {
         let at = rng.below(copy.len() as u64) as usize;
-        if rng.below(2) == 0 {
-            copy[at] ^= 1 << rng.below(8);
-        } else {
-            copy.truncate(at);
+        match damage {
+            Damage::FlippedBit => copy[at] ^= 1 << rng.below(8),
+            Damage::CutShort => copy.truncate(at),
         }
     }
     Bytes::from(copy)
@@ -432,14 +469,17 @@ fn add_rule(rules: &mut Rules, fault: &Fault, leader: Option<u16>, from: u16, to
         Kind::NetDrop if directed => rules.drop_ppm += ppm,
         Kind::NetDuplicate if directed => rules.duplicate_ppm += ppm,
         Kind::NetLateReplay if directed => rules.replay_ppm += ppm,
-        Kind::NetCorrupt | Kind::NetTruncate if directed => rules.damage_ppm += ppm,
-        Kind::NetClog if directed => rules.clogged = true,
-        Kind::NetSwizzle if from != to && touches(&fault.nodes) => rules.clogged = true,
+        Kind::NetCorrupt if directed => rules.corrupt_ppm += ppm,
+        Kind::NetTruncate if directed => rules.truncate_ppm += ppm,
+        Kind::NetClog if directed => rules.clogged = Some(fault.kind),
+        Kind::NetSwizzle if from != to && touches(&fault.nodes) => {
+            rules.clogged = Some(fault.kind);
+        }
         Kind::NetBandwidth if directed => {
             let here = rules.bandwidth.unwrap_or(u64::MAX);
             rules.bandwidth = Some(here.min(fault.amount));
         }
-        _ if from != to && cuts(fault, leader, from, to, nodes) => rules.cut = true,
+        _ if from != to && cuts(fault, leader, from, to, nodes) => rules.cut = Some(fault.kind),
         _ => {}
     }
 }
@@ -556,6 +596,18 @@ mod tests {
     }
 
     #[test]
+    fn a_damaged_frame_is_one_bit_off_or_shorter() {
+        let (frame, mut rng) = (Bytes::from(vec![0; 100]), Rng::from_u64(5));
+        for _ in 0..50 {
+            let flipped = damaged(&frame, Damage::FlippedBit, &mut rng);
+            assert_eq!(flipped.len(), frame.len());
+            assert_eq!(flipped.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
+            let cut = damaged(&frame, Damage::CutShort, &mut rng);
+            assert!(cut.len() < frame.len() && cut == frame.slice(..cut.len()));
+        }
+    }
+
+    #[test]
     fn faults_of_a_link_do_what_their_names_say() {
         let with = |kind, amount| arrivals(Some(Fault { amount, ..fault(kind, &[0], &[1]) }), 100);
         let dropped = with(Kind::NetDrop, 500_000);
@@ -565,6 +617,8 @@ mod tests {
         assert!(with(Kind::NetDuplicate, 500_000).len() > 130);
         assert!(with(Kind::NetOneWay, 1).is_empty());
         assert!(with(Kind::NetClog, 1).is_empty(), "nothing passes before the clog clears");
-        assert!(with(Kind::NetCorrupt, 500_000).len() < 90, "a damaged frame takes the link down");
+        for kind in [Kind::NetCorrupt, Kind::NetTruncate] {
+            assert!(with(kind, 500_000).len() < 90, "a damaged frame takes the link down");
+        }
     }
 }

@@ -45,6 +45,12 @@ pub trait Node: Inspectable + Sized {
     /// After the events of a turn.
     fn end_turn(&mut self, now: Now, effects: &mut Effects<Self::Msg>);
 
+    /// The message with which an operator has this instance expelled, encoded; `None` where nobody
+    /// can be.
+    fn expulsion(&self) -> Option<Bytes> {
+        None
+    }
+
     fn encode(msg: &Self::Msg, out: &mut Vec<u8>);
     fn decode(bytes: Bytes) -> CodecResult<Self::Msg>;
 }
@@ -60,6 +66,8 @@ pub struct GroupView {
     /// The last entry of the log.
     pub last: LogIndex,
     pub commit: LogIndex,
+    /// How far the state is.
+    pub applied: LogIndex,
     /// While set, reads are served without asking anyone, up to this time of its own clock.
     pub lease_until: Option<Mono>,
 }
@@ -69,8 +77,8 @@ impl std::fmt::Display for GroupView {
         let role = if self.is_leader { "leads" } else { "follows" };
         write!(
             f,
-            "group {} {role} in term {}, {} of {} committed",
-            self.group, self.term, self.commit, self.last
+            "group {} {role} in term {}, {} of {} committed, {} applied",
+            self.group, self.term, self.commit, self.last, self.applied
         )
     }
 }
@@ -96,6 +104,14 @@ pub trait Inspectable {
     ) {
     }
 
+    /// Whether its rows, their indexes and its count of bytes fit together. Looks at every row.
+    ///
+    /// # Errors
+    /// What does not fit.
+    fn check_stores(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Queue lengths and sizes that must come back to their bounds: name, value, bound.
     fn resources(&self, _out: &mut Vec<(&'static str, u64, u64)>) {}
 
@@ -104,8 +120,13 @@ pub trait Inspectable {
         self.is_ready()
     }
 
-    /// Whether it serves clients now.
+    /// Whether it runs: it is through with its recovery.
     fn is_ready(&self) -> bool {
         true
+    }
+
+    /// Whether it says of itself that it serves clients, and takes part in every group it should.
+    fn is_healthy(&self) -> bool {
+        self.is_ready()
     }
 }

@@ -39,10 +39,8 @@ pub struct Plan {
     pub passwords: bool,
     /// Bugs planted, by name.
     pub canaries: Vec<String>,
-    /// Disks and clocks lie in ways nobody can notice: the run only has to end.
-    #[serde(default)]
-    pub anything_goes: bool,
-    /// More is taken than a cluster can survive: it may stop, it must not lie.
+    /// More is taken than a cluster can survive: it may stop, it must not lie, unless disks or clocks
+    /// lie to it in ways nobody can notice.
     pub beyond_budget: bool,
 }
 
@@ -95,6 +93,16 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Instances that are lost to the cluster as long as it lasts: the smaller side of what is cut
+    /// apart, and nobody where a way round is left.
+    pub fn outcasts(&self) -> &[u16] {
+        match self.kind {
+            Kind::NetBridge | Kind::NetRing => &[],
+            Kind::NetOneWay if self.peers.len() < self.nodes.len() => &self.peers,
+            _ => &self.nodes,
+        }
+    }
+
     /// One line of a story.
     pub fn describe(&self) -> String {
         let names =
@@ -124,13 +132,19 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether an instance starts for the first time while faults rage.
+    pub fn joins_late(&self, node: u16) -> bool {
+        let joins = |fault: &&Fault| fault.kind == Kind::LateJoin;
+        self.faults.iter().filter(joins).any(|fault| fault.nodes.contains(&node))
+    }
+
     /// Instances that are lost for good, which neither liveness nor the last reads count on.
     pub fn lost_for_good(&self) -> Vec<u16> {
         let mut lost: Vec<u16> = self
             .faults
             .iter()
             .filter(|fault| fault.for_ms.is_none())
-            .flat_map(|fault| fault.nodes.iter().copied())
+            .flat_map(|fault| fault.outcasts().iter().copied())
             .collect();
         lost.sort_unstable();
         lost.dedup();

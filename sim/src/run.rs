@@ -7,7 +7,8 @@ use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
 
 use crate::basalt::{Basalt, Spoken};
-use crate::check::{Failure, judge_history};
+use crate::check::{Excuses, Failure, judge_history};
+use crate::faults::Struck;
 use crate::node::Node;
 use crate::plan::Plan;
 use crate::scenario::Abilities;
@@ -30,6 +31,8 @@ pub struct Verdict {
     pub simulated_ns: u64,
     /// Operations confirmed.
     pub confirmed: u64,
+    /// How often a fault of each kind did something.
+    pub struck: Struck,
     pub history: History,
     pub story: Vec<String>,
     /// Rare branches reached, and how often.
@@ -76,15 +79,16 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     IN_RUN.set(false);
     let marks = probe::marks_reached();
     probe::begin_run(Vec::new(), None);
-    let failure = finished.failure.or_else(|| judge_history(&finished.history));
+    let judge = || judge_history(&finished.history, &Excuses::of(plan));
     Verdict {
-        failure: failure.filter(|_| !plan.anything_goes),
+        failure: finished.failure.clone().or_else(judge),
         trace_hash: finished.trace_hash,
         checkpoints: finished.checkpoints,
         events: finished.events,
         happenings: finished.happenings,
         simulated_ns: finished.simulated_ns,
         confirmed: finished.history.ok_count(),
+        struck: finished.struck,
         history: finished.history,
         story: finished.story,
         marks,

@@ -8,7 +8,7 @@
 //! | `clock` | clocks, pauses, cuts | leases and timeouts |
 //! | `dc3` | three data centres, topology faults | elections across distance |
 //! | `everything` | all that is survivable | combinations |
-//! | `forever` | a minority lost, or half cut off, for good | partial connectivity that never heals |
+//! | `forever` | a minority lost, cut off or on bad disks, or nobody hears all, for good | what never heals |
 //! | `beyond-budget` | more than a cluster survives | stop or refuse, never lie |
 
 use std::collections::BTreeMap;
@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use basalt_core::group::GroupTimes;
 use basalt_core::seam::Rng;
 
+use crate::faults::atlas::shuffle;
 use crate::faults::{Area, Budget, Damage, Kind, swarm};
-use crate::plan::{FORMAT, Fault, Plan, Topology};
+use crate::plan::{ClientPlan, FORMAT, Fault, Plan, Topology};
 use crate::workload::{Mix, draw_clients, draw_followers};
 
 /// One scenario.
@@ -47,6 +48,7 @@ const ALL_AREAS: &[Area] = &[
     Area::Clock,
     Area::Process,
     Area::Topology,
+    Area::Members,
 ];
 
 pub const SCENARIOS: &[Scenario] = &[
@@ -61,7 +63,7 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "net",
         what: "the network and client connections fail, processes die",
         areas: &[Area::Network, Area::Client],
-        also: &[Kind::ProcessKill, Kind::ProcessPause],
+        also: &[Kind::ProcessKill, Kind::ProcessPause, Kind::ProcessStop],
         shape: Shape::Any,
     },
     Scenario {
@@ -87,13 +89,14 @@ pub const SCENARIOS: &[Scenario] = &[
             Kind::NetIsolateLeader,
             Kind::NetOneWay,
             Kind::ProcessKill,
+            Kind::ProcessStop,
         ],
         shape: Shape::Any,
     },
     Scenario {
         name: "dc3",
         what: "three data centres, one is cut off, dark or far away",
-        areas: &[Area::Topology],
+        areas: &[Area::Topology, Area::Members],
         also: &[Kind::NetDelay, Kind::NetDrop, Kind::ProcessKill, Kind::NetOneWay],
         shape: Shape::ThreeDcs,
     },
@@ -106,7 +109,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "forever",
-        what: "a minority is lost or half cut off and never comes back",
+        what: "a minority is lost or half cut off, or a bridge is all there is, and it never heals",
         areas: &[Area::Network, Area::Process],
         also: &[],
         shape: Shape::Forever,
@@ -146,8 +149,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     };
     let mut rng = root.fork("faults");
     let budget = Budget::draw(&topology, beyond, &mut rng);
-    let anything_goes = beyond && root.fork("lies").below(4) == 0;
-    let allowed = allowed_kinds(scenario, abilities, anything_goes);
+    let lies = beyond && root.fork("lies").below(4) == 0;
+    let allowed = allowed_kinds(scenario, abilities, lies);
     let rate_per_second = rng.range(1, 4);
     let draw = swarm::Swarm { allowed: &allowed, chaos_ms, rate_per_second };
     let mut faults = if allowed.is_empty() {
@@ -167,6 +170,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     if abilities.mix == Mix::Sql && !allowed.is_empty() {
         draw_followers(&mut clients, &mut root.fork("followers"));
     }
+    let mut limits = draw_limits(&topology, &mut root.fork("limits"));
+    limits.extend(draw_connections(&topology, &clients, &mut root.fork("connections")));
     let mut knobs = root.fork("knobs");
     Plan {
         format: FORMAT,
@@ -177,20 +182,19 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         // Clients of `calm-big` far away still have most of their work before them.
         heal_ms: if scenario.shape == Shape::Big { 240_000 } else { 60_000 },
         clients,
-        limits: draw_limits(&topology, &mut root.fork("limits")),
+        limits,
         topology,
         faults,
         buggify: knobs.below(4) == 0,
         passwords: knobs.below(8) == 0,
         canaries: Vec::new(),
-        anything_goes,
         beyond_budget: beyond,
     }
 }
 
-fn allowed_kinds(scenario: &Scenario, abilities: Abilities, anything_goes: bool) -> Vec<Kind> {
+fn allowed_kinds(scenario: &Scenario, abilities: Abilities, lies: bool) -> Vec<Kind> {
     let mut kinds = [swarm::survivable(scenario.areas), scenario.also.to_vec()].concat();
-    if anything_goes {
+    if lies {
         kinds.extend(Kind::ALL.iter().filter(|kind| kind.damage() == Damage::BeyondBudget));
     }
     kinds.sort();
@@ -266,27 +270,51 @@ fn draw_limits(topology: &Topology, rng: &mut Rng) -> BTreeMap<String, u64> {
     limits
 }
 
-/// What stays broken in `forever`: victims die, or one instance hears and is not heard.
+/// In every other seed an instance takes fewer clients than there are. Two instances together take
+/// them all, so that whoever was refused finds a place elsewhere.
+fn draw_connections(
+    topology: &Topology,
+    clients: &[ClientPlan],
+    rng: &mut Rng,
+) -> Option<(String, u64)> {
+    let all: u64 = clients.iter().map(|client| 1 + u64::from(client.followers)).sum();
+    let drawn = rng.below(2) == 0 && topology.nodes.len() > 2;
+    drawn.then(|| ("connections".to_owned(), rng.range(all / 2 + 2, all + 2)))
+}
+
+/// What stays broken in `forever`: victims die, alone or with their data centre, or live on with a disk
+/// that is no good; they are cut off, wholly or one way; or everyone lives and nobody hears all others.
 fn permanent_fault(
     topology: &Topology,
     budget: &Budget,
     chaos_ms: u64,
     rng: &mut Rng,
 ) -> Option<Fault> {
-    let mut victims = budget.candidates(Kind::PermanentLoss, topology);
-    let most = victims.len() as u64;
-    victims.truncate(rng.range(1, most.max(1)) as usize);
-    let rest: Vec<u16> =
-        (0..topology.nodes.len() as u16).filter(|node| !victims.contains(node)).collect();
-    let (kind, nodes, peers) = match rng.below(4) {
+    let mut all: Vec<u16> = (0..topology.nodes.len() as u16).collect();
+    let budgeted = budget.candidates(Kind::PermanentLoss, topology);
+    let mut victims = budgeted.clone();
+    victims.truncate(rng.range(1, (victims.len() as u64).max(1)) as usize);
+    let rest: Vec<u16> = all.iter().copied().filter(|node| !victims.contains(node)).collect();
+    shuffle(&mut all, rng);
+    let mut dcs = (0..topology.dcs()).map(|dc| topology.in_dc(dc).collect::<Vec<u16>>());
+    let dark = dcs.find(|nodes| nodes.iter().all(|node| budgeted.contains(node)));
+    let (kind, nodes, peers) = match rng.below(10) {
         0 => (Kind::PermanentLoss, victims, Vec::new()),
+        // It hears and is not heard; it is heard and does not hear.
         1 => (Kind::NetOneWay, victims, rest),
-        2 => (Kind::NetHalves, victims, rest),
+        2 => (Kind::NetOneWay, rest, victims),
+        3 => (Kind::NetHalves, victims, rest),
         // Heard by one of the others only.
-        _ => (Kind::NetOneWay, victims, rest[1..].to_vec()),
+        4 => (Kind::NetOneWay, victims, rest[1..].to_vec()),
+        5 => (Kind::NetBridge, all, Vec::new()),
+        6 => (Kind::NetRing, all, Vec::new()),
+        7 => (Kind::DcPowerLoss, dark.unwrap_or(victims), Vec::new()),
+        8 => (Kind::DiskFull, victims, Vec::new()),
+        _ => (Kind::DiskSlow, victims, Vec::new()),
     };
     let at_ms = rng.below(chaos_ms);
-    Some(Fault { kind, at_ms, for_ms: None, nodes, peers, amount: 1 })
+    let amount = if kind == Kind::DiskSlow { rng.range(20, 200) } else { 1 };
+    Some(Fault { kind, at_ms, for_ms: None, nodes, peers, amount })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::check::{Check, Failure};
+use crate::faults::{Kind, Struck};
 use crate::plan::Plan;
 use crate::repeat::{Other, compare};
 use crate::run::{Verdict, run};
@@ -30,11 +31,20 @@ pub struct Summary {
     pub repeated: u64,
     pub wall_s: f64,
     pub marks: BTreeMap<&'static str, u64>,
+    /// Faults of each kind in the plans, and how often they did something.
+    pub planned: Struck,
+    pub struck: Struck,
 }
 
 impl Summary {
     pub fn failures(&self) -> impl Iterator<Item = &Done> {
         self.runs.iter().filter(|done| done.failure.is_some())
+    }
+
+    /// Kinds that were planned and never did anything.
+    pub fn idle(&self) -> Vec<Kind> {
+        let is_idle = |kind: &Kind| self.planned.of(*kind) > 0 && self.struck.of(*kind) == 0;
+        Kind::ALL.iter().copied().filter(is_idle).collect()
     }
 
     /// The line that ends every sweep.
@@ -84,7 +94,7 @@ pub fn sweep(
                     let plan = make(*seed, scenario);
                     let (verdict, repeated) = on_own_thread(&plan, other);
                     each(&plan, &verdict);
-                    add(&mut lock(&summary), &verdict, repeated);
+                    add(&mut lock(&summary), &plan, &verdict, repeated);
                     lock(&results).push((k, done(&plan, verdict)));
                 }
             });
@@ -118,7 +128,9 @@ fn on_own_thread(plan: &Plan, other: Option<Other<'_>>) -> (Verdict, bool) {
     (verdict, true)
 }
 
-fn add(summary: &mut Summary, verdict: &Verdict, repeated: bool) {
+fn add(summary: &mut Summary, plan: &Plan, verdict: &Verdict, repeated: bool) {
+    plan.faults.iter().for_each(|fault| summary.planned.note(fault.kind));
+    summary.struck.add(&verdict.struck);
     summary.simulated_ns += u128::from(verdict.simulated_ns);
     summary.events += verdict.events;
     summary.confirmed += verdict.confirmed;

@@ -346,7 +346,9 @@ impl Group {
     /// Hands leadership to `to`. The lease ends now, for the rest of the term.
     pub fn transfer_leader(&mut self, to: InstanceId) {
         if self.is_leader() {
-            self.lease.give_up(self.node.term());
+            if !crate::canary!(KeepLeaseOnTransfer) {
+                self.lease.give_up(self.node.term());
+            }
             self.node.transfer_leader(to);
         }
     }

@@ -74,11 +74,7 @@ impl State {
             Inspect::Metrics => render(&self.metrics()),
             Inspect::Cluster => self.page(Page::Cluster),
             Inspect::Health => {
-                let ready = self.phase == Phase::Running
-                    && self.caught_up
-                    && self.leader_of(GroupId::RING).is_some()
-                    && self.leader_of(self.data_group()).is_some()
-                    && self.ring.as_ref().is_some_and(|r| r.state.cluster.is_some());
+                let ready = self.is_ready();
                 let live = self.phase != Phase::Stopped;
                 serde_json::json!({ "live": live, "ready": ready }).to_string()
             }
@@ -91,6 +87,15 @@ impl State {
             Page::Status => self.with_view(status_text),
             Page::Cluster => self.with_view(cluster_json),
         }
+    }
+
+    /// Whether it serves clients, as far as it knows.
+    pub(super) fn is_ready(&self) -> bool {
+        self.phase == Phase::Running
+            && self.caught_up
+            && self.leader_of(GroupId::RING).is_some()
+            && self.leader_of(self.data_group()).is_some()
+            && self.ring.as_ref().is_some_and(|r| r.state.cluster.is_some())
     }
 
     fn with_view(&self, render: impl FnOnce(&ClusterView<'_>) -> String) -> String {

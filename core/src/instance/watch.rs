@@ -23,10 +23,14 @@ pub struct MemberView {
     /// The last entry of the log.
     pub last: LogIndex,
     pub commit: LogIndex,
+    /// How far the state here is.
+    pub applied: LogIndex,
     /// While set, reads may be served without asking anyone, until this time of this instance's clock.
     pub lease_until: Option<Mono>,
     /// How many voters the member knows.
     pub voters: usize,
+    /// Whether it is one of them itself.
+    pub is_voter: bool,
     /// A change of membership is not finished here: its old voters are still asked.
     pub changing: bool,
 }
@@ -110,13 +114,23 @@ impl Instance {
         self.state.borrow().phase == Phase::Running
     }
 
+    /// Whether it answers a probe of its health with *ready*.
+    pub fn is_ready(&self) -> bool {
+        self.state.borrow().is_ready()
+    }
+
+    /// The identity an operator names it by, once it has one.
+    pub fn uuid(&self) -> Option<uuid::Uuid> {
+        self.state.borrow().identity.as_ref().map(|identity| identity.uuid)
+    }
+
     /// Hands each member of a group on this instance to `see`.
     pub fn members(&self, now: Now, see: &mut dyn FnMut(MemberView)) {
         let state = self.state.borrow();
-        let ring = state.ring.as_ref().map(|ring| &ring.group);
-        let shard = state.shard.as_ref().map(|shard| &shard.group);
-        for group in [ring, shard].into_iter().flatten() {
-            see(view(group, state.me(), now.mono));
+        let ring = state.ring.as_ref().map(|ring| (&ring.group, ring.applied));
+        let shard = state.shard.as_ref().map(|shard| (&shard.group, shard.applied));
+        for (group, applied) in [ring, shard].into_iter().flatten() {
+            see(view(group, applied, state.me(), now.mono));
         }
     }
 
@@ -168,7 +182,7 @@ impl Instance {
     }
 }
 
-fn view(group: &Group, member: InstanceId, now: Mono) -> MemberView {
+fn view(group: &Group, applied: LogIndex, member: InstanceId, now: Mono) -> MemberView {
     MemberView {
         group: group.id(),
         member,
@@ -176,8 +190,10 @@ fn view(group: &Group, member: InstanceId, now: Mono) -> MemberView {
         is_leader: group.is_leader(),
         last: group.last_index(),
         commit: group.committed(),
+        applied,
         lease_until: group.may_serve(now).then(|| group.lease().until()),
         voters: group.membership().voters.len(),
+        is_voter: group.membership().voters.contains(&member),
         changing: group.membership().is_joint(),
     }
 }

@@ -54,9 +54,11 @@ canaries! {
     /// A change of several slices is made whatever others did to its rows meanwhile.
     SliceWritesBlindly => "linearizability sql invariants acks",
     /// A leader serves when its lease has ended.
-    ServeWithoutLease => "raft linearizability",
+    ServeWithoutLease => "leases linearizability",
     /// A lease lasts for two election timeouts.
-    LeaseTooLong => "raft linearizability",
+    LeaseTooLong => "leases linearizability",
+    /// Who hands leadership over serves on until its lease ends.
+    KeepLeaseOnTransfer => "leases linearizability",
     /// Versions that lost their leader stay visible.
     KeepSpeculation => "replicas linearizability",
     /// A read may show what is not committed, and is answered at once.

@@ -242,7 +242,7 @@ fn ring_entries() -> Vec<(&'static str, RingEntry)> {
         owner: UserId(1),
     };
     vec![
-        ("bootstrap", RingEntry::Bootstrap(Box::new(bootstrap()))),
+        ("bootstrap", RingEntry::Bootstrap(Box::new(bootstrap()), None)),
         (
             "ddl-prepare",
             RingEntry::DdlPrepare { by: UserId(1), request: Box::new(DdlRequest::DropTable(drop)) },

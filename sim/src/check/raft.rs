@@ -4,15 +4,12 @@
 //! - *State machine safety*: entries committed at one index are the same everywhere, for ever.
 //! - *Leader completeness*: who becomes leader holds every entry committed before.
 //! - *Durability*: a member holds every committed entry that it acknowledged, whatever befell it since.
-//! - *Leases*: no two members may serve reads on their own at one moment of true time.
 //! - *Monotony*: within one process neither term nor commit index goes back.
 
 use std::collections::BTreeMap;
 
 use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
-use basalt_core::seam::Mono;
 
-use crate::clock::Clock;
 use crate::node::{GroupView, Inspectable};
 
 /// What is known of one group.
@@ -20,8 +17,7 @@ use crate::node::{GroupView, Inspectable};
 struct Group {
     leader_of: BTreeMap<Term, u16>,
     committed: BTreeMap<LogIndex, Committed>,
-    /// By host; `None` where no process runs.
-    members: Vec<Option<Member>>,
+    members: BTreeMap<u16, Member>,
     /// How far each member acknowledged what is committed, by its leaders' word.
     acknowledged: BTreeMap<InstanceId, LogIndex>,
 }
@@ -44,11 +40,9 @@ struct Member {
     /// Commit index up to which its entries were compared.
     compared: LogIndex,
     was_leader: bool,
-    lease_until: Option<Mono>,
-    lease_until_true_ns: Option<u64>,
 }
 
-/// Entries looked back at when a leader comes up.
+/// Entries looked back at when a leader comes up or a member has recovered.
 const COMPLETENESS_DEPTH: usize = 64;
 
 pub struct RaftCheck {
@@ -64,51 +58,58 @@ impl RaftCheck {
     pub fn process_began(&mut self, host: u16) {
         assert!(usize::from(host) < self.hosts, "host {host} of {}", self.hosts);
         for group in self.groups.values_mut() {
-            group.member(host).take();
+            group.members.remove(&host);
         }
     }
 
     pub fn process_ended(&mut self, host: u16) {
         for group in self.groups.values_mut() {
-            group.member(host).take();
+            group.members.remove(&host);
         }
     }
 
     pub fn look(
         &mut self,
-        now_ns: u64,
         host: u16,
         views: &[GroupView],
-        clock: &Clock,
         node: &impl Inspectable,
     ) -> Result<(), String> {
         for view in views {
             let group = self.groups.entry(view.group).or_default();
             let name = |what: String| format!("{:?} at n{}: {what}", view.group, host + 1);
-            group.look(now_ns, host, view, clock, node).map_err(name)?;
+            group.look(host, view, node).map_err(name)?;
+        }
+        Ok(())
+    }
+}
+
+impl RaftCheck {
+    /// The last entry of a group that any member saw as committed.
+    pub fn last_committed(&self, group: GroupId) -> LogIndex {
+        let known = self.groups.get(&group).and_then(|group| group.committed.last_key_value());
+        known.map_or(LogIndex(0), |(index, _)| *index)
+    }
+
+    /// Whether a member that has just recovered has what it acknowledged of what was committed.
+    pub fn keeps_acknowledged(
+        &self,
+        views: &[GroupView],
+        node: &impl Inspectable,
+    ) -> Result<(), String> {
+        for view in views {
+            let Some(group) = self.groups.get(&view.group) else { continue };
+            let name = |what: String| format!("{:?}: {what}", view.group);
+            group.acknowledged_is_there(view).map_err(name)?;
+            group.acknowledged_agrees(view, node).map_err(name)?;
         }
         Ok(())
     }
 }
 
 impl Group {
-    fn member(&mut self, host: u16) -> &mut Option<Member> {
-        let host = usize::from(host);
-        if self.members.len() <= host {
-            self.members.resize(host + 1, None);
-        }
-        &mut self.members[host]
-    }
-
-    fn look(
-        &mut self,
-        now_ns: u64,
-        host: u16,
-        view: &GroupView,
-        clock: &Clock,
-        node: &impl Inspectable,
-    ) -> Result<(), String> {
-        let mut member = self.member(host).unwrap_or_default();
+    fn look(&mut self, host: u16, view: &GroupView, node: &impl Inspectable) -> Result<(), String> {
+        let before = self.members.get(&host).copied();
+        let mut member = before.unwrap_or_default();
         if view.term < member.term {
             return Err(format!("{:?} after {:?}", view.term, member.term));
         }
@@ -130,17 +131,7 @@ impl Group {
         if new_leader {
             self.leader_came_up(host, view, node)?;
         }
-        if member.lease_until != view.lease_until {
-            member.lease_until = view.lease_until;
-            member.lease_until_true_ns = view.lease_until.and_then(|until| clock.when(until));
-        }
-        *self.member(host) = Some(member);
-        if view.lease_until.is_some_and(|until| until < clock.mono(now_ns)) {
-            return Err(format!("serves at {now_ns} ns though its lease has ended"));
-        }
-        if member.lease_until_true_ns.is_some_and(|until_ns| until_ns > now_ns) {
-            self.lease_is_alone(now_ns, host)?;
-        }
+        self.members.insert(host, member);
         Ok(())
     }
 
@@ -175,6 +166,21 @@ impl Group {
         }
     }
 
+    fn acknowledged_agrees(&self, view: &GroupView, node: &impl Inspectable) -> Result<(), String> {
+        let Some(acknowledged) = self.acknowledged.get(&view.member) else { return Ok(()) };
+        let newest_first = self.committed.range(..=*acknowledged).rev();
+        for (index, known) in newest_first.take(COMPLETENESS_DEPTH) {
+            let here = node.entry(view.group, *index);
+            if here.is_some_and(|here| here != known.entry) {
+                let known = known.entry;
+                return Err(format!(
+                    "entry {index} is {here:?}, committed and acknowledged {known:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn note_acknowledged(&mut self, view: &GroupView, node: &impl Inspectable) {
         node.acknowledged(view.group, &mut |member, index| {
             let known = self.acknowledged.entry(member).or_default();
@@ -204,18 +210,6 @@ impl Group {
         }
         Ok(())
     }
-
-    fn lease_is_alone(&self, now_ns: u64, host: u16) -> Result<(), String> {
-        let leases = self.members.iter().map(|member| (*member)?.lease_until_true_ns);
-        let mut others = leases.enumerate().filter(|(other, _)| *other != usize::from(host));
-        match others.find(|(_, until)| until.is_some_and(|until| until > now_ns)) {
-            None => Ok(()),
-            Some((other, until)) => Err(format!(
-                "holds a lease at {now_ns} ns while n{} holds one until {until:?} ns",
-                other + 1,
-            )),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -236,7 +230,7 @@ mod tests {
         }
     }
 
-    fn view(term: u64, is_leader: bool, last: u64, commit: u64, lease: Option<u64>) -> GroupView {
+    fn view(term: u64, is_leader: bool, last: u64, commit: u64) -> GroupView {
         GroupView {
             group: GroupId(1),
             member: InstanceId(7),
@@ -244,7 +238,8 @@ mod tests {
             is_leader,
             last: LogIndex(last),
             commit: LogIndex(commit),
-            lease_until: lease.map(Mono),
+            applied: LogIndex(commit),
+            lease_until: None,
         }
     }
 
@@ -254,7 +249,7 @@ mod tests {
         v: GroupView,
         log: &[(u64, u64)],
     ) -> Result<(), String> {
-        check.look(100, host, &[v], &Clock::new(0, 0), &Log(log.to_vec()))
+        check.look(host, &[v], &Log(log.to_vec()))
     }
 
     #[test]
@@ -262,21 +257,16 @@ mod tests {
         let log = [(1, 10), (1, 11)];
         let healthy = || {
             let mut check = RaftCheck::new(3);
-            look(&mut check, 0, view(1, true, 2, 2, Some(500)), &log).unwrap();
-            look(&mut check, 1, view(1, false, 2, 1, None), &log).unwrap();
+            look(&mut check, 0, view(1, true, 2, 2), &log).unwrap();
+            look(&mut check, 1, view(1, false, 2, 1), &log).unwrap();
             check
         };
         let broken = |host, v, log: &[(u64, u64)]| look(&mut healthy(), host, v, log).unwrap_err();
-        assert!(broken(1, view(1, true, 2, 2, None), &log).contains("leads"));
-        assert!(broken(1, view(1, false, 2, 2, None), &[(1, 10), (1, 99)]).contains("elsewhere"));
-        assert!(broken(2, view(2, true, 1, 1, None), &log[..1]).contains("committed"));
-        assert!(broken(2, view(2, true, 2, 1, None), &[(1, 10), (2, 9)]).contains("leader whose"));
-        assert!(broken(1, view(2, true, 2, 2, Some(600)), &log).contains("lease"));
-        assert!(broken(0, view(1, true, 2, 1, Some(500)), &log).contains("went back"));
-        assert!(broken(0, view(1, true, 2, 2, Some(50)), &log).contains("has ended"));
-        let mut check = healthy();
-        check.process_ended(0);
-        look(&mut check, 1, view(2, true, 2, 2, Some(600)), &log).unwrap();
+        assert!(broken(1, view(1, true, 2, 2), &log).contains("leads"));
+        assert!(broken(1, view(1, false, 2, 2), &[(1, 10), (1, 99)]).contains("elsewhere"));
+        assert!(broken(2, view(2, true, 1, 1), &log[..1]).contains("committed"));
+        assert!(broken(2, view(2, true, 2, 1), &[(1, 10), (2, 9)]).contains("leader whose"));
+        assert!(broken(0, view(1, true, 2, 1), &log).contains("went back"));
     }
 
     #[test]
@@ -284,22 +274,29 @@ mod tests {
         let log = [(1, 10), (1, 11)];
         let of = |member, view| GroupView { member: InstanceId(member), ..view };
         let mut check = RaftCheck::new(3);
-        look(&mut check, 0, view(1, true, 2, 1, None), &log).unwrap();
-        look(&mut check, 1, of(8, view(1, false, 1, 1, None)), &log).unwrap();
-        look(&mut check, 0, view(1, true, 2, 2, None), &log).unwrap();
+        look(&mut check, 0, view(1, true, 2, 1), &log).unwrap();
+        look(&mut check, 1, of(8, view(1, false, 1, 1)), &log).unwrap();
+        look(&mut check, 0, view(1, true, 2, 2), &log).unwrap();
         check.process_ended(1);
-        let back = view(1, false, 1, 1, None);
+        let back = view(1, false, 1, 1);
         look(&mut check, 1, of(9, back), &log).unwrap();
         let lost = look(&mut check, 1, of(8, back), &log).unwrap_err();
         assert!(lost.contains("acknowledged"), "{lost}");
+        let recovered = |last, log: &[(u64, u64)]| {
+            let views = [of(8, view(1, false, last, 1))];
+            check.keeps_acknowledged(&views, &Log(log.to_vec()))
+        };
+        recovered(2, &log).unwrap();
+        assert!(recovered(1, &log[..1]).unwrap_err().contains("acknowledged"));
+        assert!(recovered(2, &[(1, 10), (1, 12)]).unwrap_err().contains("entry 2"));
     }
 
     #[test]
     fn a_leader_of_an_earlier_term_that_comes_up_late_need_not_have_what_was_committed_since() {
         let mut check = RaftCheck::new(3);
-        look(&mut check, 0, view(4, true, 2, 2, None), &[(1, 10), (4, 11)]).unwrap();
-        look(&mut check, 1, view(3, true, 2, 1, None), &[(1, 10), (3, 12)]).unwrap();
-        let late = look(&mut check, 2, view(5, true, 2, 1, None), &[(1, 10), (3, 12)]);
+        look(&mut check, 0, view(4, true, 2, 2), &[(1, 10), (4, 11)]).unwrap();
+        look(&mut check, 1, view(3, true, 2, 1), &[(1, 10), (3, 12)]).unwrap();
+        let late = look(&mut check, 2, view(5, true, 2, 1), &[(1, 10), (3, 12)]);
         assert!(late.unwrap_err().contains("leader whose"));
     }
 }

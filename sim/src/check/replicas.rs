@@ -22,8 +22,28 @@ impl ReplicaCheck {
         self.scratch.clear();
         let moved = |group, applied| self.digested.get(&(host, group)) != Some(&applied);
         node.states(&moved, &mut self.scratch);
-        for (group, applied, digest) in &self.scratch {
+        for (group, applied, _) in &self.scratch {
             self.digested.insert((host, *group), *applied);
+        }
+        self.agree(host)
+    }
+
+    /// Compares the state that a host would come back with, where it is of entries `committed` in
+    /// its group: the only voter of a group goes on by itself.
+    pub fn shadow(
+        &mut self,
+        host: u16,
+        node: &impl Inspectable,
+        committed: &dyn Fn(GroupId) -> LogIndex,
+    ) -> Result<(), String> {
+        self.scratch.clear();
+        node.states(&|group, applied| applied <= committed(group), &mut self.scratch);
+        self.agree(host)
+    }
+
+    /// Whether each digest just taken is what any other showed at that index.
+    fn agree(&mut self, host: u16) -> Result<(), String> {
+        for (group, applied, digest) in &self.scratch {
             let digests = self.seen.entry(*group).or_default();
             let (first, known) = *digests.entry(*applied).or_insert((host, *digest));
             if known != *digest {
@@ -74,5 +94,10 @@ mod tests {
         check.process_began(2);
         assert!(check.sample(2, &At(5, 51)).is_err());
         assert!(check.sample(1, &At(5, 51)).is_err());
+        let mut shadow = |at: At| check.shadow(0, &at, &|_| LogIndex(6));
+        shadow(At(6, 60)).unwrap();
+        assert!(shadow(At(6, 61)).is_err(), "a shadow is looked at each time");
+        shadow(At(7, 70)).unwrap();
+        check.sample(1, &At(7, 71)).unwrap();
     }
 }

@@ -24,6 +24,7 @@ use basalt_core::seam::{
 };
 use bytes::Bytes;
 
+use crate::faults::{Kind, Struck};
 pub use content::{Content, PAGE_BYTES, SECTOR_BYTES};
 pub use power::{Loss, Names, Order, Tail, Tear};
 
@@ -202,6 +203,8 @@ pub struct Disk {
     pub keep_previous: bool,
     pub faults: DiskFaults,
     pub stats: DiskStats,
+    /// How often a fault of each kind did something.
+    pub struck: Struck,
 }
 
 impl Disk {
@@ -222,6 +225,7 @@ impl Disk {
             keep_previous: false,
             faults: DiskFaults::default(),
             stats: DiskStats::default(),
+            struck: Struck::default(),
         }
     }
 
@@ -248,6 +252,7 @@ impl Disk {
     /// with the process.
     pub fn complete(&mut self, now_ns: u64, token: u64) -> Result<Option<DiskResult>, u64> {
         if now_ns < self.faults.stalled_until_ns {
+            self.struck.note(Kind::DiskStall);
             return Err(self.faults.stalled_until_ns);
         }
         let Some(done) = self.in_flight.remove(&token) else { return Ok(None) };
@@ -265,6 +270,19 @@ impl Disk {
         self.in_flight.clear();
         for inode in self.inodes.values_mut() {
             inode.busy_until_ns = 0;
+        }
+    }
+
+    /// Another disk that holds the same, synced or not, and on which nothing fails.
+    pub fn copy(&self, rng: Rng) -> Disk {
+        Disk {
+            inodes: self.inodes.clone(),
+            cached: self.cached.clone(),
+            durable: self.durable.clone(),
+            pending_names: self.pending_names.clone(),
+            next_inode: self.next_inode,
+            next_sequence: self.next_sequence,
+            ..Disk::new(rng, self.latency)
         }
     }
 
@@ -341,6 +359,12 @@ impl Disk {
         Some(format!("{path} from {cut} of {len}"))
     }
 
+    /// Whether anything is not synced yet, so that a power failure may take it.
+    pub fn has_unsynced(&self) -> bool {
+        !self.pending_names.is_empty()
+            || self.inodes.values().any(|inode| !inode.pending.is_empty())
+    }
+
     /// Bytes the process sees, of all files.
     pub fn bytes_held(&self) -> u64 {
         self.cached
@@ -404,12 +428,14 @@ impl Disk {
     fn read(&mut self, file: FileId, offset: u64, len: u32) -> DiskResult {
         let inode = self.inode(file)?;
         if self.rng.chance(self.faults.read_error_ppm) {
+            self.struck.note(Kind::DiskReadError);
             return Err(io_error("read failed"));
         }
         let stale = self.rng.chance(self.faults.stale_read_ppm);
         let inode = &self.inodes[&inode];
         let mut bytes = inode.cached.read(offset, len as usize);
         if stale {
+            self.struck.note(Kind::DiskStaleRead);
             let old = inode.previous.read(offset, bytes.len());
             bytes[..old.len()].copy_from_slice(&old);
         }
@@ -423,15 +449,18 @@ impl Disk {
         };
         let end = offset + data.len() as u64;
         if self.faults.full && end > self.inodes[&inode].cached.len() {
+            self.struck.note(Kind::DiskFull);
             return (Err(no_space()), Then::Nothing);
         }
         if self.rng.chance(self.faults.write_error_ppm) {
+            self.struck.note(Kind::DiskWriteError);
             let reached = self.rng.below(data.len() as u64 + 1) as usize;
             self.change(inode, Change::Write { offset, data: data.slice(..reached) });
             return (Err(io_error("write failed")), Then::Nothing);
         }
         self.stats.bytes_written += data.len() as u64;
         let offset = if self.rng.chance(self.faults.misdirected_write_ppm) {
+            self.struck.note(Kind::DiskMisdirected);
             self.elsewhere(inode, offset)
         } else {
             offset
@@ -445,6 +474,7 @@ impl Disk {
 
     fn write_pieces(&mut self, inode: InodeId, mut offset: u64, mut data: Bytes) {
         while self.faults.short_io && data.len() > 1 {
+            self.struck.note(Kind::DiskShortIo);
             let piece = data.split_to(1 + self.rng.below(data.len() as u64 - 1) as usize);
             let len = piece.len() as u64;
             self.change(inode, Change::Write { offset, data: piece });
@@ -469,9 +499,11 @@ impl Disk {
     fn sync_inode(&mut self, inode: InodeId) -> (DiskResult, Then) {
         self.stats.syncs += 1;
         if self.faults.fsync_lies {
+            self.struck.note(Kind::DiskLyingSync);
             return (Ok(DiskOk::Done), Then::Nothing);
         }
         if self.rng.chance(self.faults.fsync_error_ppm) {
+            self.struck.note(Kind::DiskSyncError);
             self.drop_some_pending(inode);
             return (Err(io_error("fsync failed")), Then::Nothing);
         }
@@ -491,6 +523,7 @@ impl Disk {
             Err(error) => return (Err(error), Then::Nothing),
         };
         if self.faults.full {
+            self.struck.note(Kind::DiskFull);
             return (Err(no_space()), Then::Nothing);
         }
         self.change(inode, Change::Extend { len });
@@ -634,6 +667,7 @@ impl Disk {
             90..99 => base * 2,
             _ => base * 10,
         };
+        self.struck.note_if(self.faults.slow_factor > 1, Kind::DiskSlow);
         spread * u64::from(self.faults.slow_factor.max(1))
     }
 }

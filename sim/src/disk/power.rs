@@ -57,6 +57,22 @@ pub struct Loss {
     pub names: Names,
 }
 
+impl Loss {
+    /// Any that a disk may legally cause.
+    pub fn draw(rng: &mut Rng) -> Loss {
+        let orders = [Order::KeepAll, Order::Prefix, Order::Any];
+        let tears = [Tear::Whole, Tear::Sectors, Tear::Pages];
+        let tails = [Tail::AsWritten, Tail::Truncated, Tail::Zeroed];
+        let names = [Names::KeepAll, Names::Prefix, Names::LoseRenames, Names::LoseEntries];
+        Loss {
+            order: orders[rng.below(3) as usize],
+            tear: tears[rng.below(3) as usize],
+            tail: tails[rng.below(3) as usize],
+            names: names[rng.below(4) as usize],
+        }
+    }
+}
+
 impl Disk {
     /// The machine loses power: open files are gone, and of what was not synced only what `loss`
     /// lets live is on the medium.

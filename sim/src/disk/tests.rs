@@ -165,3 +165,25 @@ fn a_stalled_disk_completes_after_the_stall() {
     assert_eq!(disk.complete(issued.done_ns, issued.token), Err(5_000_000_000));
     assert!(disk.complete(5_000_000_000, issued.token).unwrap().is_some());
 }
+
+#[test]
+fn what_befalls_a_copy_leaves_the_disk_as_it_is() {
+    let mut disk = disk(3);
+    open(&mut disk, "a", OpenMode::Create).unwrap();
+    write(&mut disk, 0, b"hello", Sync::No).unwrap();
+    disk.faults.full = true;
+    let mut copy = disk.copy(Rng::from_u64(4));
+    copy.power_failed(loss(Order::Prefix));
+    open(&mut copy, "b", OpenMode::Create).unwrap();
+    write(&mut copy, 0, b"other", Sync::Data).unwrap();
+    assert_eq!(read(&mut disk, 5), b"hello");
+    assert!(disk.has_unsynced());
+}
+
+#[test]
+fn a_loss_may_be_anything_legal() {
+    let mut rng = Rng::from_u64(1);
+    let drawn: std::collections::BTreeSet<String> =
+        (0..4_000).map(|_| format!("{:?}", Loss::draw(&mut rng))).collect();
+    assert_eq!(drawn.len(), 3 * 3 * 3 * 4);
+}

@@ -33,7 +33,13 @@ impl Budget {
     /// The instances a fault of this kind may hit.
     pub fn candidates(&self, kind: Kind, topology: &Topology) -> Vec<u16> {
         match kind.damage() {
-            Damage::None if kind == Kind::PermanentLoss => self.victims.clone(),
+            Damage::None if matches!(kind, Kind::PermanentLoss | Kind::Expel) => {
+                self.victims.clone()
+            }
+            // The cluster begins without it, so it is one copy less; the founder cannot come late.
+            Damage::None if kind == Kind::LateJoin => {
+                self.victims.iter().copied().filter(|node| *node != 0).collect()
+            }
             Damage::None => (0..topology.nodes.len() as u16).collect(),
             Damage::OneCopy => self.victims.clone(),
             Damage::BeyondBudget if self.beyond => (0..topology.nodes.len() as u16).collect(),
@@ -48,7 +54,11 @@ impl Budget {
         for fault in faults {
             match fault.kind.damage() {
                 Damage::BeyondBudget => return false,
+                Damage::None if fault.kind == Kind::LateJoin => harmed.extend(&fault.nodes),
                 Damage::None if fault.for_ms.is_some() => {}
+                Damage::None | Damage::OneCopy if fault.for_ms.is_none() => {
+                    harmed.extend(fault.outcasts());
+                }
                 Damage::None | Damage::OneCopy => harmed.extend(&fault.nodes),
             }
         }

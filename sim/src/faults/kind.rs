@@ -12,6 +12,8 @@ pub enum Area {
     Clock,
     Process,
     Topology,
+    /// Who belongs to the cluster.
+    Members,
 }
 
 /// What a fault takes from the cluster, for the budget of a survivable run.
@@ -118,11 +120,24 @@ kinds! {
     58 DcLatency "dc.latency-jump" Topology None "latency between data centres jumps";
     61 PermanentLoss "dc.permanent-loss" Topology None "a minority dies and never comes back";
     65 MonoJump "clock.mono-jump" Clock BeyondBudget "a monotonic clock jumps ahead, which no machine may";
+    66 ProcessStop "process.stop" Process None "an instance is told to stop, hands its work over and starts again";
+    67 Expel "topology.expel" Members None "an instance is expelled from the cluster";
+    68 LateJoin "topology.late-join" Members None "an instance starts for the first time among faults";
 }
 
 impl Kind {
     pub fn by_name(name: &str) -> Option<Kind> {
         Kind::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
+    /// Whether it does what it does when it begins, to a process that runs.
+    pub fn acts_at_once(self) -> bool {
+        use Kind::*;
+        self.area() == Area::Clock
+            || matches!(
+                self,
+                ProcessKill | ProcessPause | ProcessSlow | ProcessWiped | PermanentLoss
+            )
     }
 
     /// Whether it ends with the machine's power, and so takes all that was not synced.

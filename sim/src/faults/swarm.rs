@@ -44,17 +44,18 @@ pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rn
         occurrences(kind, at_ms, topology, budget, rng, &mut faults);
     }
     faults.sort_by_key(|fault| fault.at_ms);
-    wipe_once(&mut faults);
+    once_each(&mut faults);
     faults
 }
 
 /// An instance that comes back empty is a new one, and the old one a voter that is gone for good:
-/// more than one a machine would cost more than the budget says.
-fn wipe_once(faults: &mut Vec<Fault>) {
-    let mut wiped = Vec::new();
-    for fault in faults.iter_mut().filter(|fault| fault.kind == Kind::ProcessWiped) {
-        fault.nodes.retain(|node| !wiped.contains(node));
-        wiped.extend(&fault.nodes);
+/// more than one a machine would cost more than the budget says. Nobody is expelled or comes late twice.
+fn once_each(faults: &mut Vec<Fault>) {
+    let mut done = Vec::new();
+    let once = [Kind::ProcessWiped, Kind::Expel, Kind::LateJoin];
+    for fault in faults.iter_mut().filter(|fault| once.contains(&fault.kind)) {
+        fault.nodes.retain(|node| !done.contains(&(fault.kind, *node)));
+        done.extend(fault.nodes.iter().map(|node| (fault.kind, *node)));
     }
     faults.retain(|fault| !fault.nodes.is_empty());
 }
@@ -100,7 +101,7 @@ fn occurrences(
     let mut fault = Fault {
         kind,
         at_ms,
-        for_ms: Some(for_ms),
+        for_ms: (kind != Kind::Expel).then_some(for_ms),
         nodes: Vec::new(),
         peers: Vec::new(),
         amount: amount(kind, rng),
@@ -258,6 +259,7 @@ mod tests {
             Area::Clock,
             Area::Process,
             Area::Topology,
+            Area::Members,
         ];
         let allowed = survivable(&areas);
         let mut seen = std::collections::BTreeSet::new();

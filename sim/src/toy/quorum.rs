@@ -33,6 +33,8 @@ pub const BUGS: &[(&str, &str)] = &[
     ("toy-no-write-back", "linearizability"),
     ("toy-skip-sync-dir", "linearizability"),
     ("toy-stuck-after-restart", "liveness"),
+    ("toy-stops-after-restart", "liveness"),
+    ("toy-read-only-after-restart", "liveness"),
     ("toy-panic-on-link-down", "crash"),
 ];
 
@@ -134,6 +136,8 @@ pub struct Quorum {
     tag: u64,
     state: State,
     log_len: u64,
+    /// An earlier process wrote to the disk.
+    is_restarted: bool,
     store: BTreeMap<u64, (Stamp, i64)>,
     next_id: u64,
     appending: BTreeMap<OpId, Waiting>,
@@ -165,6 +169,7 @@ impl Node for Quorum {
             tag: u64::from_le_bytes(tag),
             state: State::Opening,
             log_len: 0,
+            is_restarted: false,
             store: BTreeMap::new(),
             next_id: 0,
             appending: BTreeMap::new(),
@@ -274,7 +279,13 @@ impl Quorum {
                 let len = u32::try_from(self.log_len).expect("a toy's log is small");
                 self.disk(DiskOp::ReadAt { file: LOG, offset: 0, len }, effects);
             }
-            (State::Reading, DiskOk::Read(bytes)) => self.recover(&bytes),
+            (State::Reading, DiskOk::Read(bytes)) => {
+                self.recover(&bytes);
+                if self.is_restarted && self.has_bug("toy-stops-after-restart") {
+                    let why = "planted: an old log".to_owned();
+                    effects.push(Effect::Stop(StopReason::DiskFailed(why)));
+                }
+            }
             _ => self.appended(now, op, effects),
         }
     }
@@ -288,6 +299,7 @@ impl Quorum {
             len += RECORD_BYTES as u64;
         }
         self.log_len = len;
+        self.is_restarted = len > 0;
         if len == 0 || !self.has_bug("toy-stuck-after-restart") {
             self.state = State::Serving;
         }
@@ -371,6 +383,9 @@ impl Quorum {
                 ["hello"] => say(conn, "ready\n", effects),
                 _ if self.state != State::Serving => say(conn, "refused\n", effects),
                 ["r", key] => self.begin(now, conn, number(key) as u64, None, effects),
+                ["w", ..] if self.is_restarted && self.has_bug("toy-read-only-after-restart") => {
+                    say(conn, "refused\n", effects);
+                }
                 ["w", key, value] => {
                     self.begin(now, conn, number(key) as u64, Some(number(value)), effects);
                 }

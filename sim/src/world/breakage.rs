@@ -1,6 +1,7 @@
 //! Faults at work: what each kind does when it begins and when it ends.
 
-use basalt_core::seam::Effect;
+use basalt_core::base::GroupId;
+use basalt_core::seam::{DiskOp, Effect, Event, OpenMode, PeerAddr, StopReason};
 
 use super::{Happening, World};
 use crate::disk::{DiskFaults, Loss, Names, Order, Tail, Tear};
@@ -8,12 +9,41 @@ use crate::faults::{Area, Damage, Kind};
 use crate::node::Node;
 use crate::plan::Fault;
 
-/// Kills the process at a chosen effect on its disk.
+/// Takes the machine's power before a chosen effect on its disk.
 #[derive(Clone, Copy, Debug)]
 pub struct KillSwitch {
-    /// Effects on the disk still to be carried out.
-    pub disk_effects_left: u64,
+    /// The fault that set it.
+    kind: Kind,
+    at: Aim,
+    /// Such effects still to be carried out.
+    effects_left: u64,
+    /// What the failure does; `None`: anything legal.
+    loss: Option<Loss>,
 }
+
+/// Before which effects a kill switch strikes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Aim {
+    Any,
+    /// What makes or moves files or is about to make their names durable: rare, and soon over.
+    Names,
+    /// What makes changed names durable.
+    SyncDir,
+}
+
+impl Aim {
+    fn takes(self, what: &DiskOp) -> bool {
+        match (self, what) {
+            (Aim::Any, _) | (Aim::Names | Aim::SyncDir, DiskOp::SyncDir { .. }) => true,
+            (Aim::Names, DiskOp::Rename { .. } | DiskOp::Allocate { .. }) => true,
+            (Aim::Names, DiskOp::Open { mode, .. }) => *mode == OpenMode::Create,
+            _ => false,
+        }
+    }
+}
+
+/// The address an operator's command comes from.
+const OPERATOR: &str = "operator:3301";
 
 impl<N: Node> World<'_, N> {
     pub(super) fn fault_begins(&mut self, index: u32) {
@@ -22,7 +52,7 @@ impl<N: Node> World<'_, N> {
         }
         let fault = self.plan.faults[index as usize].clone();
         self.tell(format!("fault {index} begins: {}", fault.describe()));
-        let leader = self.leader();
+        let leader = self.leader_meant(&fault);
         self.active.push((index, fault.clone(), leader));
         match fault.kind.area() {
             Area::Network | Area::Topology | Area::Client => {}
@@ -70,13 +100,16 @@ impl<N: Node> World<'_, N> {
         }
     }
 
-    /// The instance that led the data group as of its last turn, by the highest term.
-    pub(super) fn leader(&self) -> Option<u16> {
+    /// The instance that led a group as of its last turn, by the highest term: a replica set, or, for
+    /// every other fault, the ring.
+    fn leader_meant(&self, fault: &Fault) -> Option<u16> {
         let leaders = self.hosts.iter().flat_map(|host| {
             let node = host.identity.node;
             host.views.iter().filter(|view| view.is_leader).map(move |view| (view, node))
         });
-        leaders.max_by_key(|(view, node)| (view.group, view.term, *node)).map(|(_, node)| node)
+        let of_ring = fault.amount.is_multiple_of(2);
+        let wanted = leaders.filter(|(view, _)| (view.group == GroupId::RING) == of_ring);
+        wanted.max_by_key(|(view, node)| (view.group, view.term, *node)).map(|(_, node)| node)
     }
 
     /// Lasting conditions of network and disks follow from the list of active faults.
@@ -126,6 +159,10 @@ impl<N: Node> World<'_, N> {
         if fault.kind.damage() != Damage::None {
             machine.is_damaged = true;
         }
+        let ran = machine.is_running();
+        if fault.kind.acts_at_once() {
+            self.struck.note_if(ran, fault.kind);
+        }
         let signed =
             |amount: u64| if amount.is_multiple_of(2) { amount as i64 } else { -(amount as i64) };
         match fault.kind {
@@ -143,14 +180,29 @@ impl<N: Node> World<'_, N> {
             Kind::MonoJump => machine.clock.step_mono(now_ns, fault.amount),
             Kind::ProcessPause => machine.paused += 1,
             Kind::ProcessSlow => machine.cpu_factor = fault.amount,
-            Kind::ProcessKillIo => {
-                machine.kill_switch = Some(KillSwitch { disk_effects_left: fault.amount });
+            Kind::ProcessKillIo | Kind::FileLostRename | Kind::FileLostEntry => {
+                let switch = self.kill_switch(fault);
+                self.hosts[usize::from(node)].kill_switch = Some(switch);
+            }
+            Kind::DiskReadError if fault.amount.is_multiple_of(2) => {
+                // What an instance reads, it reads when it starts.
+                self.kill(node, None);
+                self.boot(node);
+            }
+            Kind::ProcessStop => {
+                machine.held_down += 1;
+                self.give(node, Event::Shutdown);
+            }
+            Kind::Expel => self.expel(node),
+            Kind::LateJoin => {
+                self.struck.note(fault.kind);
+                self.power_on(node);
             }
             Kind::ProcessKillRecovery => {
                 self.kill(node, Some(self.loss(fault)));
                 self.boot(node);
-                self.hosts[usize::from(node)].kill_switch =
-                    Some(KillSwitch { disk_effects_left: fault.amount });
+                let switch = self.kill_switch(fault);
+                self.hosts[usize::from(node)].kill_switch = Some(switch);
             }
             Kind::ProcessOldImage => machine.saved_image = Some(machine.disk.image()),
             Kind::ProcessWiped => {
@@ -168,6 +220,8 @@ impl<N: Node> World<'_, N> {
             }
             kind if kind.is_power_failure() && kind != Kind::DiskLyingSync => {
                 machine.held_down += 1;
+                let takes = machine.disk.has_unsynced();
+                self.struck.note_if(takes, kind);
                 self.kill(node, Some(self.loss(fault)));
             }
             _ => {}
@@ -187,7 +241,10 @@ impl<N: Node> World<'_, N> {
                 self.schedule_turn(node);
             }
             Kind::ProcessSlow => machine.cpu_factor = 1,
-            Kind::ProcessKillIo | Kind::ProcessKillRecovery => {
+            Kind::ProcessKillIo
+            | Kind::ProcessKillRecovery
+            | Kind::FileLostRename
+            | Kind::FileLostEntry => {
                 machine.kill_switch = None;
                 self.boot(node);
             }
@@ -199,11 +256,12 @@ impl<N: Node> World<'_, N> {
                 self.kill(node, None);
                 let machine = &mut self.hosts[usize::from(node)];
                 if let Some(image) = machine.saved_image.take() {
+                    self.struck.note(fault.kind);
                     machine.disk.restore(image);
                 }
                 self.boot(node);
             }
-            Kind::ProcessWiped | Kind::ProcessKill => self.power_on(node),
+            Kind::ProcessWiped | Kind::ProcessKill | Kind::ProcessStop => self.power_on(node),
             kind if kind.is_power_failure() => self.power_on(node),
             _ => {}
         }
@@ -218,6 +276,7 @@ impl<N: Node> World<'_, N> {
     fn rot(&mut self, node: u16, bits: u64) {
         for _ in 0..bits {
             if let Some(place) = self.hosts[usize::from(node)].disk.rot_a_bit() {
+                self.struck.note(Kind::DiskBitRot);
                 self.tell(format!("n{} rots: {place}", node + 1));
             }
         }
@@ -252,20 +311,80 @@ impl<N: Node> World<'_, N> {
 
     /// Whether the process dies instead of carrying out this effect.
     pub(super) fn kill_switch_strikes(&mut self, host: u16, effect: &Effect<N::Msg>) -> bool {
-        if !matches!(effect, Effect::Disk { .. }) {
-            return false;
-        }
+        let Effect::Disk { what, .. } = effect else { return false };
         let machine = &mut self.hosts[usize::from(host)];
         let Some(switch) = &mut machine.kill_switch else { return false };
-        if switch.disk_effects_left > 0 {
-            switch.disk_effects_left -= 1;
+        if !switch.at.takes(what) {
             return false;
         }
+        if switch.effects_left > 0 {
+            switch.effects_left -= 1;
+            return false;
+        }
+        let KillSwitch { kind, loss, .. } = *switch;
+        self.struck.note(kind);
         let name = machine.identity.name.clone();
         self.tell(format!("{name} loses power before {effect:?}").chars().take(160).collect());
-        let order = [Order::KeepAll, Order::Prefix, Order::Any][(self.now_ns % 3) as usize];
-        let loss = Loss { order, tear: Tear::Sectors, tail: Tail::AsWritten, names: Names::Prefix };
+        let any = || Loss::draw(&mut self.root.fork(&format!("loss/{host}/{}", self.now_ns)));
+        let loss = loss.unwrap_or_else(any);
         self.kill(host, Some(loss));
         true
+    }
+
+    fn kill_switch(&self, fault: &Fault) -> KillSwitch {
+        let (at, effects_left, loss) = match fault.kind {
+            Kind::FileLostRename | Kind::FileLostEntry => (Aim::SyncDir, 0, Some(self.loss(fault))),
+            // Names change a hundred times less often than logs grow.
+            _ if fault.amount.is_multiple_of(3) => (Aim::Names, fault.amount / 12, None),
+            _ => (Aim::Any, fault.amount, None),
+        };
+        KillSwitch { kind: fault.kind, at, effects_left, loss }
+    }
+
+    /// Asks an instance that runs to expel another, as the operator's command does.
+    fn expel(&mut self, victim: u16) {
+        let machine = &mut self.hosts[usize::from(victim)];
+        if let Some(process) = &machine.process {
+            machine.expulsion = process.node.expulsion().or(machine.expulsion.take());
+        }
+        let Some(bytes) = machine.expulsion.clone() else { return };
+        let others = (0..self.hosts.len() as u16)
+            .filter(|host| *host != victim && self.hosts[usize::from(*host)].is_running());
+        let others: Vec<u16> = others.collect();
+        let Some(through) = others.get(self.samples as usize % others.len().max(1)) else { return };
+        let msg = N::decode(bytes).expect("what was just encoded can be read");
+        self.give(*through, Event::Peer { from: PeerAddr::new(OPERATOR), msg });
+    }
+
+    /// Operators repeat themselves until the instance is gone.
+    pub(super) fn expel_on(&mut self) {
+        let expelling = self.active.iter().filter(|(_, fault, _)| fault.kind == Kind::Expel);
+        let victims: Vec<u16> = expelling.flat_map(|(_, fault, _)| fault.nodes.clone()).collect();
+        for victim in victims {
+            if !self.is_expelled(victim) {
+                self.expel(victim);
+            }
+        }
+    }
+
+    /// Whether an instance that was to be expelled has stopped because it is.
+    pub(super) fn is_expelled(&self, host: u16) -> bool {
+        self.hosts[usize::from(host)].stopped == Some(StopReason::Expelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_switch_for_names_waits_for_what_moves_them() {
+        let rename = DiskOp::Rename { from: "a".into(), to: "b".into() };
+        let sync_dir = DiskOp::SyncDir { dir: "".into() };
+        let list = DiskOp::List { dir: "".into() };
+        let taken = |at: Aim| [&rename, &sync_dir, &list].map(|what| at.takes(what));
+        assert_eq!(taken(Aim::Any), [true, true, true]);
+        assert_eq!(taken(Aim::Names), [true, true, false]);
+        assert_eq!(taken(Aim::SyncDir), [false, true, false]);
     }
 }

@@ -74,6 +74,9 @@ impl<N: Node> World<'_, N> {
             let there = self.connected_to(of);
             reachable.retain(|node| Some(*node) == there);
         }
+        if let Some(only) = self.stays_with.get(&client) {
+            reachable.retain(|node| node == only);
+        }
         let hurry = self.phase.is_over_with_faults();
         let situation = Situation { now_ns: self.now_ns, reachable: &reachable, hurry };
         let mut moves = Vec::new();
@@ -212,9 +215,12 @@ impl<N: Node> World<'_, N> {
         let held = &mut self.connections[connection as usize];
         let at_ns = self.now_ns + latency_ns;
         let happening = || Happening::ToNode { connection };
-        for at_ns in push_pieces(&mut held.to_node, at_ns, bytes, split_ppm, &mut held.rng) {
+        let times = push_pieces(&mut held.to_node, at_ns, bytes, split_ppm, &mut held.rng);
+        self.struck.note_if(times.len() > 1, Kind::ClientSplit);
+        for at_ns in times {
             self.queue.push(at_ns, happening());
         }
+        self.note_delay(connection);
     }
 
     pub(super) fn bytes_to_node(&mut self, connection: u32) {
@@ -242,7 +248,9 @@ impl<N: Node> World<'_, N> {
         let split_ppm = self.client_fault(connection, Kind::ClientSplit);
         let held = &mut self.connections[connection as usize];
         let at_ns = at_ns + latency_ns;
-        for at_ns in push_pieces(&mut held.to_client, at_ns, bytes, split_ppm, &mut held.rng) {
+        let times = push_pieces(&mut held.to_client, at_ns, bytes, split_ppm, &mut held.rng);
+        self.struck.note_if(times.len() > 1, Kind::ClientSplit);
+        for at_ns in times {
             self.queue.push(at_ns, Happening::ToClient { connection });
         }
     }
@@ -330,10 +338,16 @@ impl<N: Node> World<'_, N> {
         for connection in 0..self.connections.len() as u32 {
             let held = &mut self.connections[connection as usize];
             if held.node == host && held.node_open && held.rng.chance(ppm) {
+                self.struck.note(Kind::ClientReset);
                 self.queue.push(self.now_ns, Happening::ClientClosed { connection });
                 self.queue.push(self.now_ns, Happening::NodeClosed { connection });
             }
         }
+    }
+
+    fn note_delay(&mut self, connection: u32) {
+        let delayed = self.client_fault(connection, Kind::ClientDelay) > 0;
+        self.struck.note_if(delayed, Kind::ClientDelay);
     }
 
     fn own_connection(&self, host: u16, conn: ConnId) -> Option<u32> {

@@ -24,6 +24,8 @@ pub struct Host<N: Node> {
     pub kill_switch: Option<KillSwitch>,
     /// Why the last process ended itself.
     pub stopped: Option<StopReason>,
+    /// The operator's message that has the instance expelled, as bytes.
+    pub expulsion: Option<Bytes>,
     /// Taken at the start of an old-image fault.
     pub saved_image: Option<Image>,
     /// Whether its durable copy was damaged, so that it may refuse to run.
@@ -80,6 +82,7 @@ impl<N: Node> Host<N> {
             cpu_factor: 1,
             kill_switch: None,
             stopped: None,
+            expulsion: None,
             saved_image: None,
             is_damaged: false,
             views: Vec::new(),

@@ -5,13 +5,21 @@
 //! ```
 //! Each phase but `Chaos` has a deadline, and missing it is a failure of liveness. Beyond-budget runs
 //! end quietly when they miss one.
+//!
+//! The *core* of a cluster is every instance that is not lost for good. Once everything is healed all
+//! of it has to run, be healthy and vote ([`Recovery`]); a client on each of its instances writes a row
+//! and reads it back; and at the end of the rest all members of a group are at one index.
+
+use basalt_core::base::GroupId;
+use basalt_core::group::GroupTimes;
 
 use super::host::Host;
 use super::{Happening, SAMPLE_NS, World};
 use crate::check::Check;
+use crate::faults::Kind;
 use crate::node::{GroupView, Node};
-use crate::plan::Fault;
-use crate::workload::{Client, Request, Role, Wire};
+use crate::plan::{Fault, Plan};
+use crate::workload::{Client, Op, REGISTERS, Request, Role, Wire};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -23,6 +31,14 @@ pub(super) enum Phase {
     Over,
 }
 
+/// How the cluster comes back once everything is healed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Recovery {
+    healed_ns: u64,
+    /// When the core was first seen whole.
+    whole_ns: Option<u64>,
+}
+
 impl Phase {
     pub(super) fn is_over_with_faults(self) -> bool {
         matches!(self, Phase::Heal | Phase::Audit | Phase::Rest { .. } | Phase::Over)
@@ -30,13 +46,41 @@ impl Phase {
 }
 
 const SETUP_NS: u64 = 60_000_000_000;
+const RECOVERY_MS: u64 = 12_000;
+const RECOVERY_ELECTIONS: u64 = 20;
+/// An instance may stop so long after everything healed because of what went wrong before.
+const LAST_STOP_NS: u64 = 2_000_000_000;
 const AUDIT_NS: u64 = 30_000_000_000;
 /// At least so long, and until what was kept for the clients is let go.
 const REST_NS: u64 = 1_000_000_000;
 /// Longer than anything may wait for an instance that does not answer.
 const REST_MAX_NS: u64 = 20_000_000_000;
 
+/// How long the core may take to be whole again once everything is healed: some elections and what
+/// elections do not measure. A connection is known to be dead after [`network::CUT_TIMEOUT_NS`], the
+/// governor begins a step that was lost again after five seconds, and one that lost its disk needs two.
+///
+/// [`network::CUT_TIMEOUT_NS`]: crate::network::CUT_TIMEOUT_NS
+fn recovery_ns(plan: &Plan) -> u64 {
+    let usual = GroupTimes::default();
+    let limit = |name: &str, usual: u64| plan.limits.get(name).copied().unwrap_or(usual);
+    let tick_ms = limit("tick_ms", usual.tick.as_millis() as u64);
+    let election_ms = tick_ms * limit("election_ticks", usual.election_ticks as u64);
+    (RECOVERY_MS + RECOVERY_ELECTIONS * election_ms) * 1_000_000
+}
+
 impl<N: Node> World<'_, N> {
+    /// An instance of the core that ends itself long after everything healed will do so again.
+    pub(super) fn stopped_after_healing(&mut self, host: u16, why: &str) {
+        let healed = self.phase.is_over_with_faults();
+        let late = self.now_ns > self.recovery.healed_ns + LAST_STOP_NS;
+        let is_core = !self.plan.lost_for_good().contains(&host);
+        if healed && late && is_core && !self.plan.beyond_budget {
+            let name = &self.hosts[usize::from(host)].identity.name;
+            self.not_live(&format!("{name} stops though everything is healed: {why}"));
+        }
+    }
+
     pub(super) fn begin(&mut self) {
         for host in 0..self.hosts.len() as u16 {
             // The founder first, the others a little later, as an operator's script would.
@@ -55,6 +99,7 @@ impl<N: Node> World<'_, N> {
         let chaos_ns = self.plan.chaos_ms * 1_000_000;
         let heal_ns = chaos_ns + self.plan.heal_ms * 1_000_000;
         let chaos_for_ns = self.now_ns.saturating_sub(self.chaos_begins_ns);
+        self.watch_recovery();
         match self.phase {
             Phase::Setup if all_done && self.is_formed() => self.begin_chaos(),
             Phase::Setup if self.now_ns >= SETUP_NS => self.not_live("the cluster did not form"),
@@ -74,24 +119,77 @@ impl<N: Node> World<'_, N> {
 
     /// Whether every instance is a full member: only then a plan's faults are what they seem.
     fn is_formed(&self) -> bool {
-        let size = self.hosts.len();
+        let there = || self.hosts.iter().filter(|host| !self.plan.joins_late(host.identity.node));
+        let size = there().count();
         let formed = |host: &Host<N>| {
             host.process.as_ref().is_some_and(|process| process.node.is_formed(size))
         };
-        self.hosts.iter().all(formed)
+        there().all(formed)
     }
 
-    /// Whether every instance that runs is ready, and every group has a leader; those that are lost
-    /// for good aside.
-    fn is_recovered(&self) -> bool {
+    /// Instances that are not lost for good.
+    fn core(&self) -> impl Iterator<Item = &Host<N>> {
         let lost = self.plan.lost_for_good();
-        let core = || self.hosts.iter().filter(|host| !lost.contains(&host.identity.node));
+        self.hosts.iter().filter(move |host| !lost.contains(&host.identity.node))
+    }
+
+    /// Whether every group has a leader and every instance of the core is back: it runs, is healthy
+    /// and, where nobody is lost for good, sees every group complete. A cluster that lost more than it
+    /// survives is only asked what it can give: that whoever runs is through with its recovery.
+    fn is_recovered(&self) -> bool {
+        let size = self.hosts.len();
         let is_led = |view: &GroupView| {
             let mut all = self.hosts.iter().flat_map(|host| &host.views);
             all.any(|other| other.group == view.group && other.is_leader)
         };
-        let is_ready = |host: &Host<N>| host.process.as_ref().is_none_or(|p| p.node.is_ready());
-        core().all(is_ready) && core().flat_map(|host| &host.views).all(is_led)
+        let anyone_lost = !self.plan.lost_for_good().is_empty();
+        let is_back = |host: &Host<N>| match &host.process {
+            None => self.plan.beyond_budget,
+            Some(process) if self.plan.beyond_budget => process.node.is_ready(),
+            Some(process) => {
+                process.node.is_healthy() && (anyone_lost || process.node.is_formed(size))
+            }
+        };
+        self.everyone_expelled_is_gone()
+            && self.core().all(is_back)
+            && self.core().flat_map(|host| &host.views).all(is_led)
+    }
+
+    fn everyone_expelled_is_gone(&self) -> bool {
+        let expelled = self.plan.faults.iter().filter(|fault| fault.kind == Kind::Expel);
+        expelled.flat_map(|fault| &fault.nodes).all(|node| self.is_expelled(*node))
+    }
+
+    /// Looks whether the core is whole, which it has to be in time, whatever the clients still do.
+    fn watch_recovery(&mut self) {
+        if self.recovery.whole_ns.is_some() || self.phase != Phase::Heal {
+            return;
+        }
+        let after_ns = self.now_ns - self.recovery.healed_ns;
+        if self.is_recovered() {
+            self.recovery.whole_ns = Some(self.now_ns);
+            self.tell(format!(
+                "the core is whole {} ms after everything healed",
+                after_ns / 1_000_000
+            ));
+        } else if after_ns >= recovery_ns(self.plan) {
+            self.not_live("not every instance came back after everything healed");
+        }
+    }
+
+    /// Two members of a group on the core that are not at one index, or what one has not applied.
+    fn straggler(&self) -> Option<String> {
+        if self.plan.beyond_budget {
+            return None;
+        }
+        let views = || self.core().flat_map(|host| host.views.iter().map(move |view| (host, view)));
+        let first = |group: GroupId| views().map(|(_, view)| view).find(|view| view.group == group);
+        let (host, view) = views().find(|(_, view)| {
+            let commit = first(view.group).map(|view| view.commit);
+            Some(view.commit) != commit || Some(view.applied) != commit
+        })?;
+        let other = first(view.group)?;
+        Some(format!("{}: {view}; another member: {other}", host.identity.name))
     }
 
     fn begin_chaos(&mut self) {
@@ -125,6 +223,7 @@ impl<N: Node> World<'_, N> {
 
     fn begin_heal(&mut self) {
         self.phase = Phase::Heal;
+        self.recovery.healed_ns = self.now_ns;
         self.tell("everything heals".to_owned());
         self.heal_all();
         for client in 0..self.clients.len() as u16 {
@@ -137,7 +236,8 @@ impl<N: Node> World<'_, N> {
         self.check_phase();
     }
 
-    /// Two clients read everything, each where it likes; they must see the same.
+    /// Two clients read everything, each where it likes; and on every instance of the core one writes
+    /// a register and reads it. All of it must succeed.
     fn begin_audit(&mut self) {
         self.phase = Phase::Audit;
         self.tell("clients are done; the last reads begin".to_owned());
@@ -146,6 +246,21 @@ impl<N: Node> World<'_, N> {
             let dc = dc % self.plan.topology.dcs().max(1);
             self.add_client(dc, Role::Auditor, reads.clone(), 0);
         }
+        if !reads.is_empty() && !self.plan.beyond_budget {
+            let core: Vec<u16> = self.core().map(|host| host.identity.node).collect();
+            core.into_iter().for_each(|node| self.probe(node));
+        }
+    }
+
+    /// A client that stays with one instance.
+    fn probe(&mut self, node: u16) {
+        let key = u64::from(node) % REGISTERS;
+        // No client of the plan has that many operations.
+        let value = (self.clients.len() as i64 + 1) * 1_000_000 + 900_000;
+        let requests = [Op::Write { key, value }, Op::Read { key }].map(Request::Op).to_vec();
+        self.stays_with.insert(self.clients.len() as u16, node);
+        let dc = self.hosts[usize::from(node)].identity.dc;
+        self.add_client(dc, Role::Auditor, requests, 0);
     }
 
     fn begin_rest(&mut self) {
@@ -165,14 +280,21 @@ impl<N: Node> World<'_, N> {
             let found = resources.iter().find(|(_, value, bound)| value > bound);
             too_much = too_much.or(found.map(|found| (host.identity.node, *found)));
         }
-        match too_much {
-            Some((node, (name, value, bound))) if self.now_ns >= since_ns + REST_MAX_NS => {
+        let is_late = self.now_ns >= since_ns + REST_MAX_NS;
+        match (too_much, self.straggler()) {
+            (Some((node, (name, value, bound))), _) if is_late => {
                 let node = node + 1;
                 let message = format!("n{node}: {name}: {value} after a rest, bound {bound}");
                 self.fail(Check::Resources, message);
             }
-            Some(_) => self.queue.push(self.now_ns + SAMPLE_NS, Happening::PhaseCheck),
-            None => self.phase = Phase::Over,
+            (None, Some(straggler)) if is_late => {
+                self.not_live(&format!("after a rest members are apart: {straggler}"));
+            }
+            (None, None) => {
+                self.phase = Phase::Over;
+                (0..self.hosts.len() as u16).for_each(|host| self.look_inside(host));
+            }
+            _ => self.queue.push(self.now_ns + SAMPLE_NS, Happening::PhaseCheck),
         }
     }
 
@@ -187,8 +309,9 @@ impl<N: Node> World<'_, N> {
         for host in &self.hosts {
             let name = &host.identity.name;
             let state = match (&host.process, &host.stopped) {
-                (Some(process), _) if process.node.is_ready() => "ready".to_owned(),
-                (Some(_), _) => "running, not ready".to_owned(),
+                (Some(process), _) if process.node.is_healthy() => "healthy".to_owned(),
+                (Some(process), _) if process.node.is_ready() => "running, not healthy".to_owned(),
+                (Some(_), _) => "recovering".to_owned(),
                 (None, Some(reason)) => format!("stopped: {reason:?}"),
                 (None, None) => "off".to_owned(),
             };
@@ -201,7 +324,8 @@ impl<N: Node> World<'_, N> {
     /// Instances a client may try: all of them while faults rage, then only those that came back.
     pub(super) fn reachable(&self) -> Vec<u16> {
         let gone = |node: u16| {
-            let for_good = |fault: &Fault| fault.for_ms.is_none() && fault.nodes.contains(&node);
+            let for_good =
+                |fault: &Fault| fault.for_ms.is_none() && fault.outcasts().contains(&node);
             self.active.iter().any(|(_, fault, _)| for_good(fault))
         };
         let over = self.phase.is_over_with_faults();

@@ -6,6 +6,7 @@ use super::host::Process;
 use super::{Happening, World};
 use crate::check::Check;
 use crate::disk::Loss;
+use crate::faults::Kind;
 use crate::node::Node;
 
 /// A supervisor starts a stopped instance again after this long.
@@ -54,6 +55,10 @@ impl<N: Node> World<'_, N> {
         let machine = &mut self.hosts[usize::from(host)];
         let incarnation = machine.incarnation;
         machine.stopped = Some(reason.clone());
+        let asked =
+            [(StopReason::Shutdown, Kind::ProcessStop), (StopReason::Expelled, Kind::Expel)];
+        asked.iter().for_each(|(why, kind)| self.struck.note_if(reason == *why, *kind));
+        let machine = &mut self.hosts[usize::from(host)];
         match &reason {
             StopReason::Unusable(text) if !machine.is_damaged => {
                 let name = machine.identity.name.clone();
@@ -69,6 +74,9 @@ impl<N: Node> World<'_, N> {
             | StopReason::LostEntries(_)
             | StopReason::Refused(_)
             | StopReason::Shutdown => {
+                if reason != StopReason::Shutdown {
+                    self.stopped_after_healing(host, &format!("{reason:?}"));
+                }
                 let at_ns = self.now_ns + SUPERVISOR_NS;
                 self.queue.push(at_ns, Happening::Restart { host, incarnation });
             }
