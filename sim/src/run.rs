@@ -41,10 +41,30 @@ pub struct Verdict {
 
 /// The systems that can be tested.
 pub const SUBJECTS: &[Abilities] = &[
-    Abilities { subject: <PgWire as Spoken>::SUBJECT, mix: Mix::Sql, survives_damage: true },
-    Abilities { subject: <NoWire as Spoken>::SUBJECT, mix: Mix::Nothing, survives_damage: true },
-    Abilities { subject: Quorum::SUBJECT, mix: Mix::Registers, survives_damage: false },
-    Abilities { subject: Clockwork::SUBJECT, mix: Mix::Registers, survives_damage: false },
+    Abilities {
+        subject: <PgWire as Spoken>::SUBJECT,
+        mix: Mix::Sql,
+        survives_damage: true,
+        has_members: true,
+    },
+    Abilities {
+        subject: <NoWire as Spoken>::SUBJECT,
+        mix: Mix::Nothing,
+        survives_damage: true,
+        has_members: true,
+    },
+    Abilities {
+        subject: Quorum::SUBJECT,
+        mix: Mix::Registers,
+        survives_damage: false,
+        has_members: false,
+    },
+    Abilities {
+        subject: Clockwork::SUBJECT,
+        mix: Mix::Registers,
+        survives_damage: false,
+        has_members: false,
+    },
 ];
 
 /// The abilities of a subject by name.

@@ -136,6 +136,8 @@ pub struct Abilities {
     pub mix: Mix,
     /// Whether it notices damaged and empty disks, and comes back from them.
     pub survives_damage: bool,
+    /// Whether its instances come and go in good order: stopped, expelled, added later.
+    pub has_members: bool,
 }
 
 /// Draws the plan of a seed.
@@ -202,6 +204,7 @@ fn allowed_kinds(scenario: &Scenario, abilities: Abilities, lies: bool) -> Vec<K
     kinds.retain(|kind| match kind {
         // The old identity stays behind as a voter that is gone for good: one loss more.
         Kind::ProcessWiped if scenario.shape == Shape::Forever => false,
+        Kind::ProcessStop | Kind::Expel | Kind::LateJoin => abilities.has_members,
         _ => abilities.survives_damage || kind.damage() == Damage::None,
     });
     kinds
@@ -322,8 +325,12 @@ mod tests {
     use super::*;
     use crate::plan::Plan;
 
-    const ABILITIES: Abilities =
-        Abilities { subject: "toy-quorum", mix: Mix::Sql, survives_damage: true };
+    const ABILITIES: Abilities = Abilities {
+        subject: "toy-quorum",
+        mix: Mix::Sql,
+        survives_damage: true,
+        has_members: true,
+    };
 
     #[test]
     fn a_seed_gives_the_same_plan_and_a_plan_survives_json() {

@@ -40,7 +40,7 @@ use std::thread;
 use std::time::Duration;
 
 use basalt_core::seam::Rng;
-use basalt_sim::check::judge_history;
+use basalt_sim::check::{Excuses, judge_history};
 use basalt_sim::workload::{History, Outcome, Role};
 use madsim::net::NetSim;
 use madsim::runtime::Runtime;
@@ -159,7 +159,8 @@ fn run_apart(seed: u64, disturbed: bool) -> Verdict {
         runtime.set_allow_system_thread(true);
         let (mut verdict, history) = runtime.block_on(run(seed, disturbed));
         // The checks start threads, which a simulation may not.
-        let judged = || judge_history(&history).map(|failed| format!("{failed:?}"));
+        let judged =
+            || judge_history(&history, &Excuses::default()).map(|failed| format!("{failed:?}"));
         verdict.failure = verdict.failure.or_else(judged);
         verdict
     };

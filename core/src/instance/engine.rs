@@ -122,7 +122,14 @@ impl Engine for InstanceEngine {
         sql: &str,
         types: &[SqlType],
     ) -> SqlResult<Arc<Prepared>> {
-        self.me.borrow_mut().prepare(context, sql, types)
+        let state = &mut *self.me.borrow_mut();
+        let prepared = state.prepare(context, sql, types);
+        // An old catalog may lack what the statement is about; no text is right for that.
+        prepared.map_err(|error| match error.state {
+            SqlState::SyntaxError => error,
+            _ if state.caught_up => error,
+            _ => catalog_may_be_old(&error),
+        })
     }
 
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
@@ -366,6 +373,13 @@ pub fn reads_ring_only(prepared: &Prepared) -> bool {
 
 pub fn starting() -> SqlError {
     SqlError::new(SqlState::CannotConnectNow, "the instance is starting up")
+}
+
+/// `57P03`: what an instance says of its catalog before it has heard of the ring's leader.
+fn catalog_may_be_old(error: &SqlError) -> SqlError {
+    SqlError::new(SqlState::CannotConnectNow, "the instance does not know the present catalog yet")
+        .with_detail(format!("By the one it has: {}.", error.message))
+        .with_hint("Retry when a majority of the instances is up.")
 }
 
 pub fn since_2000(wall: Wall) -> i64 {

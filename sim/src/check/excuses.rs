@@ -12,7 +12,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, Failure};
+use super::Check;
 use crate::faults::Kind;
 use crate::plan::Plan;
 
@@ -20,8 +20,6 @@ use crate::plan::Plan;
 #[derive(Clone, Debug, Default)]
 pub struct Excuses {
     checks: BTreeSet<Check>,
-    /// A member may have forgotten entries that it acknowledged.
-    forgetful: bool,
 }
 
 /// Everything but assertions, bounds and repeatability.
@@ -41,20 +39,11 @@ impl Excuses {
     pub fn of(plan: &Plan) -> Excuses {
         let kinds: BTreeSet<Kind> = plan.faults.iter().map(|fault| fault.kind).collect();
         let checks = kinds.iter().flat_map(|kind| may_break(*kind)).copied().collect();
-        Excuses { checks, forgetful: kinds.iter().any(|kind| may_break(*kind) == AMNESIA) }
+        Excuses { checks }
     }
 
     pub fn cover(&self, check: Check) -> bool {
         self.checks.contains(&check)
-    }
-
-    /// Whether an assertion of the Raft library may fail: it takes the word of a leader who remembers
-    /// more of a member's log than the member does.
-    pub fn forgive(&self, failure: &Failure) -> bool {
-        self.forgetful
-            && failure.check == Check::Crash
-            && failure.message.contains("to_commit")
-            && failure.message.contains("is out of range")
     }
 }
 
@@ -87,13 +76,11 @@ mod tests {
     fn a_plan_is_excused_by_what_is_in_it() {
         let scenario = Scenario::by_name("beyond-budget").expect("a scenario");
         let mut plan = plan(scenario, 1, subject("basalt").expect("the database"));
-        let crash = |message: &str| Failure::new(Check::Crash, message);
-        let known = crash("to_commit 9 is out of range [last_index 7]");
-        for (kind, checks, forgives) in [
-            (Kind::MonoJump, STALE_READS, false),
-            (Kind::ProcessOldImage, AMNESIA, true),
-            (Kind::DiskMisdirected, &[], false),
-            (Kind::ProcessWiped, &[], false),
+        for (kind, checks) in [
+            (Kind::MonoJump, STALE_READS),
+            (Kind::ProcessOldImage, AMNESIA),
+            (Kind::DiskMisdirected, &[]),
+            (Kind::ProcessWiped, &[]),
         ] {
             plan.faults.truncate(1);
             plan.faults[0].kind = kind;
@@ -101,8 +88,6 @@ mod tests {
             for (check, _) in Check::ALL {
                 assert_eq!(excuses.cover(*check), checks.contains(check), "{kind:?} {check:?}");
             }
-            assert_eq!(excuses.forgive(&known), forgives, "{kind:?}");
-            assert!(!excuses.forgive(&crash("index out of bounds")), "{kind:?}");
         }
     }
 }
