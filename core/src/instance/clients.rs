@@ -37,7 +37,8 @@ pub fn accepted(shared: &Shared, state: &mut State, conn: ConnId, kind: ConnKind
         refuse(state, conn, &SqlError::new(SqlState::CannotConnectNow, message));
         return;
     }
-    if !state.caught_up && !(kind == ConnKind::Admin && state.knows_cluster()) {
+    let is_let_in = state.caught_up || (kind == ConnKind::Admin && state.knows_cluster());
+    if !is_let_in {
         let error = SqlError::new(SqlState::CannotConnectNow, "the database system is starting up");
         refuse(state, conn, &error);
         return;

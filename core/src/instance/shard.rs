@@ -106,7 +106,10 @@ impl Uncommitted {
 
     /// Everything up to `index` is committed.
     fn committed(&mut self, index: LogIndex) {
-        while let Some((_, bytes)) = self.entries.pop_front_if(|(at, _)| *at <= index) {
+        while let Some((at, bytes)) = self.entries.front().copied()
+            && at <= index
+        {
+            self.entries.pop_front();
             self.bytes -= bytes;
         }
     }
