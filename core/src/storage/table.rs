@@ -270,7 +270,9 @@ impl Table {
         self.row_bytes -= version.heap_bytes();
         let Some(row) = version.row() else { return };
         for index in &mut self.indexes {
-            if let Some(index_key) = index.key_of(&self.layout, row, key) {
+            if !crate::canary!(KeepIndexEntry)
+                && let Some(index_key) = index.key_of(&self.layout, row, key)
+            {
                 index.remove(&index_key);
             }
         }
