@@ -52,6 +52,8 @@
 //!
 //! A statement that looks at thousands of rows does step 5 in slices ([`exec::slice`]), with the other
 //! work of the instance between them.
+//! A session with many short statements does its share of them in a turn ([`session`]), and an index is
+//! built some rows a turn ([`instance`]).
 
 pub mod admin;
 pub mod base;

@@ -27,6 +27,18 @@ fn fill(world: &mut World, at: usize) {
     assert!(answer.contains("INSERT 0 20000"), "{answer}");
 }
 
+/// Three instances with the table, and which one leads; a turn takes a millisecond.
+fn three_filled() -> (World, usize) {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    for conn in [LONG, SHORT] {
+        world.connect(leader, conn);
+    }
+    fill(&mut world, leader);
+    world.turn_time = MS;
+    (world, leader)
+}
+
 #[test]
 fn a_long_query_is_of_one_moment_and_holds_nobody_up() {
     let mut world = one();
@@ -268,13 +280,7 @@ fn a_long_change_keeps_to_a_unique_index_that_came_meanwhile() {
 
 #[test]
 fn an_index_is_built_beside_other_work() {
-    let mut world = three();
-    let leader = world.leaders(GroupId(1))[0];
-    for conn in [LONG, SHORT] {
-        world.connect(leader, conn);
-    }
-    fill(&mut world, leader);
-    world.turn_time = MS;
+    let (mut world, leader) = three_filled();
     world.query(leader, LONG, "create index by_v on t (v)");
     let mut wrote = 0;
     while !world.said(leader, LONG, "CREATE INDEX") {
@@ -299,13 +305,7 @@ fn an_index_is_built_beside_other_work() {
 
 #[test]
 fn a_unique_index_is_refused_alike_everywhere_and_nothing_of_it_stays() {
-    let mut world = three();
-    let leader = world.leaders(GroupId(1))[0];
-    for conn in [LONG, SHORT] {
-        world.connect(leader, conn);
-    }
-    fill(&mut world, leader);
-    world.turn_time = MS;
+    let (mut world, leader) = three_filled();
     assert!(world.says(leader, LONG, "update t set v = id where id < 19999", "UPDATE 19998"));
     world.query(leader, LONG, "create unique index by_v on t (v)");
     world.run(Duration::from_secs(2));
