@@ -50,7 +50,7 @@ impl GroupTimes {
         self.tick * u32::try_from(self.election_ticks).unwrap_or(u32::MAX)
     }
 
-    fn heartbeat(&self) -> Duration {
+    pub fn heartbeat(&self) -> Duration {
         self.tick * u32::try_from(self.heartbeat_ticks).unwrap_or(u32::MAX)
     }
 }
@@ -85,6 +85,8 @@ pub struct Group {
     heard: BTreeMap<InstanceId, Mono>,
     /// The term this member leads, and since when.
     led_since: Option<(Term, Mono)>,
+    /// Whom this leader makes way for once its log is committed, and until when it tries.
+    making_way: Option<(InstanceId, Mono)>,
 }
 
 /// A late wake-up: more ticks have passed than this many beyond the awaited ones.
@@ -125,6 +127,7 @@ impl Group {
             now,
             heard: BTreeMap::new(),
             led_since: None,
+            making_way: None,
         }
     }
 
@@ -203,9 +206,11 @@ impl Group {
         &self.lease
     }
 
-    /// Whether this member leads, knows what is committed, and nobody else can lead at `now`.
+    /// Whether this member leads, knows what is committed, nobody else can lead at `now`, and it is not
+    /// about to make way for somebody.
     pub fn may_serve(&self, now: Mono) -> bool {
         self.is_leader()
+            && self.making_way.is_none()
             && self.node.committed_in_term()
             && (self.lease.is_valid(self.node.term(), now) || crate::canary!(ServeWithoutLease))
     }
@@ -285,6 +290,7 @@ impl Group {
             // serving for as long as the others hear it.
             self.node.step_down();
         }
+        self.making_way = self.making_way.filter(|(_, until)| now < *until);
         if self.is_leader() && now >= self.next_question {
             // On multiples of the period: the questions of all groups of an instance leave together.
             let period = self.times.heartbeat().as_nanos() as u64;
@@ -297,6 +303,7 @@ impl Group {
         let term = self.term();
         if !self.is_leader() {
             self.led_since = None;
+            self.making_way = None;
         } else if self.led_since.is_none_or(|(led, _)| led != term) {
             self.led_since = Some((term, self.now));
             let membership = self.node.membership();
@@ -316,17 +323,24 @@ impl Group {
         if self.is_leader() { ticks.min(self.next_question) } else { ticks }
     }
 
-    /// Appends an entry, if this member leads.
+    /// Appends an entry, if this member leads and goes on leading.
     pub fn propose(&mut self, data: Bytes) -> Result<LogIndex, ProposeError> {
+        self.stays()?;
         self.node.propose(data)
     }
 
     pub fn propose_change(&mut self, changes: &[Change]) -> Result<LogIndex, ProposeError> {
+        self.stays()?;
         self.node.propose_change(changes)
     }
 
     pub fn leave_joint(&mut self) -> Result<LogIndex, ProposeError> {
+        self.stays()?;
         self.node.leave_joint()
+    }
+
+    fn stays(&self) -> Result<(), ProposeError> {
+        self.making_way.is_none().then_some(()).ok_or(ProposeError::NotLeader)
     }
 
     pub fn apply_change(&mut self, entry: &Entry) -> Result<Membership, String> {
@@ -343,8 +357,29 @@ impl Group {
         self.node.campaign();
     }
 
-    /// Hands leadership to `to`. The lease ends now, for the rest of the term.
+    /// Hands leadership to `to`. From now on this leader takes nothing more; it gives its lease up, for
+    /// the rest of the term, and lets `to` campaign as soon as its own log is committed: whoever waits
+    /// for an entry of it still hears from this leader how it ended. Forgotten if that takes an election
+    /// timeout.
     pub fn transfer_leader(&mut self, to: InstanceId) {
+        if self.is_leader() && !self.is_making_way() {
+            self.making_way = Some((to, self.now + self.times.election_timeout()));
+            self.make_way();
+        }
+    }
+
+    /// Whether somebody else is to lead.
+    pub fn is_making_way(&self) -> bool {
+        self.making_way.is_some() || self.node.is_transferring()
+    }
+
+    fn make_way(&mut self) {
+        let Some((to, _)) = self.making_way else { return };
+        if self.committed() < self.last_index() {
+            crate::sometimes!("group: a leader commits its log before it makes way");
+            return;
+        }
+        self.making_way = None;
         if self.is_leader() {
             if !crate::canary!(KeepLeaseOnTransfer) {
                 self.lease.give_up(self.node.term());
@@ -373,6 +408,7 @@ impl Group {
     ///
     /// The caller persists snapshot, entries and hard state, then calls [`Group::hold`].
     pub fn take_ready(&mut self) -> Option<Ready> {
+        self.make_way();
         if !self.node.has_ready() {
             return None;
         }
@@ -641,6 +677,42 @@ mod tests {
         leader.propose(Bytes::from_static(b"on")).unwrap();
         trio.run(5);
         assert_eq!(trio.committed[&leaders[0]].last().unwrap().as_ref(), b"on");
+    }
+
+    #[test]
+    fn a_leader_commits_what_it_took_before_it_makes_way() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let old = trio.leaders()[0];
+        let to = InstanceId(old.0 % 3 + 1);
+        let now = trio.now;
+        let group = trio.members.get_mut(&old).unwrap();
+        let index = group.propose(Bytes::from_static(b"last")).unwrap();
+        group.transfer_leader(to);
+        assert!(group.is_making_way() && !group.node().is_transferring());
+        assert!(!group.may_serve(now), "nothing new is taken");
+        assert_eq!(group.propose(Bytes::from_static(b"late")), Err(ProposeError::NotLeader));
+        while trio.members[&old].is_making_way() {
+            let group = &trio.members[&old];
+            assert!(!group.node().is_transferring() || group.committed() >= index);
+            trio.run(1);
+        }
+        trio.run(10);
+        assert_eq!(trio.leaders(), [to]);
+    }
+
+    #[test]
+    fn a_leader_that_cannot_commit_does_not_make_way() {
+        let mut trio = Trio::new(7);
+        trio.run(60);
+        let old = trio.leaders()[0];
+        trio.cut = Some(old);
+        let group = trio.members.get_mut(&old).unwrap();
+        group.propose(Bytes::from_static(b"last")).unwrap();
+        group.transfer_leader(InstanceId(old.0 % 3 + 1));
+        let until = trio.now + GroupTimes::default().election_timeout();
+        group.advance(until);
+        assert!(group.is_leader() && !group.is_making_way());
     }
 
     #[test]

@@ -650,16 +650,11 @@ impl State {
                 .into_iter()
                 .flatten()
         {
-            let voters: BTreeSet<InstanceId> = group.membership().voters.iter().copied().collect();
-            let mut others = group.progress();
-            others.retain(|p| p.id != me && voters.contains(&p.id));
-            leads |= may_answer && !others.is_empty();
-            let heard = others.into_iter().filter(|p| p.recent_active);
-            if let Some(best) = heard.max_by_key(|p| (p.matched, std::cmp::Reverse(p.id))) {
+            let has_others = group.membership().voters.iter().any(|id| *id != me);
+            leads |= may_answer && group.is_leader() && has_others;
+            if let Some(successor) = group.successor() {
                 leads = true;
-                if !group.node().is_transferring() {
-                    group.transfer_leader(best.id);
-                }
+                group.transfer_leader(successor);
             }
         }
         leads

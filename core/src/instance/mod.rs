@@ -254,7 +254,8 @@ impl State {
         }
         let Some(id) = self.instance_at(peer) else { return };
         if self.reach.detour(peer).is_none() {
-            self.requests.link_down(id);
+            let deadline = self.now.mono + self.config.times.group.heartbeat();
+            self.requests.link_down(id, deadline);
         }
         for group in
             [self.ring.as_mut().map(|r| &mut r.group), self.shard.as_mut().map(|s| &mut s.group)]

@@ -108,12 +108,11 @@ impl Requests {
         }
     }
 
-    /// The way to `peer` broke: what was asked of it may or may not have arrived.
-    pub fn link_down(&mut self, peer: InstanceId) {
-        let lost: Vec<u64> =
-            self.waiting.iter().filter(|(_, w)| w.to == peer).map(|(id, _)| *id).collect();
-        for id in lost {
-            self.end(id, Answer::Unknown);
+    /// The way to `peer` broke: what was asked of it may or may not have arrived. Answers come another
+    /// way, and one sent just before may still be read until `deadline`.
+    pub fn link_down(&mut self, peer: InstanceId, deadline: Mono) {
+        for waiting in self.waiting.values_mut().filter(|w| w.to == peer) {
+            waiting.deadline = waiting.deadline.min(deadline);
         }
     }
 
