@@ -1,9 +1,7 @@
 //! Checks of the tree itself.
 //!
 //! [`tidy`] reads the sources and enforces what no compiler knows: layers, bans and sizes.
-//! [`fuzz_targets`] runs the fuzz targets over their corpus, [`madsim_sweep`] the production network code
-//! on a simulated network.
+//! [`fuzz_targets`] runs the fuzz targets over their corpus.
 
 pub mod fuzz_targets;
-pub mod madsim_sweep;
 pub mod tidy;
