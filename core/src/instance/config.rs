@@ -70,8 +70,6 @@ pub struct Times {
     pub group: GroupTimes,
     /// Between two reports to the leader of the ring.
     pub report: Duration,
-    /// Silence after which the governor calls an instance offline.
-    pub offline_after: Duration,
     /// How long a statement waits for a leader before it fails.
     pub statement_patience: Duration,
     /// Between two attempts of an instance to join.
@@ -99,7 +97,6 @@ impl Default for Times {
         Times {
             group: GroupTimes::default(),
             report: Duration::from_millis(250),
-            offline_after: Duration::from_secs(5),
             statement_patience: Duration::from_secs(10),
             join_retry: Duration::from_millis(250),
         }

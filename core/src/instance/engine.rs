@@ -814,8 +814,11 @@ async fn finished(
             let Some(ring) = &state.ring else { return Err(goes_on("the instance starts anew")) };
             match ring.state.ddl.status(ticket) {
                 DdlStatus::Finished(result) => return Ok(result),
-                // Decided at once, or so long ago that nobody remembers.
-                DdlStatus::Unknown => return Ok(DdlResult::Done),
+                DdlStatus::Decided => return Ok(DdlResult::Done),
+                DdlStatus::Forgotten => {
+                    let message = "nobody remembers how the schema change ended";
+                    return Err(SqlError::new(SqlState::StatementCompletionUnknown, message));
+                }
                 DdlStatus::Waiting | DdlStatus::InProgress => {}
             }
             if state.now.mono >= deadline {

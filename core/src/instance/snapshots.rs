@@ -184,10 +184,10 @@ impl State {
         shard.is_some_and(|shard| shard.building().is_some())
     }
 
-    fn applied_positions(&self) -> Vec<(GroupId, LogIndex)> {
+    fn applied_positions(&self) -> impl Iterator<Item = (GroupId, LogIndex)> + use<> {
         let ring = self.ring.as_ref().map(|r| (GroupId::RING, r.applied));
         let shard = self.shard.as_ref().map(|s| (s.group.id(), s.applied));
-        ring.into_iter().chain(shard).collect()
+        ring.into_iter().chain(shard)
     }
 
     /// Tells raft of followers that were offered a snapshot and stopped pulling it.
@@ -197,8 +197,9 @@ impl State {
         let mut needy = Vec::new();
         for (group, _) in self.applied_positions() {
             let Some(member) = self.group(group) else { continue };
-            needy.extend(member.progress().iter().filter(|p| p.snapshot).map(|p| (group, p.id)));
+            needy.extend(member.node().snapshot_receivers().map(|id| (group, id)));
         }
+        needy.sort_unstable();
         self.snapshots.pulled.retain(|key, _| needy.contains(key));
         for key in needy {
             let last = self.snapshots.pulled.entry(key).or_insert(now);

@@ -55,8 +55,6 @@ pub struct Progress {
     /// Not known to be silent. Raft-rs itself forgets this in every election timeout; a
     /// [`Group`](crate::group::Group) says who was heard within the last one.
     pub recent_active: bool,
-    /// Waits for a snapshot.
-    pub snapshot: bool,
 }
 
 /// What one turn asks of the instance, in this order.
@@ -267,11 +265,17 @@ impl Node {
                 id: InstanceId(*id),
                 matched: LogIndex(p.matched),
                 recent_active: p.recent_active,
-                snapshot: p.state == raft::ProgressState::Snapshot,
             })
             .collect();
         all.sort_unstable_by_key(|p| p.id);
         all
+    }
+
+    /// Who is being sent a snapshot, in no order; nobody on a follower.
+    pub fn snapshot_receivers(&self) -> impl Iterator<Item = InstanceId> {
+        let members = self.raw.raft.prs().iter().filter(|_| self.is_leader());
+        let receiving = members.filter(|(_, p)| p.state == raft::ProgressState::Snapshot);
+        receiving.map(|(id, _)| InstanceId(*id))
     }
 
     /// One tick of time.

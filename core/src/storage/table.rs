@@ -1,8 +1,8 @@
 //! One table on this shard: a primary tree a bucket, and its secondary indexes.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -86,8 +86,35 @@ pub struct Table {
     /// Of rows, without indexes.
     row_bytes: u64,
     newest_write: Timestamp,
-    /// Digests of buckets nothing was written to since somebody asked; empty where nobody asks.
-    digests: RefCell<BTreeMap<BucketId, u64>>,
+    digests: RefCell<Digests>,
+}
+
+/// What of the rows is in a table's digest already. Nothing is kept where nobody asks.
+#[derive(Debug, Default)]
+struct Digests {
+    /// Those that have been written to since somebody asked, once somebody has.
+    changed: Option<BTreeSet<BucketId>>,
+    /// Of the buckets with rows.
+    of_bucket: BTreeMap<BucketId, u64>,
+    /// Their sum: the digest of the rows, whatever order they were looked at in.
+    sum: u64,
+}
+
+impl Digests {
+    fn forget(&mut self, bucket: BucketId) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(bucket);
+        }
+    }
+
+    fn set(&mut self, bucket: BucketId, tree: Option<&BucketTree>) {
+        let digest = tree.map_or(NO_ROWS, |tree| digest_of_rows(bucket, tree));
+        let before = match digest {
+            NO_ROWS => self.of_bucket.remove(&bucket),
+            _ => self.of_bucket.insert(bucket, digest),
+        };
+        self.sum = self.sum.wrapping_add(digest).wrapping_sub(before.unwrap_or(NO_ROWS));
+    }
 }
 
 impl Table {
@@ -264,7 +291,7 @@ impl Table {
     /// above another one or is a delete.
     pub fn put(&mut self, bucket: BucketId, key: &[u8], version: Version) -> bool {
         self.newest_write = self.newest_write.max(version.ts());
-        self.digests.get_mut().remove(&bucket);
+        self.digests.get_mut().forget(bucket);
         self.index_version(bucket, key, &version);
         let (added, is_delete) = (version.heap_bytes(), version.row().is_none());
         let at = usize::from(bucket.0);
@@ -303,7 +330,7 @@ impl Table {
         key: &[u8],
         take: impl FnOnce(&mut Chain) -> Vec<Version>,
     ) {
-        self.digests.get_mut().remove(&bucket);
+        self.digests.get_mut().forget(bucket);
         let tree = self.buckets.get_mut(usize::from(bucket.0)).and_then(Option::as_deref_mut);
         let Some(tree) = tree else { return };
         let Some(chain) = tree.get_mut(key) else { return };
@@ -322,7 +349,7 @@ impl Table {
     /// Takes a bucket's tree out, in constant time. Its rows stay counted and indexed until
     /// [`Table::sweep_rows`] is done with it.
     pub fn take_bucket(&mut self, bucket: BucketId) -> Option<Box<BucketTree>> {
-        self.digests.get_mut().remove(&bucket);
+        self.digests.get_mut().forget(bucket);
         self.buckets.get_mut(usize::from(bucket.0))?.take()
     }
 
@@ -389,16 +416,18 @@ impl Table {
 
     /// A digest of the definition and of every row there is now.
     pub fn digest(&self) -> u64 {
-        let mut known = self.digests.borrow_mut();
+        let known = &mut *self.digests.borrow_mut();
+        match known.changed.replace(BTreeSet::new()) {
+            Some(changed) => {
+                for bucket in changed {
+                    known.set(bucket, self.bucket(bucket));
+                }
+            }
+            None => self.buckets().for_each(|(bucket, tree)| known.set(bucket, Some(tree))),
+        }
         let mut hash = Xxh3::new();
         hash.update(&self.def_digest.to_le_bytes());
-        for (bucket, tree) in self.buckets() {
-            let digest = *known.entry(bucket).or_insert_with(|| digest_of_rows(tree));
-            if digest != NO_ROWS {
-                hash.update(&bucket.0.to_le_bytes());
-                hash.update(&digest.to_le_bytes());
-            }
-        }
+        hash.update(&known.sum.to_le_bytes());
         hash.digest()
     }
 }
@@ -412,8 +441,9 @@ fn digest_of(def: &TableRef) -> u64 {
 /// Digest of a bucket whose rows are all deleted: another replica may have freed it.
 const NO_ROWS: u64 = 0;
 
-fn digest_of_rows(tree: &BucketTree) -> u64 {
+fn digest_of_rows(bucket: BucketId, tree: &BucketTree) -> u64 {
     let (mut hash, mut any) = (Xxh3::new(), false);
+    hash.update(&bucket.0.to_le_bytes());
     for (key, chain) in tree.range(ALL_KEYS) {
         let newest = chain.newest();
         let Some(row) = newest.row() else { continue };

@@ -12,7 +12,7 @@ use crate::disk::{Disk, Loss};
 use crate::node::Node;
 
 /// One sample in so many has a shadow, of the machines in turn.
-const EVERY: u64 = 8;
+const EVERY: u64 = 24;
 /// A recovery takes no more turns than this.
 const TURNS_MAX: u32 = 10_000;
 /// Turns in which a shadow that is back applies what it knows to be committed.

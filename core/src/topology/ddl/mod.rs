@@ -151,8 +151,10 @@ pub enum DdlStatus {
     Waiting,
     InProgress,
     Finished(DdlResult),
-    /// Never heard of it, or it finished too long ago.
-    Unknown,
+    /// No change that takes time: it was decided when its entry was applied.
+    Decided,
+    /// It ended too long ago: nobody remembers how.
+    Forgotten,
 }
 
 /// The one in progress, those waiting, and how the last ones ended.
@@ -166,6 +168,11 @@ pub struct DdlState {
 }
 
 impl DdlState {
+    fn may_have_forgotten(&self, ticket: LogIndex) -> bool {
+        let is_full = self.finished.len() >= FINISHED_MAX;
+        is_full && self.finished.front().is_some_and(|(oldest, _)| ticket < *oldest)
+    }
+
     /// Where the schema change with this ticket stands.
     pub fn status(&self, ticket: LogIndex) -> DdlStatus {
         if self.pending.as_ref().is_some_and(|p| p.ticket == ticket) {
@@ -176,7 +183,8 @@ impl DdlState {
         }
         match self.finished.iter().find(|(t, _)| *t == ticket) {
             Some((_, result)) => DdlStatus::Finished(result.clone()),
-            None => DdlStatus::Unknown,
+            None if self.may_have_forgotten(ticket) => DdlStatus::Forgotten,
+            None => DdlStatus::Decided,
         }
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::base::schema::{ColumnDef, Engine, TableDef};
 use crate::base::{SqlError, SqlState, SqlType, UserId};
 use crate::topology::ddl::{
-    AlterTableRequest, CreateIndexRequest, CreateTableRequest, DdlRequest, DdlStatus,
+    AlterTableRequest, CreateIndexRequest, CreateTableRequest, DdlRequest, DdlResult, DdlStatus,
     DistributionRequest, DropRequest, IndexKeyRequest, QUEUE_MAX, SchemaChange, SchemaOp,
     TableAlteration, UniqueRequest,
 };
@@ -130,6 +130,23 @@ fn a_table_becomes_usable_when_every_shard_has_it() {
     assert_eq!(state.catalog.table(None, "t").unwrap().name, "t");
     assert!(matches!(state.ddl.status(ticket), DdlStatus::Finished(_)));
     assert_eq!(state.catalog.schema_version.0, 1);
+}
+
+#[test]
+fn how_a_change_ended_is_forgotten_after_many_others() {
+    let mut state = cluster(1, "");
+    let Ok(Applied::Ddl(first)) = prepare(&mut state, DdlRequest::CreateTable(table("t0"))) else {
+        panic!("a change that takes time");
+    };
+    commit(&mut state).unwrap();
+    for n in 1..128 {
+        run(&mut state, DdlRequest::CreateTable(table(&format!("t{n}")))).unwrap();
+    }
+    assert_eq!(state.ddl.status(first), DdlStatus::Finished(DdlResult::Done));
+    assert_eq!(state.ddl.status(LogIndex(first.0 - 1)), DdlStatus::Forgotten);
+    run(&mut state, DdlRequest::CreateTable(table("t128"))).unwrap();
+    assert_eq!(state.ddl.status(first), DdlStatus::Forgotten);
+    assert_eq!(state.ddl.status(LogIndex(1_000_000)), DdlStatus::Decided);
 }
 
 #[test]
