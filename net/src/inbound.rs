@@ -154,7 +154,10 @@ impl<P: Platform, M: Wire> Inbound<P, M> {
             return;
         };
         match address {
-            Some(peer) => self.from = From::Peer(peer, writer),
+            Some(peer) => {
+                self.inbox.push(Input::PeerCame { peer: peer.clone() });
+                self.from = From::Peer(peer, writer);
+            }
             None => {
                 let gate = self.gate.clone();
                 self.inbox.push(Input::AskerCame { asker, writer, gate });

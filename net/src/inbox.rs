@@ -75,6 +75,10 @@ pub enum Input<P: Platform, M> {
         lane: Lane,
         dial: u64,
     },
+    /// A peer that can be dialled has dialled here.
+    PeerCame {
+        peer: PeerAddr,
+    },
     AskerCame {
         asker: PeerAddr,
         writer: P::Writer,

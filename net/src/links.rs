@@ -11,15 +11,18 @@
 //!                     │     ▲  backoff 10 ms … 500 ms, half of it random
 //!                     └─────┘  failed: what waits is dropped       unused for a minute: absent
 //! ```
+//! Whoever dials here is there: a dialler that waits for its next try does not wait any longer.
 //! `LinkUp` and `LinkDown` tell of the fast lane. Each outgoing queue is bounded: a message beyond
 //! [`QUEUE_BYTES_MAX`] is dropped, and so is everything queued when a connection ends. TCP keeps the
 //! order within one connection, and nothing is ever sent twice.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use basalt_core::seam::{Event, Lane, Mono, PeerAddr, Rng};
@@ -52,6 +55,7 @@ struct Path<W> {
     /// Which dial this is; what an earlier connection still reports is ignored.
     dial: u64,
     outlet: Outlet<W>,
+    nudge: Rc<Nudge>,
     /// Frames of this turn.
     frames: Vec<u8>,
     used: Mono,
@@ -135,10 +139,12 @@ impl<P: Platform, M: Wire> Links<P, M> {
     fn open(&mut self, key: (PeerAddr, Lane), now: Mono) {
         let gate = Rc::new(Gate::default());
         let outlet = Outlet::new(None, gate.clone());
+        let nudge = Rc::new(Nudge::default());
         let path = Path {
             state: State::Dialling,
             dial: 0,
             outlet,
+            nudge: nudge.clone(),
             frames: Vec::new(),
             used: now,
             dirty: false,
@@ -151,6 +157,7 @@ impl<P: Platform, M: Wire> Links<P, M> {
             peer: key.0,
             lane: key.1,
             gate,
+            nudge,
             jitter: Rng::from_u64(self.jitter.next_u64()),
             // Dials of one path are numbered from here; no two paths share a number.
             dial: self.next_dial << 32,
@@ -189,6 +196,13 @@ impl<P: Platform, M: Wire> Links<P, M> {
             path.outlet.gate().shut();
             self.paths.remove(&key);
         }
+    }
+
+    /// The peer has dialled here: it can be dialled.
+    pub fn peer_came(&self, peer: &PeerAddr) {
+        let lanes = [Lane::Fast, Lane::Bulk].map(|lane| self.paths.get(&(peer.clone(), lane)));
+        let dialling = lanes.into_iter().flatten().filter(|path| path.state == State::Dialling);
+        dialling.for_each(|path| path.nudge.give());
     }
 
     /// The connection of `dial` has ended; its dialler tries anew.
@@ -278,6 +292,35 @@ fn queue<M: Wire>(frames: &mut Vec<u8>, queued_bytes: usize, lane: Lane, msg: &M
     }
 }
 
+/// Ends a dialler's wait before its time.
+#[derive(Debug, Default)]
+struct Nudge {
+    given: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Nudge {
+    fn give(&self) {
+        self.given.set(true);
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+    }
+
+    /// Waits for `sleep` to end, or for a nudge: whether it was one.
+    async fn cuts_short(&self, sleep: impl Future<Output = ()>) -> bool {
+        let mut sleep = pin!(sleep);
+        poll_fn(|context| {
+            if self.given.take() {
+                return Poll::Ready(true);
+            }
+            self.waiting.replace(Some(context.waker().clone()));
+            sleep.as_mut().poll(context).map(|()| false)
+        })
+        .await
+    }
+}
+
 /// Keeps one path connected.
 struct Dialler<P: Platform, M> {
     platform: P,
@@ -286,6 +329,7 @@ struct Dialler<P: Platform, M> {
     peer: PeerAddr,
     lane: Lane,
     gate: Rc<Gate>,
+    nudge: Rc<Nudge>,
     jitter: Rng,
     dial: u64,
 }
@@ -309,10 +353,21 @@ impl<P: Platform, M: Wire> Dialler<P, M> {
                     self.inbox.push(Input::DialFailed { peer, lane });
                 }
             }
-            let half = backoff.as_nanos() as u64 / 2;
-            self.platform.sleep(Duration::from_nanos(half + self.jitter.below(half + 1))).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            // Strangers may claim to be the peer as often as they like.
+            let least = self.jittered(BACKOFF_MIN);
+            self.platform.sleep(least).await;
+            let rest = self.jittered(backoff - BACKOFF_MIN);
+            backoff = match self.nudge.cuts_short(self.platform.sleep(rest)).await {
+                true => BACKOFF_MIN,
+                false => (backoff * 2).min(BACKOFF_MAX),
+            };
         }
+    }
+
+    /// Half of it at least.
+    fn jittered(&mut self, time: Duration) -> Duration {
+        let half = time.as_nanos() as u64 / 2;
+        Duration::from_nanos(half + self.jitter.below(half + 1))
     }
 
     async fn connect(&self) -> io::Result<(P::Reader, P::Writer)> {
@@ -347,5 +402,29 @@ impl<P: Platform, M: Wire> Dialler<P, M> {
         })
         .await;
         self.platform.now().mono.since(start) >= BACKOFF_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_nudge_ends_a_wait_once_and_is_not_missed_before_it() {
+        let nudge = Nudge::default();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut waits = |nudge: &Nudge| {
+            let mut wait = Box::pin(nudge.cuts_short(std::future::pending()));
+            let first = wait.as_mut().poll(&mut context);
+            nudge.give();
+            (first, wait.as_mut().poll(&mut context))
+        };
+        assert_eq!(waits(&nudge), (Poll::Pending, Poll::Ready(true)));
+        assert_eq!(waits(&nudge), (Poll::Pending, Poll::Ready(true)));
+        nudge.give();
+        assert_eq!(pin!(nudge.cuts_short(async {})).poll(&mut context), Poll::Ready(true));
+        assert_eq!(pin!(nudge.cuts_short(async {})).poll(&mut context), Poll::Ready(false));
     }
 }

@@ -348,6 +348,10 @@ impl<P: Platform, M: Machine> Reactor<P, M> {
                 None
             }
             Input::Hung { peer, lane, dial } => self.links.hung(peer, lane, dial),
+            Input::PeerCame { peer } => {
+                self.links.peer_came(&peer);
+                None
+            }
             Input::AskerCame { asker, writer, gate } => {
                 Some(self.links.asker_came(asker, writer, gate))
             }

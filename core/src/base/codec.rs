@@ -81,6 +81,9 @@ impl Writer {
 
     /// LEB128: 7 bits a byte, low bits first; 1 to 10 bytes.
     pub fn varint(&mut self, mut v: u64) {
+        if v < 0x80 {
+            return self.buffer.push(v as u8);
+        }
         let (mut bytes, mut len) = ([0; 10], 0);
         while v >= 0x80 {
             bytes[len] = (v as u8) | 0x80;
@@ -226,8 +229,12 @@ impl Reader {
     }
 
     pub fn varint(&mut self) -> CodecResult<u64> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
+        let first = self.u8()?;
+        let mut value = u64::from(first & 0x7f);
+        if first < 0x80 {
+            return Ok(value);
+        }
+        for shift in (7..64).step_by(7) {
             let byte = self.u8()?;
             let part = u64::from(byte & 0x7f);
             if shift == 63 && part > 1 {

@@ -288,6 +288,7 @@ impl Group {
         {
             // Nobody took over, and this member gets no lease again in this term: it would lead without
             // serving for as long as the others hear it.
+            tracing::warn!(group = %self.id(), "nobody took over: leads no more");
             self.node.step_down();
         }
         self.making_way = self.making_way.filter(|(_, until)| now < *until);
@@ -302,9 +303,12 @@ impl Group {
     fn follow_leadership(&mut self) {
         let term = self.term();
         if !self.is_leader() {
-            self.led_since = None;
+            if let Some((led, _)) = self.led_since.take() {
+                tracing::info!(group = %self.id(), %led, %term, "leads no more");
+            }
             self.making_way = None;
         } else if self.led_since.is_none_or(|(led, _)| led != term) {
+            tracing::info!(group = %self.id(), %term, "leads");
             self.led_since = Some((term, self.now));
             let membership = self.node.membership();
             self.heard.retain(|id, _| membership.contains(*id));
@@ -381,6 +385,7 @@ impl Group {
         }
         self.making_way = None;
         if self.is_leader() {
+            tracing::info!(group = %self.id(), %to, "makes way");
             if !crate::canary!(KeepLeaseOnTransfer) {
                 self.lease.give_up(self.node.term());
             }

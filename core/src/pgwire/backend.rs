@@ -23,6 +23,15 @@ pub struct Field<'a> {
     pub format: Format,
 }
 
+#[cfg(test)]
+impl<'a> Field<'a> {
+    /// A computed `int4`, as text.
+    pub fn of_int4(name: &'a str) -> Field<'a> {
+        let (type_oid, type_len, format) = (23, 4, Format::Text);
+        Field { name, table_oid: 0, attnum: 0, type_oid, type_len, typmod: -1, format }
+    }
+}
+
 /// Appends a message: its tag, a length patched afterwards, and what `body` writes.
 fn message(out: &mut Vec<u8>, tag: u8, body: impl FnOnce(&mut Vec<u8>)) {
     out.put_u8(tag);
@@ -488,16 +497,7 @@ mod tests {
     #[test]
     fn what_cannot_be_counted_is_refused() {
         let mut out = Vec::new();
-        let field = Field {
-            name: "c",
-            table_oid: 0,
-            attnum: 0,
-            type_oid: 23,
-            type_len: 4,
-            typmod: -1,
-            format: Format::Text,
-        };
-        let fields: Vec<Field<'_>> = vec![field; 65_536];
+        let fields: Vec<Field<'_>> = vec![Field::of_int4("c"); 65_536];
         let oids: Vec<u32> = vec![23; 65_536];
         let errors = [
             row_description(&mut out, fields.into_iter()).unwrap_err(),

@@ -480,15 +480,7 @@ mod tests {
 
     fn a_reply() -> Vec<u8> {
         let mut out = Vec::new();
-        let field = backend::Field {
-            name: "id",
-            table_oid: 0,
-            attnum: 0,
-            type_oid: 23,
-            type_len: 4,
-            typmod: -1,
-            format: Format::Text,
-        };
+        let field = backend::Field::of_int4("id");
         backend::row_description(&mut out, [field].into_iter()).unwrap();
         let mut row = backend::DataRow::begin(&mut out, 1).unwrap();
         row.bytes(&mut out, b"42").unwrap();

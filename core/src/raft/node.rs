@@ -505,7 +505,8 @@ impl Node {
         let before = self.first_index().0 - 1;
         self.is_leader()
             && *known != self.membership
-            && self.progress().iter().any(|p| p.matched.0 < before && !known.contains(p.id))
+            && (self.raw.raft.prs().iter())
+                .any(|(id, p)| p.matched < before && !known.contains(InstanceId(*id)))
     }
 
     /// The newest snapshot on disk.
