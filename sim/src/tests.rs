@@ -53,7 +53,8 @@ fn each_planted_bug_is_found_by_a_fitting_check() {
             }
         }
         let names: Vec<_> = found.iter().map(|check: &Check| check.name()).collect();
-        assert!(names.contains(fitting), "{bug}: expected {fitting}, found {names:?}");
+        let is_found = fitting.split(' ').any(|name| names.contains(&name));
+        assert!(is_found, "{bug}: expected {fitting}, found {names:?}");
     }
 }
 
