@@ -46,7 +46,7 @@ canaries! {
     /// New files are not made durable in their directory.
     SkipSyncDir => "raft acks crash liveness replicas",
     /// Recovery takes a batch with a bad checksum as good.
-    IgnoreBatchChecksum => "raft crash replicas",
+    IgnoreBatchChecksum => "raft crash replicas liveness",
     /// An instance that lost what it had acknowledged starts over under its old name.
     KeepIdentity => "raft acks",
     /// A statement of several slices reads in each what is newest then.

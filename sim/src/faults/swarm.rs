@@ -43,6 +43,9 @@ pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rn
         let at_ms = rng.below(swarm.chaos_ms);
         let first = faults.len();
         occurrences(kind, at_ms, topology, budget, rng, &mut faults);
+        if kind == Kind::ProcessStop {
+            roll(&mut faults, first, topology, rng);
+        }
         if kind == Kind::ProcessStop && swarm.allowed.contains(&Kind::NetDelay) {
             let late = late_to_hear(&faults[first..], topology, rng);
             faults.extend(late);
@@ -51,6 +54,25 @@ pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rn
     faults.sort_by_key(|fault| fault.at_ms);
     once_each(&mut faults);
     faults
+}
+
+/// Every other stop becomes a rolling restart, as operators do it: of every instance, one after the other,
+/// whoever leads.
+fn roll(faults: &mut Vec<Fault>, first: usize, topology: &Topology, rng: &mut Rng) {
+    if rng.below(2) != 0 {
+        return;
+    }
+    let Some(stop) = faults.drain(first..).next() else { return };
+    let mut nodes: Vec<u16> = (0..topology.nodes.len() as u16).collect();
+    shuffle(&mut nodes, rng);
+    let gap_ms = rng.range(200, 2_000);
+    let stops = nodes.into_iter().zip(0..).map(|(node, k)| Fault {
+        at_ms: stop.at_ms + k * gap_ms,
+        for_ms: stop.for_ms.map(|length_ms| length_ms.min(gap_ms)),
+        nodes: vec![node],
+        ..stop.clone()
+    });
+    faults.extend(stops);
 }
 
 /// Of the instances told to stop, every other hears the rest late meanwhile: others have a leader, which
@@ -326,15 +348,20 @@ mod tests {
     }
 
     #[test]
-    fn of_those_told_to_stop_some_hear_the_rest_late() {
+    fn stops_are_rolling_restarts_and_some_hear_the_rest_late() {
         let allowed = [Kind::ProcessStop, Kind::NetDelay];
-        let (mut stops, mut late) = (0, 0);
+        let (mut stops, mut late, mut rolling) = (0, 0, 0);
         for seed in 0..50 {
             let mut rng = Rng::from_u64(seed).fork("faults");
             let topology = topology(3, 1);
             let budget = Budget::draw(&topology, false, &mut rng);
             let swarm = Swarm { allowed: &allowed, chaos_ms: 10_000, rate_per_second: 2 };
             let faults = draw(swarm, &topology, &budget, &mut rng);
+            let alone = |node| {
+                let stops = |fault: &&Fault| fault.kind == Kind::ProcessStop;
+                faults.iter().filter(stops).any(|fault| fault.nodes == [node])
+            };
+            rolling += usize::from((0..3).all(alone));
             for stop in faults.iter().filter(|fault| fault.kind == Kind::ProcessStop) {
                 let hears_late = |fault: &&Fault| {
                     fault.kind == Kind::NetDelay
@@ -346,5 +373,6 @@ mod tests {
             }
         }
         assert!(stops > 100 && late * 3 > stops && late * 4 < stops * 3, "{late} of {stops}");
+        assert!(rolling > 10, "{rolling} seeds with a rolling restart");
     }
 }
