@@ -82,9 +82,10 @@ pub(super) fn lies_in_wait(kind: Kind) -> bool {
 impl<N: Node> World<'_, N> {
     pub(super) fn set_kill_switch(&mut self, node: u16, index: u32, fault: &Fault) {
         // Names change a hundred times less often than logs grow.
-        let (at, effects_left) = match fault.amount.is_multiple_of(3) {
-            true => (Aim::Names, fault.amount / 12),
-            false => (Aim::Any, fault.amount),
+        let (at, effects_left) = if fault.amount.is_multiple_of(3) {
+            (Aim::Names, fault.amount / 12)
+        } else {
+            (Aim::Any, fault.amount)
         };
         let switch = KillSwitch { fault: index, kind: fault.kind, at, effects_left };
         self.hosts[usize::from(node)].kill_switch = Some(switch);
