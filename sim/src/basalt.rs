@@ -11,7 +11,7 @@ use basalt_core::seam::{Effects, Event, Now};
 use basalt_core::topology::placement::voter_count;
 use bytes::Bytes;
 
-use crate::node::{GroupView, Identity, Inspectable, Node};
+use crate::node::{GroupView, Identity, Inspectable, Node, Votes};
 use crate::workload::{NoWire, PgWire, Wire};
 
 /// One instance of Basalt, and how its clients speak.
@@ -92,6 +92,11 @@ impl<W> Inspectable for Basalt<W> {
                 commit: member.commit,
                 applied: member.applied,
                 lease_until: member.lease_until,
+                votes: Votes {
+                    voters: member.voters,
+                    is_voter: member.is_voter,
+                    is_changing: member.changing,
+                },
             });
         });
     }

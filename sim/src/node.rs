@@ -70,6 +70,17 @@ pub struct GroupView {
     pub applied: LogIndex,
     /// While set, reads are served without asking anyone, up to this time of its own clock.
     pub lease_until: Option<Mono>,
+    pub votes: Votes,
+}
+
+/// Who votes in a group, as far as a member knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Votes {
+    pub voters: usize,
+    /// Whether the member is one of them.
+    pub is_voter: bool,
+    /// Whether the old voters of an unfinished change are still asked.
+    pub is_changing: bool,
 }
 
 impl std::fmt::Display for GroupView {

@@ -84,7 +84,7 @@ pub struct Fault {
     pub kind: Kind,
     /// After the cluster was set up.
     pub at_ms: u64,
-    /// `None`: it never heals.
+    /// How long it lasts, a power failure from when it strikes. `None`: it never heals.
     pub for_ms: Option<u64>,
     pub nodes: Vec<u16>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -80,7 +80,7 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "clock",
-        what: "clocks drift, jump and stand still; processes pause; links are cut",
+        what: "clocks drift, jump and stand still; processes pause; links are cut or slow",
         areas: &[Area::Clock],
         also: &[
             Kind::ProcessPause,
@@ -88,6 +88,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Kind::NetHalves,
             Kind::NetIsolateLeader,
             Kind::NetOneWay,
+            Kind::NetDelay,
             Kind::ProcessKill,
             Kind::ProcessStop,
         ],
@@ -177,6 +178,9 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         draw_followers(&mut clients, &mut root.fork("followers"));
     }
     let mut limits = draw_limits(&topology, &mut root.fork("limits"));
+    if faults.iter().any(|fault| NEED_SMALL_FILES.contains(&fault.kind)) {
+        limits.extend(small_files());
+    }
     limits.extend(draw_connections(&topology, &clients, &mut root.fork("connections")));
     let mut knobs = root.fork("knobs");
     Plan {
@@ -276,6 +280,20 @@ fn draw_limits(topology: &Topology, rng: &mut Rng) -> BTreeMap<String, u64> {
         );
     }
     limits
+}
+
+/// What these break is there only while one file of the log follows another, or a snapshot is written.
+const NEED_SMALL_FILES: &[Kind] = &[
+    Kind::DiskReorder,
+    Kind::FileLostRename,
+    Kind::FileLostEntry,
+    Kind::FileTruncatedTail,
+    Kind::FileZeroTail,
+];
+
+fn small_files() -> [(String, u64); 2] {
+    [("wal_segment_bytes", 8 << 10), ("log_before_snapshot_bytes", 8 << 10)]
+        .map(|(name, bytes)| (name.to_owned(), bytes))
 }
 
 /// In every other seed an instance takes fewer clients than there are. Two instances together take

@@ -36,17 +36,17 @@ canaries! {
     /// A leader answers a client before a majority has the entry.
     AckBeforeCommit => "acks linearizability",
     /// A member answers, and counts, an entry or a vote before the sync that makes it durable.
-    AckBeforePersist => "raft acks liveness",
+    AckBeforePersist => "raft acks liveness replicas",
     /// Whoever waits for a commit is told that it happened when the leader steps down.
     AckAfterLosingLead => "acks linearizability sql invariants",
     /// The log is written and never synced.
-    SkipSync => "raft acks",
+    SkipSync => "raft acks replicas",
     /// A failed write or sync of the log is taken as done.
-    IgnoreSyncError => "raft acks crash",
+    IgnoreSyncError => "raft acks crash replicas",
     /// New files are not made durable in their directory.
-    SkipSyncDir => "raft acks crash liveness",
+    SkipSyncDir => "raft acks crash liveness replicas",
     /// Recovery takes a batch with a bad checksum as good.
-    IgnoreBatchChecksum => "raft crash replicas",
+    IgnoreBatchChecksum => "raft crash replicas liveness",
     /// An instance that lost what it had acknowledged starts over under its old name.
     KeepIdentity => "raft acks",
     /// A statement of several slices reads in each what is newest then.
@@ -70,7 +70,7 @@ canaries! {
     /// A request that arrives twice is carried out twice.
     CarryOutTwice => "sql invariants linearizability",
     /// A restarted member does not know that a change of membership was completed.
-    ForgetMembership => "liveness",
+    ForgetMembership => "liveness replicas",
     /// An instance serves clients before it knows the newest catalog.
     ServeOldCatalog => "sql linearizability acks",
     /// A snapshot leaves out the first row of each chunk.

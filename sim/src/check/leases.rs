@@ -96,6 +96,7 @@ mod tests {
             commit: LogIndex(1),
             applied: LogIndex(1),
             lease_until: lease.map(Mono),
+            votes: crate::node::Votes::default(),
         }
     }
 

@@ -146,9 +146,17 @@ impl Monitor {
         self.note(Check::Invariants, result);
     }
 
-    /// Of a shadow: what a host would come back with.
-    pub fn shadow(&mut self, host: u16, views: &[GroupView], node: &impl Inspectable) {
+    /// Of a shadow: what a host would come back with. `durable` are the host's own views, where all that
+    /// they rest on is durable.
+    pub fn shadow(
+        &mut self,
+        host: u16,
+        durable: &[GroupView],
+        views: &[GroupView],
+        node: &impl Inspectable,
+    ) {
         let kept = self.raft.keeps_acknowledged(views, node);
+        let kept = kept.and_then(|()| replicas::keeps_votes(durable, views));
         let stores = kept.and_then(|()| node.check_stores());
         let committed = |group| self.raft.last_committed(group);
         let result = stores.and_then(|()| self.replicas.shadow(host, node, &committed));

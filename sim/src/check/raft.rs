@@ -240,6 +240,7 @@ mod tests {
             commit: LogIndex(commit),
             applied: LogIndex(commit),
             lease_until: None,
+            votes: crate::node::Votes::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use basalt_core::base::{GroupId, LogIndex};
 
-use crate::node::Inspectable;
+use crate::node::{GroupView, Inspectable};
 
 /// Digests seen, by group and applied index; old ones are forgotten.
 #[derive(Default)]
@@ -66,9 +66,28 @@ impl ReplicaCheck {
     }
 }
 
+/// Whether a member that came `back` knows who votes as well as it did: a change of membership that it knew
+/// to be committed is one that it acts on. One that is further than it was may know of a later change.
+pub fn keeps_votes(durable: &[GroupView], back: &[GroupView]) -> Result<(), String> {
+    for (was, is) in durable.iter().flat_map(|was| back.iter().map(move |is| (was, is))) {
+        let same_member = (was.group, was.member) == (is.group, is.member);
+        if same_member && is.applied <= was.applied && is.votes != was.votes {
+            let (group, applied) = (was.group, is.applied);
+            return Err(format!(
+                "{group:?} at applied index {applied}: {:?} instead of {:?}",
+                is.votes, was.votes
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use basalt_core::base::{InstanceId, Term};
+
     use super::*;
+    use crate::node::Votes;
 
     struct At(u64, u64);
 
@@ -99,5 +118,27 @@ mod tests {
         assert!(shadow(At(6, 61)).is_err(), "a shadow is looked at each time");
         shadow(At(7, 70)).unwrap();
         check.sample(1, &At(7, 71)).unwrap();
+    }
+
+    #[test]
+    fn a_member_that_comes_back_knows_who_votes() {
+        let view = |member: u64, applied: u64, voters: usize| GroupView {
+            group: GroupId(1),
+            member: InstanceId(member),
+            term: Term(1),
+            is_leader: false,
+            last: LogIndex(9),
+            commit: LogIndex(applied),
+            applied: LogIndex(applied),
+            lease_until: None,
+            votes: Votes { voters, ..Votes::default() },
+        };
+        let was = [view(7, 5, 3)];
+        keeps_votes(&was, &[view(7, 4, 3)]).unwrap();
+        let forgot = keeps_votes(&was, &[view(7, 4, 2)]).unwrap_err();
+        assert!(forgot.contains("voters: 2"), "{forgot}");
+        keeps_votes(&was, &[view(7, 6, 4)]).unwrap();
+        keeps_votes(&was, &[view(8, 4, 2)]).unwrap();
+        keeps_votes(&[], &[view(7, 4, 2)]).unwrap();
     }
 }

@@ -81,6 +81,33 @@ impl Change {
             Change::Truncate => content.truncate(0),
         }
     }
+
+    /// Over how many units of this size, aligned in the file, a write goes.
+    fn touches(&self, unit: u64) -> u64 {
+        let Change::Write { offset, data } = self else { return 0 };
+        (offset + data.len() as u64).div_ceil(unit) - offset / unit
+    }
+}
+
+/// What is written and not on the medium yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unsynced {
+    /// Of files: writes, and changes of length.
+    pub changes: usize,
+    /// New, removed and renamed entries.
+    pub names: usize,
+    pub renames: usize,
+    /// The most sectors, and pages, that one write goes over.
+    pub sectors: u64,
+    pub pages: u64,
+    /// Whether a file is longer than on the medium.
+    pub has_grown: bool,
+}
+
+impl Unsynced {
+    pub fn is_something(&self) -> bool {
+        self.changes > 0 || self.names > 0
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -359,10 +386,29 @@ impl Disk {
         Some(format!("{path} from {cut} of {len}"))
     }
 
-    /// Whether anything is not synced yet, so that a power failure may take it.
-    pub fn has_unsynced(&self) -> bool {
-        !self.pending_names.is_empty()
-            || self.inodes.values().any(|inode| !inode.pending.is_empty())
+    /// What a power failure may take now.
+    pub fn unsynced(&self) -> Unsynced {
+        let is_rename =
+            |(_, change): &&(u64, NameChange)| matches!(change, NameChange::Rename { .. });
+        let mut unsynced = Unsynced {
+            names: self.pending_names.len(),
+            renames: self.pending_names.iter().filter(is_rename).count(),
+            ..Unsynced::default()
+        };
+        for inode in self.inodes.values() {
+            for (_, change) in &inode.pending {
+                unsynced.changes += 1;
+                unsynced.sectors = unsynced.sectors.max(change.touches(SECTOR_BYTES));
+                unsynced.pages = unsynced.pages.max(change.touches(PAGE_BYTES));
+            }
+            unsynced.has_grown |= inode.cached.len() > inode.durable.len();
+        }
+        unsynced
+    }
+
+    /// Whether something becomes durable when this operation completes.
+    pub fn makes_durable(&self, token: u64) -> bool {
+        self.in_flight.get(&token).is_some_and(|op| !matches!(op.then, Then::Nothing))
     }
 
     /// Bytes the process sees, of all files.
@@ -435,8 +481,8 @@ impl Disk {
         let inode = &self.inodes[&inode];
         let mut bytes = inode.cached.read(offset, len as usize);
         if stale {
-            self.struck.note(Kind::DiskStaleRead);
             let old = inode.previous.read(offset, bytes.len());
+            self.struck.note_if(bytes[..old.len()] != old, Kind::DiskStaleRead);
             bytes[..old.len()].copy_from_slice(&old);
         }
         Ok(DiskOk::Read(Bytes::from(bytes)))
@@ -459,12 +505,13 @@ impl Disk {
             return (Err(io_error("write failed")), Then::Nothing);
         }
         self.stats.bytes_written += data.len() as u64;
+        let asked = offset;
         let offset = if self.rng.chance(self.faults.misdirected_write_ppm) {
-            self.struck.note(Kind::DiskMisdirected);
             self.elsewhere(inode, offset)
         } else {
             offset
         };
+        self.struck.note_if(offset != asked, Kind::DiskMisdirected);
         self.write_pieces(inode, offset, data);
         match then {
             Sync::No => (Ok(DiskOk::Done), Then::Nothing),

@@ -177,7 +177,7 @@ fn what_befalls_a_copy_leaves_the_disk_as_it_is() {
     open(&mut copy, "b", OpenMode::Create).unwrap();
     write(&mut copy, 0, b"other", Sync::Data).unwrap();
     assert_eq!(read(&mut disk, 5), b"hello");
-    assert!(disk.has_unsynced());
+    assert!(disk.unsynced().is_something());
 }
 
 #[test]
@@ -186,4 +186,30 @@ fn a_loss_may_be_anything_legal() {
     let drawn: std::collections::BTreeSet<String> =
         (0..4_000).map(|_| format!("{:?}", Loss::draw(&mut rng))).collect();
     assert_eq!(drawn.len(), 3 * 3 * 3 * 4);
+}
+
+#[test]
+fn what_is_unsynced_is_known_until_it_is_durable() {
+    let mut disk = disk(5);
+    open(&mut disk, "a", OpenMode::Create).unwrap();
+    assert_eq!(disk.unsynced(), Unsynced { names: 1, ..Unsynced::default() });
+    run(&mut disk, DiskOp::SyncDir { dir: "".into() }).unwrap();
+    assert!(!disk.unsynced().is_something());
+    let data = Bytes::from_static(&[1; 600]);
+    let offset = PAGE_BYTES - 500;
+    let write = disk.issue(0, DiskOp::WriteAt { file: F, offset, data, then: Sync::Data });
+    let wide =
+        Unsynced { changes: 1, sectors: 2, pages: 2, has_grown: true, ..Unsynced::default() };
+    assert_eq!(disk.unsynced(), wide);
+    assert!(disk.makes_durable(write.token));
+    disk.complete(write.done_ns, write.token).unwrap();
+    assert_eq!(disk.unsynced(), Unsynced::default());
+    let len = 2 * PAGE_BYTES;
+    let grow = disk.issue(0, DiskOp::Allocate { file: F, len });
+    assert_eq!(disk.unsynced(), Unsynced { changes: 1, has_grown: true, ..Unsynced::default() });
+    disk.complete(grow.done_ns, grow.token).unwrap();
+    let read = disk.issue(0, DiskOp::ReadAt { file: F, offset: 0, len: 1 });
+    assert!(!disk.makes_durable(read.token));
+    run(&mut disk, DiskOp::Rename { from: "a".into(), to: "b".into() }).unwrap();
+    assert_eq!(disk.unsynced(), Unsynced { names: 1, renames: 1, ..Unsynced::default() });
 }

@@ -41,11 +41,58 @@ pub fn draw(swarm: Swarm<'_>, topology: &Topology, budget: &Budget, rng: &mut Rn
     for _ in 0..count {
         let kind = *rng.choose(&kinds).expect("kinds were chosen");
         let at_ms = rng.below(swarm.chaos_ms);
+        let first = faults.len();
         occurrences(kind, at_ms, topology, budget, rng, &mut faults);
+        if kind == Kind::ProcessStop {
+            roll(&mut faults, first, topology, rng);
+        }
+        if kind == Kind::ProcessStop && swarm.allowed.contains(&Kind::NetDelay) {
+            let late = late_to_hear(&faults[first..], topology, rng);
+            faults.extend(late);
+        }
     }
     faults.sort_by_key(|fault| fault.at_ms);
     once_each(&mut faults);
     faults
+}
+
+/// Every other stop becomes a rolling restart, as operators do it: of every instance, one after the other,
+/// whoever leads.
+fn roll(faults: &mut Vec<Fault>, first: usize, topology: &Topology, rng: &mut Rng) {
+    if rng.below(2) != 0 {
+        return;
+    }
+    let Some(stop) = faults.drain(first..).next() else { return };
+    let mut nodes: Vec<u16> = (0..topology.nodes.len() as u16).collect();
+    shuffle(&mut nodes, rng);
+    let gap_ms = rng.range(200, 2_000);
+    let stops = nodes.into_iter().zip(0..).map(|(node, k)| Fault {
+        at_ms: stop.at_ms + k * gap_ms,
+        for_ms: stop.for_ms.map(|length_ms| length_ms.min(gap_ms)),
+        nodes: vec![node],
+        ..stop.clone()
+    });
+    faults.extend(stops);
+}
+
+/// Of the instances told to stop, every other hears the rest late meanwhile: others have a leader, which
+/// may serve, before it knows that its work is taken over.
+fn late_to_hear(stops: &[Fault], topology: &Topology, rng: &mut Rng) -> Vec<Fault> {
+    let mut late = Vec::new();
+    for stop in stops {
+        for node in stop.nodes.iter().copied() {
+            let nodes: Vec<u16> =
+                (0..topology.nodes.len() as u16).filter(|other| *other != node).collect();
+            if rng.below(2) == 0 && !nodes.is_empty() {
+                let (kind, peers) = (Kind::NetDelay, vec![node]);
+                let most_us = 60_000 << rng.below(4);
+                let amount = rng.range(20_000, most_us);
+                let for_ms = Some(rng.range(200, 2_000));
+                late.push(Fault { kind, at_ms: stop.at_ms, for_ms, nodes, peers, amount });
+            }
+        }
+    }
+    late
 }
 
 /// An instance that comes back empty is a new one, and the old one a voter that is gone for good:
@@ -201,6 +248,7 @@ fn duration_ms(kind: Kind, rng: &mut Rng) -> u64 {
         Kind::DiskStall => (10, 1_500),
         Kind::DiskReadError | Kind::DiskWriteError | Kind::DiskSyncError => (10, 800),
         Kind::NetClog | Kind::NetSwizzle => (50, 2_000),
+        Kind::NetDuplicate | Kind::NetLateReplay => (500, 8_000),
         _ => (50, 4_000),
     };
     if rng.below(3) == 0 { rng.range(low, high) } else { rng.range(low, low + (high - low) / 4) }
@@ -213,12 +261,17 @@ fn amount(kind: Kind, rng: &mut Rng) -> u64 {
     let (low, high) = match kind {
         NetDelay | NetJitter | ClientDelay => (1_000, 400_000),
         DcLatency => (5_000, 150_000),
-        NetDrop | NetDuplicate | NetReorder => (10_000, 600_000),
-        NetLateReplay | NetCorrupt | NetTruncate => (1_000, 50_000),
+        NetDrop | NetReorder => (10_000, 600_000),
+        // What arrives twice costs nobody time, and only few messages change anything.
+        NetDuplicate => (100_000, 900_000),
+        NetLateReplay => (5_000, 200_000),
+        NetCorrupt | NetTruncate => (1_000, 50_000),
         ClientReset | ClientSplit => (10_000, 500_000),
         NetBandwidth => (4_000, 400_000),
         DiskSyncError | DiskReadError | DiskWriteError => (10_000, 500_000),
-        DiskMisdirected | DiskStaleRead => (5_000, 200_000),
+        DiskMisdirected => (20_000, 400_000),
+        // An instance reads a few times in its life.
+        DiskStaleRead => (100_000, 1_000_000),
         DiskBitRot => (1, 4),
         DiskSlow => (3, 100),
         ProcessSlow => (5, 500),
@@ -292,5 +345,34 @@ mod tests {
             let survives = |lost| Budget::is_survivable(&topology, &[wipe((0..lost).collect())]);
             assert!(survives(lost) && !survives(lost + 1), "{copies} copies");
         }
+    }
+
+    #[test]
+    fn stops_are_rolling_restarts_and_some_hear_the_rest_late() {
+        let allowed = [Kind::ProcessStop, Kind::NetDelay];
+        let (mut stops, mut late, mut rolling) = (0, 0, 0);
+        for seed in 0..50 {
+            let mut rng = Rng::from_u64(seed).fork("faults");
+            let topology = topology(3, 1);
+            let budget = Budget::draw(&topology, false, &mut rng);
+            let swarm = Swarm { allowed: &allowed, chaos_ms: 10_000, rate_per_second: 2 };
+            let faults = draw(swarm, &topology, &budget, &mut rng);
+            let alone = |node| {
+                let stops = |fault: &&Fault| fault.kind == Kind::ProcessStop;
+                faults.iter().filter(stops).any(|fault| fault.nodes == [node])
+            };
+            rolling += usize::from((0..3).all(alone));
+            for stop in faults.iter().filter(|fault| fault.kind == Kind::ProcessStop) {
+                let hears_late = |fault: &&Fault| {
+                    fault.kind == Kind::NetDelay
+                        && fault.at_ms == stop.at_ms
+                        && stop.nodes.contains(&fault.peers[0])
+                };
+                stops += 1;
+                late += usize::from(faults.iter().any(|fault| hears_late(&fault)));
+            }
+        }
+        assert!(stops > 100 && late * 3 > stops && late * 4 < stops * 3, "{late} of {stops}");
+        assert!(rolling > 10, "{rolling} seeds with a rolling restart");
     }
 }

@@ -32,8 +32,8 @@ pub const BUGS: &[(&str, &str)] = &[
     ("toy-minority-write", "linearizability"),
     ("toy-no-write-back", "linearizability"),
     ("toy-skip-sync-dir", "linearizability"),
-    ("toy-stuck-after-restart", "liveness"),
-    ("toy-stops-after-restart", "liveness"),
+    ("toy-stuck-after-restart", "liveness replicas"),
+    ("toy-stops-after-restart", "liveness replicas"),
     ("toy-read-only-after-restart", "liveness"),
     ("toy-panic-on-link-down", "crash"),
 ];

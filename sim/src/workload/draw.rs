@@ -1,5 +1,7 @@
 //! Drawing the clients of a seed and their operations.
 
+use std::collections::BTreeSet;
+
 use basalt_core::seam::Rng;
 
 use super::op::{ACCOUNTS, Op, PAIRS, REGISTERS};
@@ -37,7 +39,7 @@ pub fn draw_clients(
             ClientPlan {
                 dc: rng.below(u64::from(topology.dcs())) as u8,
                 think_us: chaos_ms * 1_000 / ops_here,
-                ops: (0..ops_here).map(|k| weights.op(client, k, rng)).collect(),
+                ops: weights.ops(client, ops_here, rng),
                 followers: 0,
             }
         })
@@ -74,6 +76,14 @@ impl Weights {
         Weights { of, keys: rng.range(1, REGISTERS) }
     }
 
+    /// A client that changes rows of its own looks at them once more at the end.
+    fn ops(&self, client: u16, count: u64, rng: &mut Rng) -> Vec<Op> {
+        let mut ops: Vec<Op> = (0..count).map(|k| self.op(client, k, rng)).collect();
+        let own: BTreeSet<u64> = ops.iter().filter_map(own_row_written).collect();
+        ops.extend(own.into_iter().map(|row| Op::OwnRead { row }));
+        ops
+    }
+
     fn op(&self, client: u16, k: u64, rng: &mut Rng) -> Op {
         let total: u64 = self.of.iter().map(|(weight, _)| weight).sum();
         let mut draw = rng.below(total);
@@ -85,6 +95,11 @@ impl Weights {
         }
         unreachable!("a draw below the total falls on a weight")
     }
+}
+
+fn own_row_written(op: &Op) -> Option<u64> {
+    let Op::OwnUpdate { row, .. } = op else { return None };
+    Some(*row)
 }
 
 /// Unique over the run and never 0, which is what a register starts with.
@@ -132,4 +147,19 @@ fn own_update(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
 
 fn own_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
     Op::OwnRead { row: rng.below(OWN_ROWS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_looks_at_the_rows_it_changed_last() {
+        let weights = Weights { of: vec![(1, own_update), (3, read)], keys: 2 };
+        let ops = weights.ops(1, 40, &mut Rng::from_u64(1));
+        let changed: BTreeSet<u64> = ops.iter().filter_map(own_row_written).collect();
+        let last: Vec<Op> = changed.iter().map(|row| Op::OwnRead { row: *row }).collect();
+        assert!(!last.is_empty() && ops.ends_with(&last), "{ops:?}");
+        assert_eq!(ops.len(), 40 + last.len());
+    }
 }

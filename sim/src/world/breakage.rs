@@ -1,46 +1,14 @@
 //! Faults at work: what each kind does when it begins and when it ends.
 
 use basalt_core::base::GroupId;
-use basalt_core::seam::{DiskOp, Effect, Event, OpenMode, PeerAddr, StopReason};
+use basalt_core::seam::{Event, PeerAddr, StopReason};
 
+use super::blackout::{lies_in_wait, loss_of};
 use super::{Happening, World};
-use crate::disk::{DiskFaults, Loss, Names, Order, Tail, Tear};
+use crate::disk::DiskFaults;
 use crate::faults::{Area, Damage, Kind};
 use crate::node::Node;
 use crate::plan::Fault;
-
-/// Takes the machine's power before a chosen effect on its disk.
-#[derive(Clone, Copy, Debug)]
-pub struct KillSwitch {
-    /// The fault that set it.
-    kind: Kind,
-    at: Aim,
-    /// Such effects still to be carried out.
-    effects_left: u64,
-    /// What the failure does; `None`: anything legal.
-    loss: Option<Loss>,
-}
-
-/// Before which effects a kill switch strikes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Aim {
-    Any,
-    /// What makes or moves files or is about to make their names durable: rare, and soon over.
-    Names,
-    /// What makes changed names durable.
-    SyncDir,
-}
-
-impl Aim {
-    fn takes(self, what: &DiskOp) -> bool {
-        match (self, what) {
-            (Aim::Any, _) | (Aim::Names | Aim::SyncDir, DiskOp::SyncDir { .. }) => true,
-            (Aim::Names, DiskOp::Rename { .. } | DiskOp::Allocate { .. }) => true,
-            (Aim::Names, DiskOp::Open { mode, .. }) => *mode == OpenMode::Create,
-            _ => false,
-        }
-    }
-}
 
 /// The address an operator's command comes from.
 const OPERATOR: &str = "operator:3301";
@@ -59,9 +27,16 @@ impl<N: Node> World<'_, N> {
             _ => self.active_changed(),
         }
         for node in fault.nodes.clone() {
-            self.begin_on(node, &fault);
+            self.begin_on(node, index, &fault);
         }
         self.active_changed();
+        // A power failure that lies in wait lasts from when it strikes.
+        if !lies_in_wait(fault.kind) {
+            self.fault_lasts(index, &fault);
+        }
+    }
+
+    pub(super) fn fault_lasts(&mut self, index: u32, fault: &Fault) {
         if let Some(for_ms) = fault.for_ms {
             let at_ns = self.now_ns + for_ms * 1_000_000;
             self.queue.push(at_ns, Happening::FaultEnds { fault: index });
@@ -76,7 +51,7 @@ impl<N: Node> World<'_, N> {
         self.tell(format!("fault {index} ends: {}", fault.kind.name()));
         self.active_changed();
         for node in fault.nodes.clone() {
-            self.end_on(node, &fault);
+            self.end_on(node, index, &fault);
         }
     }
 
@@ -91,6 +66,7 @@ impl<N: Node> World<'_, N> {
         for index in healing {
             self.fault_ends(index);
         }
+        self.fail_power_overdue();
         for host in 0..self.hosts.len() as u16 {
             let machine = &mut self.hosts[usize::from(host)];
             machine.kill_switch = None;
@@ -139,8 +115,15 @@ impl<N: Node> World<'_, N> {
                 Kind::DiskStaleRead => faults.stale_read_ppm = ppm,
                 Kind::DiskShortIo => faults.short_io = true,
                 Kind::DiskSlow => faults.slow_factor = ppm,
-                Kind::DiskStall => faults.stalled_until_ns = self.ends_at_ns(*index),
+                Kind::DiskStall => {
+                    faults.stalled_until_ns = faults.stalled_until_ns.max(self.ends_at_ns(*index));
+                }
                 Kind::DiskFull => faults.full = true,
+                // What waits for the disk is written at once, in one write that can be torn.
+                Kind::DiskTornSector | Kind::DiskTornPages => {
+                    let until_ns = self.gathers_until_ns(host, *index);
+                    faults.stalled_until_ns = faults.stalled_until_ns.max(until_ns);
+                }
                 _ => {}
             }
         }
@@ -153,7 +136,7 @@ impl<N: Node> World<'_, N> {
         self.chaos_begins_ns + (fault.at_ms + length_ms) * 1_000_000
     }
 
-    fn begin_on(&mut self, node: u16, fault: &Fault) {
+    fn begin_on(&mut self, node: u16, index: u32, fault: &Fault) {
         let now_ns = self.now_ns;
         let machine = &mut self.hosts[usize::from(node)];
         if fault.kind.damage() != Damage::None {
@@ -180,15 +163,10 @@ impl<N: Node> World<'_, N> {
             Kind::MonoJump => machine.clock.step_mono(now_ns, fault.amount),
             Kind::ProcessPause => machine.paused += 1,
             Kind::ProcessSlow => machine.cpu_factor = fault.amount,
-            Kind::ProcessKillIo | Kind::FileLostRename | Kind::FileLostEntry => {
-                let switch = self.kill_switch(fault);
-                self.hosts[usize::from(node)].kill_switch = Some(switch);
-            }
-            Kind::DiskReadError if fault.amount.is_multiple_of(2) => {
-                // What an instance reads, it reads when it starts.
-                self.kill(node, None);
-                self.boot(node);
-            }
+            Kind::ProcessKillIo => self.set_kill_switch(node, index, fault),
+            // What an instance reads, it reads when it starts.
+            Kind::DiskStaleRead => self.start_again(node),
+            Kind::DiskReadError if fault.amount.is_multiple_of(2) => self.start_again(node),
             Kind::ProcessStop => {
                 machine.held_down += 1;
                 self.give(node, Event::Shutdown);
@@ -199,10 +177,9 @@ impl<N: Node> World<'_, N> {
                 self.power_on(node);
             }
             Kind::ProcessKillRecovery => {
-                self.kill(node, Some(self.loss(fault)));
+                self.kill(node, Some(loss_of(fault)));
                 self.boot(node);
-                let switch = self.kill_switch(fault);
-                self.hosts[usize::from(node)].kill_switch = Some(switch);
+                self.set_kill_switch(node, index, fault);
             }
             Kind::ProcessOldImage => machine.saved_image = Some(machine.disk.image()),
             Kind::ProcessWiped => {
@@ -218,18 +195,13 @@ impl<N: Node> World<'_, N> {
                 machine.held_down += 1;
                 self.kill(node, None);
             }
-            kind if kind.is_power_failure() && kind != Kind::DiskLyingSync => {
-                machine.held_down += 1;
-                let takes = machine.disk.has_unsynced();
-                self.struck.note_if(takes, kind);
-                self.kill(node, Some(self.loss(fault)));
-            }
+            kind if lies_in_wait(kind) => self.power_will_fail(node, index, fault),
             _ => {}
         }
         self.schedule_wake(node, now_ns);
     }
 
-    fn end_on(&mut self, node: u16, fault: &Fault) {
+    fn end_on(&mut self, node: u16, index: u32, fault: &Fault) {
         let now_ns = self.now_ns;
         let machine = &mut self.hosts[usize::from(node)];
         match fault.kind {
@@ -241,15 +213,12 @@ impl<N: Node> World<'_, N> {
                 self.schedule_turn(node);
             }
             Kind::ProcessSlow => machine.cpu_factor = 1,
-            Kind::ProcessKillIo
-            | Kind::ProcessKillRecovery
-            | Kind::FileLostRename
-            | Kind::FileLostEntry => {
+            Kind::ProcessKillIo | Kind::ProcessKillRecovery => {
                 machine.kill_switch = None;
                 self.boot(node);
             }
             Kind::DiskLyingSync => {
-                self.kill(node, Some(self.loss(fault)));
+                self.kill(node, Some(loss_of(fault)));
                 self.boot(node);
             }
             Kind::ProcessOldImage => {
@@ -262,10 +231,20 @@ impl<N: Node> World<'_, N> {
                 self.boot(node);
             }
             Kind::ProcessWiped | Kind::ProcessKill | Kind::ProcessStop => self.power_on(node),
-            kind if kind.is_power_failure() => self.power_on(node),
+            kind if lies_in_wait(kind) => {
+                let never_failed = self.take_doom(node, index);
+                if !never_failed {
+                    self.power_on(node);
+                }
+            }
             _ => {}
         }
         self.schedule_wake(node, now_ns);
+    }
+
+    fn start_again(&mut self, node: u16) {
+        self.kill(node, None);
+        self.boot(node);
     }
 
     fn power_on(&mut self, node: u16) {
@@ -280,65 +259,6 @@ impl<N: Node> World<'_, N> {
                 self.tell(format!("n{} rots: {place}", node + 1));
             }
         }
-    }
-
-    /// What a power failure of this kind does to unsynced bytes and names.
-    fn loss(&self, fault: &Fault) -> Loss {
-        let prefix = Loss {
-            order: Order::Prefix,
-            tear: Tear::Whole,
-            tail: Tail::AsWritten,
-            names: Names::Prefix,
-        };
-        match fault.kind {
-            Kind::DiskTornSector => Loss { tear: Tear::Sectors, ..prefix },
-            Kind::DiskTornPages => Loss { tear: Tear::Pages, ..prefix },
-            Kind::DiskReorder => Loss { order: Order::Any, tear: Tear::Pages, ..prefix },
-            Kind::FileLostRename => Loss { names: Names::LoseRenames, ..prefix },
-            Kind::FileLostEntry => Loss { names: Names::LoseEntries, ..prefix },
-            Kind::FileTruncatedTail => Loss { tail: Tail::Truncated, ..prefix },
-            Kind::FileZeroTail => Loss { tail: Tail::Zeroed, ..prefix },
-            Kind::DiskLoseUnsynced => prefix,
-            // The rest take what they get: it varies with the amount.
-            _ => {
-                let orders = [Order::KeepAll, Order::Prefix, Order::Any];
-                let tears = [Tear::Whole, Tear::Sectors, Tear::Pages];
-                let k = fault.amount as usize;
-                Loss { order: orders[k % 3], tear: tears[k / 3 % 3], ..prefix }
-            }
-        }
-    }
-
-    /// Whether the process dies instead of carrying out this effect.
-    pub(super) fn kill_switch_strikes(&mut self, host: u16, effect: &Effect<N::Msg>) -> bool {
-        let Effect::Disk { what, .. } = effect else { return false };
-        let machine = &mut self.hosts[usize::from(host)];
-        let Some(switch) = &mut machine.kill_switch else { return false };
-        if !switch.at.takes(what) {
-            return false;
-        }
-        if switch.effects_left > 0 {
-            switch.effects_left -= 1;
-            return false;
-        }
-        let KillSwitch { kind, loss, .. } = *switch;
-        self.struck.note(kind);
-        let name = machine.identity.name.clone();
-        self.tell(format!("{name} loses power before {effect:?}").chars().take(160).collect());
-        let any = || Loss::draw(&mut self.root.fork(&format!("loss/{host}/{}", self.now_ns)));
-        let loss = loss.unwrap_or_else(any);
-        self.kill(host, Some(loss));
-        true
-    }
-
-    fn kill_switch(&self, fault: &Fault) -> KillSwitch {
-        let (at, effects_left, loss) = match fault.kind {
-            Kind::FileLostRename | Kind::FileLostEntry => (Aim::SyncDir, 0, Some(self.loss(fault))),
-            // Names change a hundred times less often than logs grow.
-            _ if fault.amount.is_multiple_of(3) => (Aim::Names, fault.amount / 12, None),
-            _ => (Aim::Any, fault.amount, None),
-        };
-        KillSwitch { kind: fault.kind, at, effects_left, loss }
     }
 
     /// Asks an instance that runs to expel another, as the operator's command does.
@@ -370,21 +290,5 @@ impl<N: Node> World<'_, N> {
     /// Whether an instance that was to be expelled has stopped because it is.
     pub(super) fn is_expelled(&self, host: u16) -> bool {
         self.hosts[usize::from(host)].stopped == Some(StopReason::Expelled)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kill_switch_for_names_waits_for_what_moves_them() {
-        let rename = DiskOp::Rename { from: "a".into(), to: "b".into() };
-        let sync_dir = DiskOp::SyncDir { dir: "".into() };
-        let list = DiskOp::List { dir: "".into() };
-        let taken = |at: Aim| [&rename, &sync_dir, &list].map(|what| at.takes(what));
-        assert_eq!(taken(Aim::Any), [true, true, true]);
-        assert_eq!(taken(Aim::Names), [true, true, false]);
-        assert_eq!(taken(Aim::SyncDir), [false, true, false]);
     }
 }

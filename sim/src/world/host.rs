@@ -3,7 +3,7 @@
 use basalt_core::seam::{Event, Mono, PeerAddr, StopReason};
 use bytes::Bytes;
 
-use super::breakage::KillSwitch;
+use super::blackout::KillSwitch;
 use crate::clock::Clock;
 use crate::disk::{Disk, Image};
 use crate::node::{GroupView, Identity, Node};
@@ -22,6 +22,8 @@ pub struct Host<N: Node> {
     pub paused: u32,
     pub cpu_factor: u64,
     pub kill_switch: Option<KillSwitch>,
+    /// Active faults, by index, that will take its power and have not yet.
+    pub doomed: Vec<u32>,
     /// Why the last process ended itself.
     pub stopped: Option<StopReason>,
     /// The operator's message that has the instance expelled, as bytes.
@@ -81,6 +83,7 @@ impl<N: Node> Host<N> {
             paused: 0,
             cpu_factor: 1,
             kill_switch: None,
+            doomed: Vec::new(),
             stopped: None,
             expulsion: None,
             saved_image: None,

@@ -12,6 +12,7 @@
 //! A process works in turns: everything in its inbox, then `end_turn`, under one reading of its
 //! clocks, as the production shell does. Time between happenings costs nothing.
 
+mod blackout;
 mod breakage;
 mod connections;
 mod host;
@@ -88,6 +89,11 @@ pub enum Happening {
         fault: u32,
     },
     FaultEnds {
+        fault: u32,
+    },
+    /// A power failure that found nothing to strike at waits no longer.
+    PowerFails {
+        host: u16,
         fault: u32,
     },
     Restart {
@@ -250,6 +256,7 @@ impl<'a, N: Node> World<'a, N> {
             Happening::ClientTimer { client, at_ns } => self.client_timer(client, at_ns),
             Happening::FaultBegins { fault } => self.fault_begins(fault),
             Happening::FaultEnds { fault } => self.fault_ends(fault),
+            Happening::PowerFails { host, fault } => self.power_fails_at_last(host, fault),
             Happening::Restart { host, incarnation } => self.restart(host, incarnation),
             Happening::Sample => self.sample(),
             Happening::PhaseCheck => self.check_phase(),

@@ -1,8 +1,9 @@
 //! Shadow recovery: what a machine would come back with if it lost power at this moment.
 //!
 //! Now and then a copy of a machine's disk loses power, and a process that nobody hears starts on it.
-//! It must come back by itself, with every entry its leader has heard it acknowledge, and with the
-//! state its group has at that index. The machine itself notices nothing.
+//! It must come back by itself, with every entry its leader has heard it acknowledge, with the state its
+//! group has at that index, and, where nothing is unsynced, knowing who votes as well as the living one
+//! does. The machine itself notices nothing.
 
 use basalt_core::seam::{Effect, Event, Mono};
 
@@ -57,7 +58,10 @@ impl<N: Node> World<'_, N> {
             Back::Running(node) => {
                 let mut views = Vec::new();
                 node.groups(self.hosts[usize::from(host)].clock.read(self.now_ns), &mut views);
-                self.monitor.shadow(host, &views, &node);
+                let machine = &self.hosts[usize::from(host)];
+                let is_durable = must_be_back && !machine.disk.unsynced().is_something();
+                let durable = if is_durable { machine.views.as_slice() } else { &[] };
+                self.monitor.shadow(host, durable, &views, &node);
                 self.take_failure();
             }
             Back::Stopped(why) if must_be_back => {

@@ -4,6 +4,7 @@ use basalt_core::base::OpId;
 use basalt_core::seam::{Effect, Event, Lane, PeerAddr, StopReason};
 use bytes::Bytes;
 
+use super::blackout::Moment;
 use super::host::Arrival;
 use super::{CHECKPOINT_EVERY, Happening, World};
 use crate::network::{LinkEvent, LinkOutcome};
@@ -112,6 +113,7 @@ impl<N: Node> World<'_, N> {
             if self.kill_switch_strikes(host, &effect) {
                 return;
             }
+            let uses_disk = matches!(effect, Effect::Disk { .. });
             if let Some(record) = &mut self.recorder {
                 record(at_ns, host, format!("=> {effect:?}"));
             }
@@ -120,6 +122,9 @@ impl<N: Node> World<'_, N> {
             } else {
                 self.trace.effect(&effect);
                 self.carry_out(host, at_ns, effect);
+            }
+            if uses_disk && self.power_fails(host, Moment::Asked) {
+                return;
             }
             if self.hosts[usize::from(host)].incarnation != incarnation {
                 return;
@@ -198,6 +203,10 @@ impl<N: Node> World<'_, N> {
         if machine.incarnation != incarnation {
             return;
         }
+        if machine.disk.makes_durable(token) && self.power_fails(host, Moment::Durable) {
+            return;
+        }
+        let machine = &mut self.hosts[usize::from(host)];
         match machine.disk.complete(self.now_ns, token) {
             Ok(Some(result)) => self.give(host, Event::DiskDone { op, result }),
             Ok(None) => {}
