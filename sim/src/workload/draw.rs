@@ -2,7 +2,10 @@
 
 use basalt_core::seam::Rng;
 
-use super::op::{ACCOUNTS, Op, PAIRS, REGISTERS};
+use super::op::{
+    ACCOUNTS, GROUPS, ITEM_ROWS, Item, ItemChange, ItemKey, Op, PAIRS, REGISTERS, SchemaChange,
+    TEXT_BYTES_MAX, UNIQUES, text_number,
+};
 use crate::plan::{ClientPlan, Topology};
 
 /// Which operations a subject can carry out.
@@ -30,19 +33,27 @@ pub fn draw_clients(
     if mix == Mix::Nothing {
         return Vec::new();
     }
-    let weights = Weights::draw(mix, rng);
-    (0..count)
-        .map(|client| {
-            let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
-            ClientPlan {
-                dc: rng.below(u64::from(topology.dcs())) as u8,
-                think_us: chaos_ms * 1_000 / ops_here,
-                ops: (0..ops_here).map(|k| weights.op(client, k, rng)).collect(),
-                followers: 0,
-            }
-        })
-        .collect()
+    let has_builder = mix == Mix::Sql && rng.below(4) == 0;
+    let weights = Weights::draw(mix, has_builder, rng);
+    let draw = |weights: &Weights, client: u16, ops: u64, rng: &mut Rng| {
+        let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
+        ClientPlan {
+            dc: rng.below(u64::from(topology.dcs())) as u8,
+            think_us: chaos_ms * 1_000 / ops_here,
+            ops: (0..ops_here).map(|k| weights.op(client, k, rng)).collect(),
+            followers: 0,
+        }
+    };
+    let mut clients: Vec<ClientPlan> =
+        (0..count).map(|client| draw(&weights, client, ops, rng)).collect();
+    if has_builder {
+        clients.push(draw(&Weights::builder(), count, BUILDER_OPS, rng));
+    }
+    clients
 }
+
+/// About so many operations has the client that changes the schema.
+const BUILDER_OPS: u64 = 24;
 
 /// In every other seed each client has one or two others right behind it.
 pub fn draw_followers(clients: &mut [ClientPlan], rng: &mut Rng) {
@@ -63,15 +74,31 @@ struct Weights {
 }
 
 impl Weights {
-    fn draw(mix: Mix, rng: &mut Rng) -> Weights {
+    /// `has_scratch`: a table comes and goes.
+    fn draw(mix: Mix, has_scratch: bool, rng: &mut Rng) -> Weights {
         let registers: [Make; 2] = [write, read];
-        let sql: [Make; 7] =
-            [insert, pair_write, pair_read, transfer, bank_read, own_update, own_read];
+        let sql: [Make; 9] = [
+            insert, pair_write, pair_read, transfer, bank_read, own_update, own_read, item_write,
+            item_read,
+        ];
+        let rare: [Make; 2] = [read_inserted, batch];
+        let scratch: [Make; 2] = [scratch_insert, scratch_read];
         let mut of: Vec<_> = registers.iter().map(|op| (rng.range(1, 8), *op)).collect();
         if mix == Mix::Sql {
             of.extend(sql.iter().map(|op| (rng.below(6), *op)));
+            of.iter_mut().for_each(|(weight, _)| *weight *= RARITY);
+            of.extend(rare.iter().map(|op| (rng.below(RARITY), *op)));
+        }
+        if has_scratch {
+            of.extend(scratch.iter().map(|op| (rng.range(1, 5) * RARITY, *op)));
         }
         Weights { of, keys: rng.range(1, REGISTERS) }
+    }
+
+    /// Those of the client that changes the schema.
+    fn builder() -> Weights {
+        let makes: [Make; 2] = [schema, scratch_read];
+        Weights { of: makes.into_iter().map(|make| (1, make)).collect(), keys: 1 }
     }
 
     fn op(&self, client: u16, k: u64, rng: &mut Rng) -> Op {
@@ -86,6 +113,9 @@ impl Weights {
         unreachable!("a draw below the total falls on a weight")
     }
 }
+
+/// How much rarer than others the operations are that take long.
+const RARITY: u64 = 16;
 
 /// Unique over the run and never 0, which is what a register starts with.
 fn unique(client: u16, k: u64) -> i64 {
@@ -132,4 +162,80 @@ fn own_update(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
 
 fn own_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
     Op::OwnRead { row: rng.below(OWN_ROWS) }
+}
+
+fn item_write(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let row = rng.below(ITEM_ROWS as u64) as usize;
+    match rng.below(8) {
+        0..3 => {
+            let item =
+                Item { u: one_of(UNIQUES, rng), g: one_of(GROUPS, rng), t: text(client, k, rng) };
+            Op::ItemInsert { row, item }
+        }
+        3 => Op::ItemUpdate { row, to: ItemChange::U(one_of(UNIQUES, rng)) },
+        4 => Op::ItemUpdate { row, to: ItemChange::G(one_of(GROUPS, rng)) },
+        5 => Op::ItemUpdate { row, to: ItemChange::T(text(client, k, rng)) },
+        6 => Op::ItemDelete { row },
+        _ => Op::ItemDeleteGroup { g: rng.below(GROUPS as u64) as i64 },
+    }
+}
+
+/// A value below `count`, or now and then NULL.
+fn one_of(count: i64, rng: &mut Rng) -> Option<i64> {
+    (rng.below(6) != 0).then(|| rng.below(count as u64) as i64)
+}
+
+/// The number of a text: short, now and then long or NULL.
+fn text(client: u16, k: u64, rng: &mut Rng) -> Option<i64> {
+    let bytes = match rng.below(96) {
+        0 => rng.below(TEXT_BYTES_MAX + 1),
+        1..4 => rng.below(10_000),
+        4..12 => return None,
+        _ => rng.below(60),
+    };
+    Some(text_number(bytes, u64::from(client) << 12 | k))
+}
+
+fn item_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let g = rng.below(GROUPS as u64) as i64;
+    let by = match rng.below(6) {
+        0 | 1 => ItemKey::Row(rng.below(ITEM_ROWS as u64) as usize),
+        2 => ItemKey::U(rng.below(UNIQUES as u64) as i64),
+        3 => ItemKey::Group(g),
+        4 => ItemKey::GroupByScan(g),
+        _ => ItemKey::All,
+    };
+    Op::ItemRead { by }
+}
+
+fn read_inserted(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ReadInserted
+}
+
+fn batch(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let most = *rng.choose(&[10, 100, 100, 3_000]).expect("four to choose from");
+    match rng.below(2) {
+        0 => Op::BatchInsert { batch: unique(client, k), rows: rng.range(1, most) },
+        _ => Op::BatchRead,
+    }
+}
+
+fn scratch_insert(client: u16, k: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ScratchInsert { id: unique(client, k) }
+}
+
+fn scratch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ScratchRead
+}
+
+fn schema(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let change = match rng.below(8) {
+        0..3 => SchemaChange::CreateScratch,
+        3 => SchemaChange::DropScratch,
+        4 => SchemaChange::TruncateScratch,
+        5 => SchemaChange::AddColumn,
+        6 => SchemaChange::CreateIndex,
+        _ => SchemaChange::DropIndex,
+    };
+    Op::Schema { change }
 }
