@@ -33,8 +33,8 @@ pub fn draw_clients(
     if mix == Mix::Nothing {
         return Vec::new();
     }
-    let has_builder = mix == Mix::Sql && rng.below(4) == 0;
-    let weights = Weights::draw(mix, has_builder, rng);
+    let has_builder = mix == Mix::Sql && count <= FEW && rng.below(4) == 0;
+    let weights = Weights::draw(mix, count <= FEW, has_builder, rng);
     let draw = |weights: &Weights, client: u16, ops: u64, rng: &mut Rng| {
         let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
         ClientPlan {
@@ -52,6 +52,8 @@ pub fn draw_clients(
     clients
 }
 
+/// Clients among whom some do what takes long, at most.
+const FEW: u16 = 7;
 /// About so many operations has the client that changes the schema.
 const BUILDER_OPS: u64 = 24;
 
@@ -74,8 +76,8 @@ struct Weights {
 }
 
 impl Weights {
-    /// `has_scratch`: a table comes and goes.
-    fn draw(mix: Mix, has_scratch: bool, rng: &mut Rng) -> Weights {
+    /// `is_few`: so few clients that some may do what takes long; `has_scratch`: a table comes and goes.
+    fn draw(mix: Mix, is_few: bool, has_scratch: bool, rng: &mut Rng) -> Weights {
         let registers: [Make; 2] = [write, read];
         let sql: [Make; 9] = [
             insert, pair_write, pair_read, transfer, bank_read, own_update, own_read, item_write,
@@ -87,7 +89,9 @@ impl Weights {
         if mix == Mix::Sql {
             of.extend(sql.iter().map(|op| (rng.below(6), *op)));
             of.iter_mut().for_each(|(weight, _)| *weight *= RARITY);
-            of.extend(rare.iter().map(|op| (rng.below(RARITY), *op)));
+            if is_few {
+                of.extend(rare.iter().map(|op| (rng.below(RARITY), *op)));
+            }
         }
         if has_scratch {
             of.extend(scratch.iter().map(|op| (rng.range(1, 5) * RARITY, *op)));
