@@ -334,8 +334,9 @@ async fn start_groups(
         group
     };
     state.ring = Some(RingMember::new(begin(&ring), ring_state, ring.meta.index));
-    state.shard =
-        Some(ShardMember::new(begin(&data), store, data.meta.index, data.meta.term, position));
+    let (applied, term) = (data.meta.index, data.meta.term);
+    let index_rows = state.config.limits.slice_rows;
+    state.shard = Some(ShardMember::new(begin(&data), store, applied, term, position, index_rows));
     Ok(())
 }
 
