@@ -1,4 +1,4 @@
-//! The table that comes and goes, and an index that does, while others use them.
+//! The table that comes and goes, and indexes that do, while others use them.
 //!
 //! One client changes the schema, so what is there is known as [`Possible`] states over time.
 //! Statements of others may find the table missing (42P01) only where it can have been. A row that
@@ -10,14 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::possible::{Possible, Timeline};
 use crate::workload::{History, Op, Operation, Outcome, Rows, SchemaChange};
 
-/// What is there: the table, and the index of another.
+/// What is there: the table, and two indexes of another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Schema {
     table: bool,
     index: bool,
+    unique: bool,
 }
 
-const START: Schema = Schema { table: false, index: true };
+const START: Schema = Schema { table: false, index: true, unique: false };
 
 pub fn judge(history: &History) -> Result<(), String> {
     let operations = history.operations();
@@ -54,13 +55,15 @@ fn timeline(operations: &[Operation<'_>]) -> Result<Timeline<Schema>, String> {
 
 /// What is there after a change; `None` if it must be refused.
 fn next(schema: &Schema, change: SchemaChange) -> Option<Schema> {
-    let Schema { table, index } = *schema;
+    let now = *schema;
     match change {
-        SchemaChange::CreateScratch if !table => Some(Schema { table: true, index }),
-        SchemaChange::DropScratch if table => Some(Schema { table: false, index }),
-        SchemaChange::TruncateScratch | SchemaChange::AddColumn if table => Some(*schema),
-        SchemaChange::CreateIndex if !index => Some(Schema { table, index: true }),
-        SchemaChange::DropIndex if index => Some(Schema { table, index: false }),
+        SchemaChange::CreateScratch if !now.table => Some(Schema { table: true, ..now }),
+        SchemaChange::DropScratch if now.table => Some(Schema { table: false, ..now }),
+        SchemaChange::TruncateScratch | SchemaChange::AddColumn if now.table => Some(now),
+        SchemaChange::CreateIndex if !now.index => Some(Schema { index: true, ..now }),
+        SchemaChange::DropIndex if now.index => Some(Schema { index: false, ..now }),
+        SchemaChange::CreateUnique if !now.unique => Some(Schema { unique: true, ..now }),
+        SchemaChange::DropUnique if now.unique => Some(Schema { unique: false, ..now }),
         _ => None,
     }
 }
@@ -97,7 +100,6 @@ struct Contents {
     emptied: Vec<Emptied>,
 }
 
-#[derive(Clone, Copy)]
 struct Emptied {
     from: u64,
     /// For ever if it was not confirmed.
@@ -137,9 +139,13 @@ impl Contents {
             };
             let ids: BTreeSet<i64> = rows.iter().map(|(id, _)| *id).collect();
             self.seen_fit(read, rows, &gone)?;
+            // A table was not emptied after any row that is there was confirmed.
+            let confirmed = |id| self.added.get(id).map_or(u64::MAX, |(_, until)| *until);
+            let earliest = ids.iter().map(confirmed).min().unwrap_or(u64::MAX).min(ended_at(read));
+            let may_be: Vec<&Emptied> = self.emptied.iter().filter(|e| e.from < earliest).collect();
             let missing = self.added.iter().filter(|(id, _)| !ids.contains(id));
             for (id, (from, until)) in missing.filter(|(_, (_, until))| *until < read.begun_at) {
-                if !self.emptied.iter().any(|e| self.explains(*e, *from, &ids, ended_at(read))) {
+                if !may_be.iter().any(|emptied| *from < emptied.until) {
                     return Err(format!("row {id} was confirmed at {until}, and it is gone"));
                 }
                 let since = gone.entry(*id).or_insert(u64::MAX);
@@ -171,14 +177,6 @@ impl Contents {
             }
         }
         Ok(())
-    }
-
-    /// Whether a row added from `from` on can be missing for this reason, and all others be there.
-    fn explains(&self, emptied: Emptied, from: u64, seen: &BTreeSet<i64>, read_ended: u64) -> bool {
-        let confirmed = |id: &i64| self.added.get(id).map_or(u64::MAX, |(_, until)| *until);
-        emptied.from < read_ended
-            && from < emptied.until
-            && seen.iter().all(|id| emptied.from < confirmed(id))
     }
 }
 

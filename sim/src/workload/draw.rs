@@ -33,8 +33,8 @@ pub fn draw_clients(
     if mix == Mix::Nothing {
         return Vec::new();
     }
-    let has_builder = mix == Mix::Sql && count <= FEW && rng.below(4) == 0;
-    let weights = Weights::draw(mix, count <= FEW, has_builder, rng);
+    let has = Features::draw(mix, rng);
+    let weights = Weights::draw(mix, has, rng);
     let draw = |weights: &Weights, client: u16, ops: u64, rng: &mut Rng| {
         let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
         ClientPlan {
@@ -46,16 +46,61 @@ pub fn draw_clients(
     };
     let mut clients: Vec<ClientPlan> =
         (0..count).map(|client| draw(&weights, client, ops, rng)).collect();
-    if has_builder {
-        clients.push(draw(&Weights::builder(), count, BUILDER_OPS, rng));
+    for (times, make) in has.large(mix) {
+        replace(&mut clients, rng.range(1, times), make, rng);
+    }
+    if has.changes {
+        clients.push(draw(&Weights::changes(), count, CHANGES, rng));
     }
     clients
 }
 
-/// Clients among whom some do what takes long, at most.
-const FEW: u16 = 7;
 /// About so many operations has the client that changes the schema.
-const BUILDER_OPS: u64 = 24;
+const CHANGES: u64 = 40;
+
+/// What only some seeds have, so that those that have it have much of it.
+#[derive(Clone, Copy, Debug)]
+struct Features {
+    items: bool,
+    long_texts: bool,
+    batches: bool,
+    /// One client changes the schema.
+    changes: bool,
+}
+
+impl Features {
+    fn draw(mix: Mix, rng: &mut Rng) -> Features {
+        let mut one_in = |n: u64| mix == Mix::Sql && rng.below(n) == 0;
+        let (items, long_texts) = (one_in(2), one_in(4));
+        let (batches, changes) = (one_in(4), one_in(4));
+        Features { items: items || changes, long_texts, batches, changes }
+    }
+
+    /// Operations that take long, each at most so often in a run, however many clients it has.
+    fn large(self, mix: Mix) -> Vec<(u64, Make)> {
+        let sql = mix == Mix::Sql;
+        let all: [(bool, u64, Make); 6] = [
+            (sql, 12, read_inserted),
+            (self.items, 24, item_read_all),
+            (self.long_texts, 4, item_long_text),
+            (self.batches, 6, batch_insert),
+            (self.batches, 12, batch_read),
+            (self.changes, 24, scratch_read),
+        ];
+        let wanted = all.into_iter().filter(|(wanted, ..)| *wanted);
+        wanted.map(|(_, times, make)| (times, make)).collect()
+    }
+}
+
+/// Puts so many operations in the place of others, anywhere.
+fn replace(clients: &mut [ClientPlan], times: u64, make: Make, rng: &mut Rng) {
+    for _ in 0..times {
+        let client = rng.below(clients.len() as u64) as usize;
+        let ops = &mut clients[client].ops;
+        let k = rng.below(ops.len() as u64);
+        ops[k as usize] = make(client as u16, k, 1, rng);
+    }
+}
 
 /// In every other seed each client has one or two others right behind it.
 pub fn draw_followers(clients: &mut [ClientPlan], rng: &mut Rng) {
@@ -76,33 +121,27 @@ struct Weights {
 }
 
 impl Weights {
-    /// `is_few`: so few clients that some may do what takes long; `has_scratch`: a table comes and goes.
-    fn draw(mix: Mix, is_few: bool, has_scratch: bool, rng: &mut Rng) -> Weights {
+    fn draw(mix: Mix, has: Features, rng: &mut Rng) -> Weights {
         let registers: [Make; 2] = [write, read];
-        let sql: [Make; 9] = [
-            insert, pair_write, pair_read, transfer, bank_read, own_update, own_read, item_write,
-            item_read,
-        ];
-        let rare: [Make; 2] = [read_inserted, batch];
-        let scratch: [Make; 2] = [scratch_insert, scratch_read];
+        let sql: [Make; 7] =
+            [insert, pair_write, pair_read, transfer, bank_read, own_update, own_read];
+        let items: [Make; 2] = [item_write, item_read];
         let mut of: Vec<_> = registers.iter().map(|op| (rng.range(1, 8), *op)).collect();
         if mix == Mix::Sql {
             of.extend(sql.iter().map(|op| (rng.below(6), *op)));
-            of.iter_mut().for_each(|(weight, _)| *weight *= RARITY);
-            if is_few {
-                of.extend(rare.iter().map(|op| (rng.below(RARITY), *op)));
-            }
         }
-        if has_scratch {
-            of.extend(scratch.iter().map(|op| (rng.range(1, 5) * RARITY, *op)));
+        if has.items {
+            of.extend(items.iter().map(|op| (rng.range(2, 8), *op)));
+        }
+        if has.changes {
+            of.push((rng.range(1, 5), scratch_insert));
         }
         Weights { of, keys: rng.range(1, REGISTERS) }
     }
 
     /// Those of the client that changes the schema.
-    fn builder() -> Weights {
-        let makes: [Make; 2] = [schema, scratch_read];
-        Weights { of: makes.into_iter().map(|make| (1, make)).collect(), keys: 1 }
+    fn changes() -> Weights {
+        Weights { of: vec![(3, schema), (1, scratch_read)], keys: 1 }
     }
 
     fn op(&self, client: u16, k: u64, rng: &mut Rng) -> Op {
@@ -117,9 +156,6 @@ impl Weights {
         unreachable!("a draw below the total falls on a weight")
     }
 }
-
-/// How much rarer than others the operations are that take long.
-const RARITY: u64 = 16;
 
 /// Unique over the run and never 0, which is what a register starts with.
 fn unique(client: u16, k: u64) -> i64 {
@@ -189,24 +225,39 @@ fn one_of(count: i64, rng: &mut Rng) -> Option<i64> {
     (rng.below(6) != 0).then(|| rng.below(count as u64) as i64)
 }
 
-/// The number of a text: short, now and then long or NULL.
+/// The number of a text: short or, now and then, NULL.
 fn text(client: u16, k: u64, rng: &mut Rng) -> Option<i64> {
-    let bytes = match rng.below(96) {
-        0 => rng.below(TEXT_BYTES_MAX + 1),
-        1..4 => rng.below(10_000),
-        4..12 => return None,
-        _ => rng.below(60),
-    };
-    Some(text_number(bytes, u64::from(client) << 12 | k))
+    (rng.below(12) != 0).then(|| text_number(rng.below(60), text_mark(client, k)))
+}
+
+/// Tells the texts of a run apart.
+fn text_mark(client: u16, k: u64) -> u64 {
+    u64::from(client) << 12 | k
+}
+
+fn item_long_text(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let most = *rng.choose(&[10_000, 10_000, TEXT_BYTES_MAX]).expect("three to choose from");
+    let text = text_number(rng.range(1_000, most), text_mark(client, k));
+    let row = rng.below(ITEM_ROWS as u64) as usize;
+    let item = Item { u: None, g: one_of(GROUPS, rng), t: Some(text) };
+    match rng.below(2) {
+        0 => Op::ItemInsert { row, item },
+        _ => Op::ItemUpdate { row, to: ItemChange::T(item.t) },
+    }
 }
 
 fn item_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
-    let g = rng.below(GROUPS as u64) as i64;
-    let by = match rng.below(6) {
+    let by = match rng.below(5) {
         0 | 1 => ItemKey::Row(rng.below(ITEM_ROWS as u64) as usize),
         2 => ItemKey::U(rng.below(UNIQUES as u64) as i64),
-        3 => ItemKey::Group(g),
-        4 => ItemKey::GroupByScan(g),
+        _ => ItemKey::Group(rng.below(GROUPS as u64) as i64),
+    };
+    Op::ItemRead { by }
+}
+
+fn item_read_all(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let by = match rng.below(2) {
+        0 => ItemKey::GroupByScan(rng.below(GROUPS as u64) as i64),
         _ => ItemKey::All,
     };
     Op::ItemRead { by }
@@ -216,12 +267,13 @@ fn read_inserted(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
     Op::ReadInserted
 }
 
-fn batch(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
-    let most = *rng.choose(&[10, 100, 100, 3_000]).expect("four to choose from");
-    match rng.below(2) {
-        0 => Op::BatchInsert { batch: unique(client, k), rows: rng.range(1, most) },
-        _ => Op::BatchRead,
-    }
+fn batch_insert(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let most = *rng.choose(&[10, 100, 3_000]).expect("three to choose from");
+    Op::BatchInsert { batch: unique(client, k), rows: rng.range(1, most) }
+}
+
+fn batch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::BatchRead
 }
 
 fn scratch_insert(client: u16, k: u64, _: u64, _: &mut Rng) -> Op {
@@ -233,13 +285,15 @@ fn scratch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
 }
 
 fn schema(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
-    let change = match rng.below(8) {
+    let change = match rng.below(12) {
         0..3 => SchemaChange::CreateScratch,
         3 => SchemaChange::DropScratch,
         4 => SchemaChange::TruncateScratch,
         5 => SchemaChange::AddColumn,
-        6 => SchemaChange::CreateIndex,
-        _ => SchemaChange::DropIndex,
+        6 | 7 => SchemaChange::CreateIndex,
+        8 | 9 => SchemaChange::DropIndex,
+        10 => SchemaChange::CreateUnique,
+        _ => SchemaChange::DropUnique,
     };
     Op::Schema { change }
 }

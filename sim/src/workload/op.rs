@@ -169,6 +169,9 @@ pub enum SchemaChange {
     /// The index of `items` on `g`.
     CreateIndex,
     DropIndex,
+    /// A unique index of `items` that no row can be against, for its first column is the key.
+    CreateUnique,
+    DropUnique,
 }
 
 /// The text with this number: the number itself, then so many bytes as its upper bits say.
@@ -246,6 +249,15 @@ impl Op {
         }
     }
 
+    /// How many rows it may add to a table.
+    pub fn rows_added(self) -> u64 {
+        match self {
+            Op::Insert { .. } | Op::ItemInsert { .. } | Op::ScratchInsert { .. } => 1,
+            Op::BatchInsert { rows, .. } => rows,
+            _ => 0,
+        }
+    }
+
     /// Whether the data or the schema may be such that this is refused with the SQLSTATE; whether it
     /// was so is for the checks to say.
     pub fn may_be_refused(self, code: &str) -> bool {
@@ -262,8 +274,10 @@ impl SchemaChange {
     /// The SQLSTATE when what is made is there already, or what is changed is not.
     pub fn refusal(self) -> &'static str {
         match self {
-            SchemaChange::CreateScratch | SchemaChange::CreateIndex => "42P07",
-            SchemaChange::DropIndex => "42704",
+            SchemaChange::CreateScratch
+            | SchemaChange::CreateIndex
+            | SchemaChange::CreateUnique => "42P07",
+            SchemaChange::DropIndex | SchemaChange::DropUnique => "42704",
             _ => "42P01",
         }
     }

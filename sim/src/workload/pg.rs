@@ -31,6 +31,8 @@ use super::wire::{Answer, Request, Said, Wire};
 const CLIENTS_MAX: u64 = 40;
 const OWN_ROWS: u64 = 3;
 
+/// Rows of the largest table before clients add any.
+pub const ROWS_OF_SETUP: u64 = CLIENTS_MAX * OWN_ROWS;
 /// Keys of a client's rows start at its number times this.
 pub const KEYS_PER_CLIENT: i64 = 1_000;
 /// Instances that a last look at the catalog is likely to come by, if it is repeated so often.
@@ -333,6 +335,8 @@ fn schema(change: SchemaChange) -> &'static str {
         SchemaChange::AddColumn => "ALTER TABLE scratch ADD COLUMN IF NOT EXISTS note TEXT",
         SchemaChange::CreateIndex => "CREATE INDEX items_g ON items (g)",
         SchemaChange::DropIndex => "DROP INDEX items_g",
+        SchemaChange::CreateUnique => "CREATE UNIQUE INDEX items_k_u ON items (k, u)",
+        SchemaChange::DropUnique => "DROP INDEX items_k_u",
     }
 }
 
