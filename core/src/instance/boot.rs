@@ -208,7 +208,7 @@ async fn catch_up(me: Shared) {
 }
 
 /// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
-async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
+pub async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
     let asked = serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await;
     let Answer::Response(ResponseKind::Applied { index }) = asked else { return None };
     loop {
