@@ -92,7 +92,7 @@ impl<S: Ord + Clone, C> Possible<S, C> {
         for k in (0..self.open.len()).rev().filter(|k| certain & (1 << k) != 0) {
             self.open.remove(k);
             let low = (1u32 << k) - 1;
-            let without = |made: u32| made & low | made >> 1 & !low;
+            let without = |made: u32| (made & low) | ((made >> 1) & !low);
             *states =
                 std::mem::take(states).into_iter().map(|(s, made)| (s, without(made))).collect();
         }

@@ -56,7 +56,7 @@ pub fn draw_clients(
 }
 
 /// About so many operations has the client that changes the schema.
-const CHANGES: u64 = 40;
+const CHANGES: u64 = 60;
 
 /// What only some seeds have, so that those that have it have much of it.
 #[derive(Clone, Copy, Debug)]
@@ -232,7 +232,7 @@ fn text(client: u16, k: u64, rng: &mut Rng) -> Option<i64> {
 
 /// Tells the texts of a run apart.
 fn text_mark(client: u16, k: u64) -> u64 {
-    u64::from(client) << 12 | k
+    (u64::from(client) << 12) | k
 }
 
 fn item_long_text(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
@@ -285,14 +285,14 @@ fn scratch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
 }
 
 fn schema(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
-    let change = match rng.below(12) {
+    let change = match rng.below(14) {
         0..3 => SchemaChange::CreateScratch,
         3 => SchemaChange::DropScratch,
         4 => SchemaChange::TruncateScratch,
         5 => SchemaChange::AddColumn,
         6 | 7 => SchemaChange::CreateIndex,
         8 | 9 => SchemaChange::DropIndex,
-        10 => SchemaChange::CreateUnique,
+        10 | 11 => SchemaChange::CreateUnique,
         _ => SchemaChange::DropUnique,
     };
     Op::Schema { change }

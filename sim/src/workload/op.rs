@@ -187,7 +187,9 @@ pub fn text(number: i64) -> String {
 
 /// The number of a text of about so many bytes; the lower bits are `mark`.
 pub fn text_number(bytes: u64, mark: u64) -> i64 {
-    (bytes.min(TEXT_BYTES_MAX) << TEXT_LENGTH_SHIFT | mark % (1 << TEXT_LENGTH_SHIFT)) as i64
+    let length = bytes.min(TEXT_BYTES_MAX) << TEXT_LENGTH_SHIFT;
+    let mark = mark % (1 << TEXT_LENGTH_SHIFT);
+    (length | mark) as i64
 }
 
 impl Op {
