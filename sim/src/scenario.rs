@@ -278,7 +278,7 @@ fn draw_limits(topology: &Topology, rng: &mut Rng) -> BTreeMap<String, u64> {
 /// A statement is done in so many small slices, at most, and a snapshot of rows of the usual length is
 /// fetched in so many pieces: each costs a pause or a round trip.
 const SLICES_MAX: u64 = 128;
-const CHUNKS_MAX: u64 = 256;
+const CHUNKS_MAX: u64 = 64;
 /// Bytes of a row in a snapshot, about.
 const ROW_BYTES: u64 = 64;
 
