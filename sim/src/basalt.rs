@@ -203,6 +203,7 @@ fn limits(identity: &Identity) -> Limits {
     // The log counts in pages.
     let segment = limit("wal_segment_bytes", usual.wal_segment).next_multiple_of(4_096);
     let connections = limit("connections", usual.connections as u64);
+    let slice = limit("slice_rows", usual.slice_rows as u64);
     let chunk = limit("snapshot_chunk_bytes", usual.snapshot_chunk as u64);
     Limits {
         wal_segment: segment,
@@ -211,6 +212,7 @@ fn limits(identity: &Identity) -> Limits {
         // How slow a password is to guess is nothing a cluster can get wrong.
         scram_iterations: 8,
         connections: usize::try_from(connections).expect("clients can be counted"),
+        slice_rows: usize::try_from(slice).expect("a slice is small"),
         ..usual
     }
 }

@@ -572,5 +572,8 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("pairs", "two rows written by one statement, read by one"),
     ("bank", "transfers between accounts, the total read"),
     ("own rows", "arithmetic on rows of one client, against a model"),
+    ("items", "rows with a unique and an indexed column and texts, added, changed and deleted"),
+    ("batches", "thousands of rows by one statement, counted by another"),
+    ("schema", "a table and indexes come and go while others use them"),
     ("followers", "reads right behind another client's write, on the same instance"),
 ];

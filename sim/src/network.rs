@@ -26,6 +26,9 @@ const REDIAL_NS: u64 = 50_000_000;
 const WAITING_MAX: usize = 4_096;
 /// Bytes a second of a quiet link.
 const BANDWIDTH: u64 = 1_000_000_000;
+/// What has waited so long for a slow wire goes out at once: a link is behind for no longer than this when
+/// its bandwidth is back.
+const WIRE_WAIT_NS_MAX: u64 = 2_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -358,7 +361,8 @@ impl Network {
             return;
         }
         let rate = link.rules.bandwidth.unwrap_or(BANDWIDTH).max(1);
-        let sent_ns = now_ns.max(link.wire_free_ns) + bytes.len() as u64 * 1_000_000_000 / rate;
+        let queued_ns = now_ns.max(link.wire_free_ns) + bytes.len() as u64 * 1_000_000_000 / rate;
+        let sent_ns = queued_ns.min(now_ns + WIRE_WAIT_NS_MAX);
         link.wire_free_ns = sent_ns;
         let spread_ns = base_ns / 8 + link.rules.jitter_ns;
         let mut arrival_ns =
@@ -616,6 +620,8 @@ mod tests {
         assert!(reordered.len() == 100 && !reordered.is_sorted());
         assert!(with(Kind::NetDuplicate, 500_000).len() > 130);
         assert!(with(Kind::NetOneWay, 1).is_empty());
+        let slow = with(Kind::NetBandwidth, 1);
+        assert_eq!(slow.len(), 100, "a byte a second, and yet a hundred of them within a minute");
         assert!(with(Kind::NetClog, 1).is_empty(), "nothing passes before the clog clears");
         for kind in [Kind::NetCorrupt, Kind::NetTruncate] {
             assert!(with(kind, 500_000).len() < 90, "a damaged frame takes the link down");

@@ -19,7 +19,7 @@ use basalt_core::seam::Rng;
 use crate::faults::atlas::shuffle;
 use crate::faults::{Area, Budget, Damage, Kind, swarm};
 use crate::plan::{ClientPlan, FORMAT, Fault, Plan, Topology};
-use crate::workload::{Mix, draw_clients, draw_followers};
+use crate::workload::{Mix, Op, ROWS_OF_SETUP, draw_clients, draw_followers};
 
 /// One scenario.
 #[derive(Clone, Copy, Debug)]
@@ -181,6 +181,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     if faults.iter().any(|fault| NEED_SMALL_FILES.contains(&fault.kind)) {
         limits.extend(small_files());
     }
+    fit_chunks(&mut limits, rows_at_most(&clients));
+    limits.extend(draw_slices(&clients, &mut root.fork("slices")));
     limits.extend(draw_connections(&topology, &clients, &mut root.fork("connections")));
     let mut knobs = root.fork("knobs");
     Plan {
@@ -294,6 +296,35 @@ const NEED_SMALL_FILES: &[Kind] = &[
 fn small_files() -> [(String, u64); 2] {
     [("wal_segment_bytes", 8 << 10), ("log_before_snapshot_bytes", 8 << 10)]
         .map(|(name, bytes)| (name.to_owned(), bytes))
+}
+
+/// A statement is done in so many small slices, at most, and a snapshot of rows of the usual length is
+/// fetched in so many pieces: each costs a pause or a round trip.
+const SLICES_MAX: u64 = 128;
+const CHUNKS_MAX: u64 = 64;
+/// Bytes of a row in a snapshot, about.
+const ROW_BYTES: u64 = 64;
+
+/// Rows in all tables, if nothing that is added is deleted.
+fn rows_at_most(clients: &[ClientPlan]) -> u64 {
+    let ops = clients.iter().flat_map(|client| &client.ops);
+    ROWS_OF_SETUP + ops.map(|op| op.rows_added()).sum::<u64>()
+}
+
+fn fit_chunks(limits: &mut BTreeMap<String, u64>, rows: u64) {
+    if let Some(chunk) = limits.get_mut("snapshot_chunk_bytes") {
+        *chunk = (*chunk).max(rows * ROW_BYTES / CHUNKS_MAX);
+    }
+}
+
+/// In every third seed, and in every other in which the schema changes, statements and the building of
+/// indexes go on a few rows at a time.
+fn draw_slices(clients: &[ClientPlan], rng: &mut Rng) -> Option<(String, u64)> {
+    let mut ops = clients.iter().flat_map(|client| &client.ops);
+    let has_changes = ops.any(|op| matches!(op, Op::Schema { .. }));
+    let least = rows_at_most(clients).div_ceil(SLICES_MAX);
+    let drawn = rng.below(if has_changes { 2 } else { 3 }) == 0;
+    drawn.then(|| ("slice_rows".to_owned(), rng.range(least, least * 8)))
 }
 
 /// In every other seed an instance takes fewer clients than there are. Two instances together take

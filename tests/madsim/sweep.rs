@@ -127,8 +127,9 @@ fn run_apart(seed: u64, disturbed: bool) -> Verdict {
         runtime.set_allow_system_thread(true);
         let (mut verdict, history) = runtime.block_on(run(seed, disturbed));
         // The checks start threads, which a simulation may not.
-        let judged =
-            || judge_history(&history, &Excuses::default()).map(|failed| format!("{failed:?}"));
+        let judged = || {
+            judge_history(&history, &Excuses::default(), false).map(|failed| format!("{failed:?}"))
+        };
         verdict.failure = verdict.failure.or_else(judged);
         verdict
     };

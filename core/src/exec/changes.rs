@@ -112,7 +112,7 @@ impl<'a> Changes<'a> {
         context: &ExecContext<'_>,
     ) -> SqlResult<Option<Conflict>> {
         for (at, index) in self.table.indexes.iter().enumerate() {
-            if !index.unique {
+            if !index.unique || crate::canary!(SkipUniqueCheck) {
                 continue;
             }
             let Some(key) = unique_prefix(self.table, index, row)? else { continue };

@@ -208,7 +208,7 @@ async fn catch_up(me: Shared) {
 }
 
 /// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
-async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
+pub async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
     let asked = serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await;
     let Answer::Response(ResponseKind::Applied { index }) = asked else { return None };
     loop {
@@ -334,8 +334,9 @@ async fn start_groups(
         group
     };
     state.ring = Some(RingMember::new(begin(&ring), ring_state, ring.meta.index));
-    state.shard =
-        Some(ShardMember::new(begin(&data), store, data.meta.index, data.meta.term, position));
+    let (applied, term) = (data.meta.index, data.meta.term);
+    let index_rows = state.config.limits.slice_rows;
+    state.shard = Some(ShardMember::new(begin(&data), store, applied, term, position, index_rows));
     Ok(())
 }
 

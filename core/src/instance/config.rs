@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::limits;
+use crate::exec::slice::SLICE_ROWS;
 use crate::group::GroupTimes;
 use crate::pgwire::scram;
 
@@ -57,6 +58,15 @@ pub struct Limits {
     /// replies still cannot fill the memory of a leader that nobody confirms.
     #[serde(default = "uncommitted_max")]
     pub uncommitted: u64,
+    /// Rows that a statement looks at before others have their turn, and that an index which is being built
+    /// takes in a turn. Below the usual number a slice stands for a long one: time passes between two, so
+    /// that a small table is to a simulation what a large one is to a cluster.
+    #[serde(default = "slice_rows")]
+    pub slice_rows: usize,
+}
+
+fn slice_rows() -> usize {
+    SLICE_ROWS
 }
 
 fn uncommitted_max() -> u64 {
@@ -88,6 +98,7 @@ impl Default for Limits {
             statement_memory: 256 << 20,
             scram_iterations: scram::DEFAULT_ITERATIONS,
             uncommitted: uncommitted_max(),
+            slice_rows: slice_rows(),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::boot;
 use super::catalog_view::CatalogView;
 use super::decisions;
 use super::message::{Forwarded, RequestKind, ResponseKind};
@@ -32,7 +33,7 @@ use crate::session::settings::{Fixed, Settings};
 use crate::session::writing;
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Notice, Outcome, RowWriter,
-    SessionContext, Tag, session_values,
+    SessionContext, Tag, depends_on_schema, session_values,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
@@ -45,6 +46,8 @@ use crate::topology::catalog::Access;
 use crate::topology::ddl::{DdlResult, DdlStatus};
 use crate::topology::users::Privilege;
 
+/// The part of a statement's patience after which it is no use to ask for the newest catalog.
+const RENEWAL_PART: u32 = 4;
 /// Microseconds from the Unix epoch to 2000-01-01.
 const TO_2000_US: i64 = 946_684_800_000_000;
 
@@ -112,8 +115,7 @@ impl Engine for InstanceEngine {
     }
 
     fn catalog_version(&self) -> CatalogVersion {
-        let state = self.me.borrow();
-        state.ring.as_ref().map_or(CatalogVersion(0), |r| r.state.catalog.version)
+        self.me.borrow().catalog_version()
     }
 
     fn prepare(
@@ -130,6 +132,14 @@ impl Engine for InstanceEngine {
             _ if state.caught_up => error,
             _ => catalog_may_be_old(&error),
         })
+    }
+
+    fn renew_catalog<'a>(
+        &'a self,
+        doubt: &'a SqlError,
+        interrupt: &'a Interrupt,
+    ) -> impl Future<Output = SqlResult<()>> + 'a {
+        renew_catalog(&self.me, doubt, interrupt)
     }
 
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt {
@@ -188,6 +198,10 @@ fn is_virtual(table: &TableId) -> bool {
 }
 
 impl State {
+    fn catalog_version(&self) -> CatalogVersion {
+        self.ring.as_ref().map_or(CatalogVersion(0), |ring| ring.state.catalog.version)
+    }
+
     /// Plans a statement, or finds its plan; then checks that the user may run it. Rights change the
     /// catalog version, so a plan is checked again whenever they did.
     fn prepare(
@@ -382,6 +396,27 @@ fn catalog_may_be_old(error: &SqlError) -> SqlError {
         .with_hint("Retry when a majority of the instances is up.")
 }
 
+/// Waits until this instance has the catalog as the ring's leader has it now. Errors: `57P03`, with
+/// `doubt` in its detail, or that of `interrupt`.
+async fn renew_catalog(me: &Shared, doubt: &SqlError, interrupt: &Interrupt) -> SqlResult<()> {
+    let (version, deadline) = {
+        let state = me.borrow();
+        (
+            state.catalog_version(),
+            state.now.mono + state.config.times.statement_patience / RENEWAL_PART,
+        )
+    };
+    match unless_interrupted(interrupt, boot::ring_reached(me, deadline)).await {
+        Some(Some(_)) if me.borrow().catalog_version() == version => Ok(()),
+        Some(Some(_)) => {
+            crate::sometimes!("statement: an error by an old catalog is not told");
+            Ok(())
+        }
+        Some(None) => Err(catalog_may_be_old(doubt)),
+        None => interrupt.check(),
+    }
+}
+
 pub fn since_2000(wall: Wall) -> i64 {
     i64::try_from(wall.0).unwrap_or(i64::MAX).saturating_sub(TO_2000_US)
 }
@@ -566,15 +601,18 @@ async fn run_request(
     interrupt: &Interrupt,
 ) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
     let (types, params) = decode_parameters(&asked.parameters)?;
-    let (context, prepared) = {
-        let state = &mut *me.borrow_mut();
-        let context = state.forwarded_context(asked)?;
-        let prepared = state.prepare(&context, &asked.sql, &types)?;
-        if !state.runs_here(&prepared) {
-            return Ok(None);
+    let context = me.borrow().forwarded_context(asked)?;
+    let prepare = || me.borrow_mut().prepare(&context, &asked.sql, &types);
+    let prepared = match prepare() {
+        Err(error) if depends_on_schema(&error) => {
+            renew_catalog(me, &error, interrupt).await?;
+            prepare()?
         }
-        (context, prepared)
+        prepared => prepared?,
     };
+    if !me.borrow().runs_here(&prepared) {
+        return Ok(None);
+    }
     let statement = Statement { prepared: &prepared, params: &params, context: &context };
     let mut rows: Vec<Vec<Datum>> = Vec::new();
     let ran = running::run(me, statement, interrupt, &mut rows).await;

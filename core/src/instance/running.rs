@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
             term: shard.and_then(|shard| shard.leading()),
             held: None,
             observed: LogIndex(0),
-            slice_rows: if crate::buggify!("statement: slices of a row") { 1 } else { SLICE_ROWS },
+            slice_rows: state.config.limits.slice_rows,
         })
     }
 }
@@ -233,7 +233,7 @@ async fn run_once(
         if turn.await.is_none() {
             return End::Lost;
         }
-        // What takes long in earnest takes no simulated time.
+        // A small slice stands for a long one.
         if run.slice_rows < SLICE_ROWS {
             serve::pause(me).await;
         }

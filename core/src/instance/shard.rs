@@ -37,8 +37,6 @@ const GARBAGE_PER_TURN: usize = SLICE_ROWS;
 /// Many statements that are done in their first slice can leave more behind in one turn: then this part of
 /// what waits is freed, so that what waits stays below so many times what a turn leaves behind.
 const GARBAGE_PART: usize = 16;
-/// Rows of an index that are looked at in one turn.
-const INDEX_ROWS_PER_TURN: usize = SLICE_ROWS;
 
 /// How the wait for a log position ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,6 +83,8 @@ pub struct ShardMember {
     gates: VecDeque<(LogIndex, Box<dyn Gated>)>,
     /// The index that the newest schema entry asks for, until it is built and judged.
     building: Option<IndexBuild>,
+    /// Rows of it that are looked at in one turn.
+    index_rows: usize,
     /// There is more to free already.
     has_garbage: bool,
     uncommitted: Uncommitted,
@@ -139,6 +139,7 @@ impl ShardMember {
         applied: LogIndex,
         applied_term: Term,
         position: ShardPosition,
+        index_rows: usize,
     ) -> ShardMember {
         let mut clock = Clock::default();
         clock.observe(position.applied_at);
@@ -156,6 +157,7 @@ impl ShardMember {
             settled: applied,
             gates: VecDeque::new(),
             building: None,
+            index_rows,
             has_garbage: false,
             uncommitted: Uncommitted::default(),
         }
@@ -307,7 +309,7 @@ impl ShardMember {
         }
         self.building = IndexBuild::begin(&mut self.store, change, at);
         if self.building.is_some() {
-            self.build_index(index_rows());
+            self.build_index(self.index_rows);
         } else {
             self.change_tables(&change.op);
             self.changed(version);
@@ -412,12 +414,14 @@ impl ShardMember {
         // they need.
         let budget = GARBAGE_PER_TURN.max(self.store.superseded() / GARBAGE_PART);
         self.has_garbage = self.store.gc(self.applied_at, budget);
-        self.build_index(index_rows());
+        self.build_index(self.index_rows);
     }
 
     /// Whether [`ShardMember::tidy`] has more to do at once.
     pub fn is_untidy(&self) -> bool {
-        self.has_garbage || self.building.is_some()
+        // Where a few rows stand for many, the building takes the turns that come by themselves.
+        let presses = self.building.is_some() && self.index_rows >= SLICE_ROWS;
+        self.has_garbage || presses
     }
 
     /// After the turn's entries are applied: a leader catches up with its own log and lets go what
@@ -475,8 +479,4 @@ impl ShardMember {
         self.speculated = index;
         self.settled = index;
     }
-}
-
-fn index_rows() -> usize {
-    if crate::buggify!("index: built row by row") { 1 } else { INDEX_ROWS_PER_TURN }
 }

@@ -75,6 +75,14 @@ canaries! {
     ServeOldCatalog => "sql linearizability acks",
     /// A snapshot leaves out the first row of each chunk.
     SnapshotDropsRow => "replicas",
+    /// The entries of a version stay in the indexes when it is undone or collected.
+    KeepIndexEntry => "sql invariants",
+    /// A row is written though another one has its key in a unique index.
+    SkipUniqueCheck => "sql",
+    /// Garbage collection takes a delete away and leaves what it deleted.
+    CollectDeleteAlone => "sql invariants replicas",
+    /// A statement runs though its tables changed since it was planned.
+    RunOldPlan => "sql",
     /// What a snapshot held back from garbage collection is held back for ever.
     KeepHold => "resources",
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::command;
-use super::engine::{Engine, Notice, SessionContext, Tag, session_values};
+use super::engine::{Engine, Notice, SessionContext, Tag, depends_on_schema, session_values};
 use super::execution::{self, Execution, Rows, complete};
 use super::rows::ResultFormats;
 use super::settings::{Fixed, Settings};
@@ -22,7 +22,7 @@ use super::statement::{Portal, PortalState, Portals, Statement, Statements};
 use super::task::LoggedIn;
 use super::text::{self, Text};
 use super::turns::Share;
-use super::wire::Wire;
+use super::wire::{Wire, drive};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format};
 use crate::pgwire::backend::{self, Field};
 use crate::pgwire::frontend::{Oids, Parameters, utf8};
@@ -132,8 +132,8 @@ impl<E: Engine> Conversation<E> {
                 Ok(())
             }
             Message::Parse { name, sql, types } => self.parse(name, sql, types).await,
-            Message::Bind(bind) => self.bind(&bind),
-            Message::Describe(target) => self.describe(target),
+            Message::Bind(bind) => self.bind(&bind).await,
+            Message::Describe(target) => self.describe(target).await,
             Message::Execute { portal, max_rows } => self.execute(portal, max_rows).await,
             Message::Close(target) => {
                 self.close(target);
@@ -248,7 +248,8 @@ impl<E: Engine> Conversation<E> {
         writing: &mut u64,
     ) -> SqlResult<()> {
         let start = range.start;
-        let prepared = self.plan(&sql[range], &[]).map_err(|e| parse::moved(e, sql, start))?;
+        let prepared = self.plan(&sql[range], &[]).await;
+        let prepared = prepared.map_err(|e| parse::moved(e, sql, start))?;
         if command::writing(&prepared.plan).is_some() {
             *writing += 1;
             if *writing == 2 {
@@ -306,8 +307,32 @@ impl<E: Engine> Conversation<E> {
 
     // The extended protocol.
 
-    /// The plan of one statement, with the columns of session statements filled in.
-    fn plan(&mut self, sql: &str, types: &[SqlType]) -> SqlResult<Arc<Prepared>> {
+    /// The plan of one statement. What is wrong with it is told by the newest schema.
+    async fn plan(&mut self, sql: &str, types: &[SqlType]) -> SqlResult<Arc<Prepared>> {
+        match self.plan_now(sql, types) {
+            Err(error) if depends_on_schema(&error) => {
+                self.renew_catalog(&error).await?;
+                self.plan_now(sql, types)
+            }
+            planned => planned,
+        }
+    }
+
+    async fn renew_catalog(&mut self, doubt: &SqlError) -> SqlResult<()> {
+        // Replies to earlier statements need not wait for this.
+        self.wire.hand_over();
+        let shared = self.wire.shared.clone();
+        let timeout = self.settings.borrow().statement_timeout();
+        let timer = timeout.map(|t| self.engine.deadline(self.engine.now() + t));
+        shared.begin_statement();
+        let renewing = self.engine.renew_catalog(doubt, &shared.interrupt);
+        let renewed = drive(&shared, &self.wire.sessions, timer, renewing).await;
+        shared.end_statement();
+        renewed
+    }
+
+    /// The plan by the schema as it is known here, with the columns of session statements filled in.
+    fn plan_now(&mut self, sql: &str, types: &[SqlType]) -> SqlResult<Arc<Prepared>> {
         if self.changes_in_force != self.settings.borrow().changes() {
             self.put_settings_in_force();
         }
@@ -328,7 +353,7 @@ impl<E: Engine> Conversation<E> {
             None => (String::new(), None),
             Some(range) => {
                 let part = &sql[range.clone()];
-                let prepared = self.plan(part, &types);
+                let prepared = self.plan(part, &types).await;
                 let prepared = prepared.map_err(|e| parse::moved(e, sql, range.start))?;
                 (part.to_owned(), Some(prepared))
             }
@@ -341,7 +366,7 @@ impl<E: Engine> Conversation<E> {
 
     /// The plan of a prepared statement, made anew if the schema changed since. Error: `0A000` when
     /// its columns or parameters are not what the client was told.
-    fn current_plan(&mut self, name: &str) -> SqlResult<Option<Arc<Prepared>>> {
+    async fn current_plan(&mut self, name: &str) -> SqlResult<Option<Arc<Prepared>>> {
         let version = self.engine.catalog_version();
         let statement = self.statements.get_mut(name)?;
         let Some(prepared) = &statement.prepared else { return Ok(None) };
@@ -350,14 +375,14 @@ impl<E: Engine> Conversation<E> {
         }
         let old = prepared.clone();
         let (sql, types) = (statement.sql.clone(), statement.types.clone());
-        let new = self.plan(&sql, &types)?;
+        let new = self.plan(&sql, &types).await?;
         same_shape(&old, &new)?;
         self.statements.get_mut(name)?.prepared = Some(new.clone());
         Ok(Some(new))
     }
 
-    fn bind(&mut self, bind: &Bind<'_>) -> SqlResult<()> {
-        let prepared = self.current_plan(bind.statement)?;
+    async fn bind(&mut self, bind: &Bind<'_>) -> SqlResult<()> {
+        let prepared = self.current_plan(bind.statement).await?;
         let types = prepared.as_ref().map_or(&[][..], |p| &p.params);
         let columns = prepared.as_ref().and_then(|p| p.columns.as_ref()).map_or(0, Vec::len);
         check_counts(bind, types.len(), columns)?;
@@ -375,10 +400,10 @@ impl<E: Engine> Conversation<E> {
         Ok(())
     }
 
-    fn describe(&mut self, target: Target<'_>) -> SqlResult<()> {
+    async fn describe(&mut self, target: Target<'_>) -> SqlResult<()> {
         match target {
             Target::Statement(name) => {
-                let prepared = self.current_plan(name)?;
+                let prepared = self.current_plan(name).await?;
                 let types = prepared.as_ref().map_or(&[][..], |p| &p.params);
                 let oids = types.iter().map(|ty| ty.info().oid);
                 backend::parameter_description(&mut self.wire.out.bytes, oids)?;

@@ -47,6 +47,15 @@ pub trait Engine: 'static {
         types: &[SqlType],
     ) -> SqlResult<Arc<Prepared>>;
 
+    /// Waits until statements are prepared against a schema as new as any was when this was called: comes
+    /// before a client is told what is wrong by a schema that may be old. Error: `57P03`, with `doubt` as
+    /// its detail, where nobody can say how new the schema is.
+    fn renew_catalog<'a>(
+        &'a self,
+        doubt: &'a SqlError,
+        interrupt: &'a Interrupt,
+    ) -> impl Future<Output = SqlResult<()>> + 'a;
+
     /// Runs a statement if that needs no waiting. Rows are written before the call returns.
     fn try_execute(&self, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Attempt;
 
@@ -71,6 +80,11 @@ pub trait Engine: 'static {
 
     /// The monotonic time of this turn.
     fn now(&self) -> Mono;
+}
+
+/// Whether a statement may be right by another schema than the one that gave this error.
+pub fn depends_on_schema(error: &SqlError) -> bool {
+    error.state != SqlState::SyntaxError && error.state.code().starts_with("42")
 }
 
 /// What is known of a user at login.

@@ -49,7 +49,7 @@ pub use command::writing;
 pub use conversation::DATABASE;
 pub use engine::{
     Attempt, Call, Credentials, Done, Engine, Interrupt, Notice, Outcome, Reason, SessionContext,
-    Tag, session_values,
+    Tag, depends_on_schema, session_values,
 };
 pub use handle::{Flush, Handle};
 pub use output::{FlushList, Gate, GateState};

@@ -408,7 +408,9 @@ impl Table {
         let Some(row) = version.row() else { return };
         let building = self.building.as_mut().filter(|b| b.covers(bucket, key));
         for index in self.indexes.iter_mut().chain(building.map(|b| &mut b.index)) {
-            if let Some(index_key) = index.key_of(&self.layout, row, key) {
+            if !crate::canary!(KeepIndexEntry)
+                && let Some(index_key) = index.key_of(&self.layout, row, key)
+            {
                 index.remove(&index_key);
             }
         }

@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::workload::{History, Op, Outcome, Rows};
+use crate::workload::{History, Op, Operation, Outcome, Rows};
 
 pub fn judge(history: &History) -> Result<(), String> {
     let operations = history.operations();
+    batches(&operations)?;
     let mut invoked = BTreeSet::new();
     let mut refused = BTreeSet::new();
     // When each id was first certain: confirmed, or seen.
@@ -70,6 +71,44 @@ pub fn judge(history: &History) -> Result<(), String> {
     Ok(())
 }
 
+/// Batches of rows are there whole or not at all.
+fn batches(operations: &[Operation<'_>]) -> Result<(), String> {
+    let mut batches = BTreeMap::new();
+    for operation in operations {
+        match (operation.begun.op, operation.ended.map(|(entry, at)| (&entry.outcome, at))) {
+            (Op::BatchInsert { batch, .. }, Some((Outcome::Fail(_), _))) => {
+                batches.remove(&batch);
+            }
+            (Op::BatchInsert { batch, rows }, ended) => {
+                let confirmed_at = match ended {
+                    Some((Outcome::Ok(_), at)) => at,
+                    _ => u64::MAX,
+                };
+                batches.insert(batch, (rows as i64, confirmed_at));
+            }
+            _ => {}
+        }
+    }
+    for read in operations {
+        let (Op::BatchRead, Some(Outcome::Ok(rows))) = (read.begun.op, read.outcome()) else {
+            continue;
+        };
+        for (batch, count) in rows {
+            let expected = batches.get(batch).map_or(0, |(rows, _)| *rows);
+            if *count != Some(expected) {
+                return Err(format!("batch {batch} has {count:?} rows, not {expected}"));
+            }
+        }
+        let seen: BTreeSet<i64> = rows.iter().map(|(batch, _)| *batch).collect();
+        let lost =
+            |(batch, (_, at)): &(&i64, &(i64, u64))| *at < read.begun_at && !seen.contains(*batch);
+        if let Some((batch, _)) = batches.iter().find(lost) {
+            return Err(format!("batch {batch} was confirmed, and it is gone"));
+        }
+    }
+    Ok(())
+}
+
 /// A read of the rows inserted, or of `only` one of them.
 struct Read<'a> {
     began_ns: u64,
@@ -108,6 +147,29 @@ mod tests {
         assert!(run(Outcome::Info(String::new()), &[&[7], &[]]).is_err());
         assert!(run(Outcome::Ok(vec![]), &[&[7, 7]]).is_err());
         assert!(run(Outcome::Ok(vec![]), &[&[7, 8]]).is_err());
+    }
+
+    #[test]
+    fn a_batch_is_there_whole_or_not_at_all() {
+        let judge = |insert: Outcome, seen: &[(i64, i64)]| {
+            let mut history = History::default();
+            let mut push = |process, op, outcome| {
+                history.push(Entry { time_ns: 0, process, client: 0, op, outcome });
+            };
+            let op = Op::BatchInsert { batch: 5, rows: 100 };
+            push(0, op, Outcome::Invoked);
+            push(0, op, insert);
+            push(1, Op::BatchRead, Outcome::Invoked);
+            let rows = seen.iter().map(|(batch, rows)| (*batch, Some(*rows))).collect();
+            push(1, Op::BatchRead, Outcome::Ok(rows));
+            judge(&history)
+        };
+        assert!(judge(Outcome::Ok(vec![]), &[(5, 100)]).is_ok());
+        assert!(judge(Outcome::Ok(vec![]), &[]).is_err(), "lost");
+        assert!(judge(Outcome::Ok(vec![]), &[(5, 99)]).is_err(), "one row is missing");
+        assert!(judge(Outcome::Fail(String::new()), &[(5, 100)]).is_err(), "refused");
+        assert!(judge(Outcome::Info(String::new()), &[]).is_ok());
+        assert!(judge(Outcome::Info(String::new()), &[(5, 50)]).is_err(), "half of it");
     }
 
     #[test]

@@ -5,12 +5,16 @@
 
 mod accounts;
 mod acks;
+mod calm;
 mod excuses;
+mod items;
 mod leases;
 mod linear;
+mod possible;
 mod raft;
 mod replicas;
 mod rows;
+mod scratch;
 mod second;
 
 use crate::clock::Clock;
@@ -191,16 +195,20 @@ impl Monitor {
 /// Reads a history.
 type Judge = fn(&History) -> Result<(), String>;
 
-/// Checks that read the whole history.
-pub fn judge_history(history: &History, excuses: &Excuses) -> Option<Failure> {
-    let judges: [(Check, Judge); 4] = [
+/// Checks that read the whole history; `calm`: of a run without faults.
+pub fn judge_history(history: &History, excuses: &Excuses, calm: bool) -> Option<Failure> {
+    let judges: [(Check, Judge); 6] = [
         (Check::Acks, acks::judge),
         (Check::Linearizability, linear::judge),
         (Check::Invariants, accounts::judge),
         (Check::Sql, rows::judge),
+        (Check::Sql, items::judge),
+        (Check::Sql, scratch::judge),
     ];
+    let of_calm = calm.then_some((Check::Acks, calm::judge as Judge));
     judges
         .into_iter()
         .filter(|(check, _)| !excuses.cover(*check))
+        .chain(of_calm)
         .find_map(|(check, judge)| judge(history).err().map(|message| Failure { check, message }))
 }

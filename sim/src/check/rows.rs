@@ -1,88 +1,72 @@
 //! Results of SQL against a plain model: rows that only one client uses.
-//!
-//! The client's confirmed updates apply in order; one of unknown outcome may apply at any later time
-//! or never. So the model is the set of values the row can have, each with the unknown updates already
-//! in it; a read keeps those that fit and must leave at least one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::workload::{History, Op, Outcome, own_row_next};
+use super::possible::Possible;
+use crate::workload::{History, KEYS_PER_CLIENT, OWN_MODULUS, Op, Outcome, Rows, own_row_next};
 
-/// Past this many unresolved updates a row is no longer judged: the set would grow too large.
-const UNKNOWN_MAX: usize = 6;
+/// Factor and summand of an update.
+type Update = (i64, i64);
+type Row = Possible<i64, Update>;
 
-/// A value and which of the unknown updates are in it.
-type Possible = BTreeSet<(i64, u32)>;
-
-#[derive(Debug)]
-struct Row {
-    possible: Possible,
-    unknown: Vec<(i64, i64)>,
-}
-
-impl Row {
-    fn new() -> Row {
-        Row { possible: BTreeSet::from([(0, 0)]), unknown: Vec::new() }
-    }
-
-    /// Lets any unknown updates apply, in any order.
-    fn settle(&mut self) {
-        let mut todo: Vec<(i64, u32)> = self.possible.iter().copied().collect();
-        while let Some((value, applied)) = todo.pop() {
-            for (k, (factor, add)) in self.unknown.iter().enumerate() {
-                let next = (own_row_next(value, *factor, *add), applied | 1 << k);
-                if applied & (1 << k) == 0 && self.possible.insert(next) {
-                    todo.push(next);
-                }
-            }
-        }
-    }
-
-    fn update(&mut self, factor: i64, add: i64) {
-        self.settle();
-        let next = |(value, applied): (i64, u32)| (own_row_next(value, factor, add), applied);
-        self.possible = std::mem::take(&mut self.possible).into_iter().map(next).collect();
-    }
-
-    fn read(&mut self, seen: i64) -> Result<(), String> {
-        self.settle();
-        let before: BTreeSet<i64> = self.possible.iter().map(|(value, _)| *value).collect();
-        self.possible.retain(|(value, _)| *value == seen);
-        if self.possible.is_empty() {
-            return Err(format!("read {seen}, the model allows {before:?}"));
-        }
-        Ok(())
-    }
+fn next(value: &i64, (factor, add): &Update) -> Option<i64> {
+    Some(own_row_next(*value, *factor, *add))
 }
 
 pub fn judge(history: &History) -> Result<(), String> {
     let mut rows: BTreeMap<(u16, u64), Row> = BTreeMap::new();
     for operation in history.operations() {
-        let begun = operation.begun;
-        let (Op::OwnUpdate { row, .. } | Op::OwnRead { row }) = begun.op else { continue };
-        let model = rows.entry((begun.client, row)).or_insert_with(Row::new);
-        if model.unknown.len() <= UNKNOWN_MAX {
-            apply(model, begun.op, operation.outcome())
-                .map_err(|why| format!("row {row} of client c{}: {why}", begun.client))?;
+        let (op, client) = (operation.begun.op, operation.begun.client);
+        if let (Op::OwnReadAll, Some(Outcome::Ok(seen))) = (op, operation.outcome()) {
+            read_all(&mut rows, seen)?;
         }
+        let (Op::OwnUpdate { row, .. } | Op::OwnRead { row }) = op else { continue };
+        let model = rows.entry((client, row)).or_insert_with(|| Row::new(0, next));
+        apply(model, op, operation.outcome()).map_err(|why| told(client, row, &why))?;
     }
     Ok(())
 }
 
 fn apply(row: &mut Row, op: Op, outcome: Option<&Outcome>) -> Result<(), String> {
     match (op, outcome) {
-        (Op::OwnUpdate { factor, add, .. }, Some(Outcome::Ok(_))) => row.update(factor, add),
-        (Op::OwnUpdate { .. }, Some(Outcome::Fail(_))) => {}
-        (Op::OwnUpdate { factor, add, .. }, _) => row.unknown.push((factor, add)),
-        (Op::OwnRead { .. }, Some(Outcome::Ok(rows))) => {
-            let [(_, Some(value))] = rows.as_slice() else {
-                return Err(format!("read as {rows:?}"));
-            };
-            row.read(*value)?;
+        (Op::OwnUpdate { factor, add, .. }, Some(Outcome::Ok(_))) => row
+            .go(|value| next(value, &(factor, add)))
+            .map_err(|before| format!("updated where the model allows {before:?}")),
+        (Op::OwnUpdate { .. }, Some(Outcome::Fail(_))) => Ok(()),
+        (Op::OwnUpdate { factor, add, .. }, _) => {
+            row.may((factor, add));
+            Ok(())
         }
-        _ => {}
+        (Op::OwnRead { .. }, Some(Outcome::Ok(rows))) => match rows.as_slice() {
+            [(_, Some(value))] => read(row, *value),
+            _ => Err(format!("read as {rows:?}")),
+        },
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn read(row: &mut Row, seen: i64) -> Result<(), String> {
+    row.go(|value| (*value == seen).then_some(seen))
+        .map_err(|before| format!("read {seen}, the model allows {before:?}"))
+}
+
+/// The last look: every row that was ever updated, and 0 in all others.
+fn read_all(rows: &mut BTreeMap<(u16, u64), Row>, seen: &Rows) -> Result<(), String> {
+    let seen: BTreeMap<i64, Option<i64>> = seen.iter().copied().collect();
+    for ((client, row), model) in rows.iter_mut() {
+        let key = i64::from(*client) * KEYS_PER_CLIENT + *row as i64;
+        let value = seen.get(&key).copied().flatten();
+        let value = value.ok_or_else(|| told(*client, *row, "gone at the end"))?;
+        read(model, value).map_err(|why| told(*client, *row, &why))?;
+    }
+    match seen.values().flatten().find(|value| !(0..OWN_MODULUS).contains(*value)) {
+        Some(value) => Err(format!("a row holds {value}, which no update makes")),
+        None => Ok(()),
+    }
+}
+
+fn told(client: u16, row: u64, why: &str) -> String {
+    format!("row {row} of client c{client}: {why}")
 }
 
 #[cfg(test)]
@@ -116,6 +100,9 @@ mod tests {
         assert!(run(&[updates[0].clone(), updates[1].clone(), read(16)]).is_ok());
         assert!(run(&[updates[0].clone(), updates[1].clone(), read(7)]).is_err(), "other order");
         assert!(run(&[updates[0].clone(), read(0)]).is_err(), "lost");
+        let last = |value| (Op::OwnReadAll, Outcome::Ok(vec![(0, Some(value)), (1, Some(0))]));
+        assert!(run(&[updates[0].clone(), last(5)]).is_ok());
+        assert!(run(&[updates[0].clone(), last(15)]).is_err(), "twice, at the end");
     }
 
     #[test]

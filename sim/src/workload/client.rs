@@ -331,8 +331,9 @@ impl<W: Wire> Client<W> {
             return Ok(());
         }
         self.state = State::Idle;
-        // Another instance may know better.
-        if unknown || (retry && self.attempt % 3 == 2) {
+        // Another instance may know better, or should say the same.
+        let elsewhere = matches!(request, Request::Op(Op::CatalogRead));
+        if unknown || elsewhere || (retry && self.attempt % 3 == 2) {
             moves.push(Move::Close);
             self.away();
         }
@@ -343,7 +344,11 @@ impl<W: Wire> Client<W> {
             self.due_in(s.now_ns, pause_ns / 2 + jitter, moves);
         } else {
             self.next_request();
-            self.pause(s, moves);
+            if elsewhere {
+                self.due_in(s.now_ns, 0, moves);
+            } else {
+                self.pause(s, moves);
+            }
         }
         Ok(())
     }
@@ -414,8 +419,9 @@ impl<W: Wire> Client<W> {
 fn outcome(op: Op, answer: Answer) -> Result<Outcome, String> {
     match answer {
         Answer::Rows(rows) if op.is_read() => Ok(Outcome::Ok(rows)),
-        Answer::Done { rows } if !op.is_read() && rows == op.rows_written() => {
-            Ok(Outcome::Ok(Vec::new()))
+        Answer::Done { rows } if !op.is_read() && op.rows_written().contains(&rows) => {
+            let varies = op.rows_written().start() < op.rows_written().end();
+            Ok(Outcome::Ok(if varies { vec![(rows as i64, None)] } else { Vec::new() }))
         }
         Answer::Refused { code, message, .. } => Ok(Outcome::Fail(format!("{code} {message}"))),
         Answer::Unknown { code, message } => Ok(Outcome::Info(format!("{code} {message}"))),

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use basalt_core::seam::Rng;
 
-use super::op::{ACCOUNTS, Op, PAIRS, REGISTERS};
+use super::op::{
+    ACCOUNTS, GROUPS, ITEM_ROWS, Item, ItemChange, ItemKey, Op, PAIRS, REGISTERS, SchemaChange,
+    TEXT_BYTES_MAX, UNIQUES, text_number,
+};
 use crate::plan::{ClientPlan, Topology};
 
 /// Which operations a subject can carry out.
@@ -32,18 +35,80 @@ pub fn draw_clients(
     if mix == Mix::Nothing {
         return Vec::new();
     }
-    let weights = Weights::draw(mix, rng);
-    (0..count)
-        .map(|client| {
-            let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
-            ClientPlan {
-                dc: rng.below(u64::from(topology.dcs())) as u8,
-                think_us: chaos_ms * 1_000 / ops_here,
-                ops: weights.ops(client, ops_here, rng),
-                followers: 0,
-            }
-        })
-        .collect()
+    let has = Features::draw(mix, rng);
+    let weights = Weights::draw(mix, has, rng);
+    let draw = |weights: &Weights, client: u16, ops: u64, rng: &mut Rng| {
+        let ops_here = rng.range(ops / 2 + 1, ops + ops / 2 + 1);
+        ClientPlan {
+            dc: rng.below(u64::from(topology.dcs())) as u8,
+            think_us: chaos_ms * 1_000 / ops_here,
+            ops: (0..ops_here).map(|k| weights.op(client, k, rng)).collect(),
+            followers: 0,
+        }
+    };
+    let mut clients: Vec<ClientPlan> =
+        (0..count).map(|client| draw(&weights, client, ops, rng)).collect();
+    for (times, make) in has.large(mix) {
+        replace(&mut clients, rng.range(1, times), make, rng);
+    }
+    clients.iter_mut().for_each(|client| look_last(&mut client.ops));
+    if has.changes {
+        clients.push(draw(&Weights::changes(), count, CHANGES, rng));
+    }
+    clients
+}
+
+/// A client that changes rows of its own looks at them once more at the end.
+fn look_last(ops: &mut Vec<Op>) {
+    let own: BTreeSet<u64> = ops.iter().filter_map(own_row_written).collect();
+    ops.extend(own.into_iter().map(|row| Op::OwnRead { row }));
+}
+
+/// About so many operations has the client that changes the schema.
+const CHANGES: u64 = 60;
+
+/// What only some seeds have, so that those that have it have much of it.
+#[derive(Clone, Copy, Debug)]
+struct Features {
+    items: bool,
+    long_texts: bool,
+    batches: bool,
+    /// One client changes the schema.
+    changes: bool,
+}
+
+impl Features {
+    fn draw(mix: Mix, rng: &mut Rng) -> Features {
+        let mut one_in = |n: u64| mix == Mix::Sql && rng.below(n) == 0;
+        let (items, long_texts) = (one_in(2), one_in(4));
+        let (batches, changes) = (one_in(4), one_in(4));
+        Features { items: items || changes, long_texts, batches, changes }
+    }
+
+    /// Operations that take long, each at most so often in a run, however many clients it has.
+    fn large(self, mix: Mix) -> Vec<(u64, Make)> {
+        let sql = mix == Mix::Sql;
+        let all: [(bool, u64, Make); 6] = [
+            (sql, 12, read_inserted),
+            (self.items, 24, item_read_all),
+            (self.long_texts, 4, item_long_text),
+            (self.batches, 6, batch_insert),
+            (self.batches, 12, batch_read),
+            (self.changes, 24, scratch_read),
+        ];
+        let wanted = all.into_iter().filter(|(wanted, ..)| *wanted);
+        wanted.map(|(_, times, make)| (times, make)).collect()
+    }
+}
+
+/// Puts so many operations in the place of others, anywhere.
+fn replace(clients: &mut [ClientPlan], times: u64, make: Make, rng: &mut Rng) {
+    for _ in 0..times {
+        let client = rng.below(clients.len() as u64) as usize;
+        let ops = &mut clients[client].ops;
+        let k = rng.below(ops.len() as u64);
+        ops[k as usize] = make(client as u16, k, 1, rng);
+    }
 }
 
 /// In every other seed each client has one or two others right behind it.
@@ -65,23 +130,27 @@ struct Weights {
 }
 
 impl Weights {
-    fn draw(mix: Mix, rng: &mut Rng) -> Weights {
+    fn draw(mix: Mix, has: Features, rng: &mut Rng) -> Weights {
         let registers: [Make; 2] = [write, read];
         let sql: [Make; 7] =
             [insert, pair_write, pair_read, transfer, bank_read, own_update, own_read];
+        let items: [Make; 2] = [item_write, item_read];
         let mut of: Vec<_> = registers.iter().map(|op| (rng.range(1, 8), *op)).collect();
         if mix == Mix::Sql {
             of.extend(sql.iter().map(|op| (rng.below(6), *op)));
         }
+        if has.items {
+            of.extend(items.iter().map(|op| (rng.range(2, 8), *op)));
+        }
+        if has.changes {
+            of.push((rng.range(1, 5), scratch_insert));
+        }
         Weights { of, keys: rng.range(1, REGISTERS) }
     }
 
-    /// A client that changes rows of its own looks at them once more at the end.
-    fn ops(&self, client: u16, count: u64, rng: &mut Rng) -> Vec<Op> {
-        let mut ops: Vec<Op> = (0..count).map(|k| self.op(client, k, rng)).collect();
-        let own: BTreeSet<u64> = ops.iter().filter_map(own_row_written).collect();
-        ops.extend(own.into_iter().map(|row| Op::OwnRead { row }));
-        ops
+    /// Those of the client that changes the schema.
+    fn changes() -> Weights {
+        Weights { of: vec![(3, schema), (1, scratch_read)], keys: 1 }
     }
 
     fn op(&self, client: u16, k: u64, rng: &mut Rng) -> Op {
@@ -149,6 +218,100 @@ fn own_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
     Op::OwnRead { row: rng.below(OWN_ROWS) }
 }
 
+fn item_write(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let row = rng.below(ITEM_ROWS as u64) as usize;
+    match rng.below(8) {
+        0..3 => {
+            let item =
+                Item { u: one_of(UNIQUES, rng), g: one_of(GROUPS, rng), t: text(client, k, rng) };
+            Op::ItemInsert { row, item }
+        }
+        3 => Op::ItemUpdate { row, to: ItemChange::U(one_of(UNIQUES, rng)) },
+        4 => Op::ItemUpdate { row, to: ItemChange::G(one_of(GROUPS, rng)) },
+        5 => Op::ItemUpdate { row, to: ItemChange::T(text(client, k, rng)) },
+        6 => Op::ItemDelete { row },
+        _ => Op::ItemDeleteGroup { g: rng.below(GROUPS as u64) as i64 },
+    }
+}
+
+/// A value below `count`, or now and then NULL.
+fn one_of(count: i64, rng: &mut Rng) -> Option<i64> {
+    (rng.below(6) != 0).then(|| rng.below(count as u64) as i64)
+}
+
+/// The number of a text: short or, now and then, NULL.
+fn text(client: u16, k: u64, rng: &mut Rng) -> Option<i64> {
+    (rng.below(12) != 0).then(|| text_number(rng.below(60), text_mark(client, k)))
+}
+
+/// Tells the texts of a run apart.
+fn text_mark(client: u16, k: u64) -> u64 {
+    (u64::from(client) << 12) | k
+}
+
+fn item_long_text(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let most = *rng.choose(&[10_000, 10_000, TEXT_BYTES_MAX]).expect("three to choose from");
+    let text = text_number(rng.range(1_000, most), text_mark(client, k));
+    let row = rng.below(ITEM_ROWS as u64) as usize;
+    let item = Item { u: None, g: one_of(GROUPS, rng), t: Some(text) };
+    match rng.below(2) {
+        0 => Op::ItemInsert { row, item },
+        _ => Op::ItemUpdate { row, to: ItemChange::T(item.t) },
+    }
+}
+
+fn item_read(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let by = match rng.below(5) {
+        0 | 1 => ItemKey::Row(rng.below(ITEM_ROWS as u64) as usize),
+        2 => ItemKey::U(rng.below(UNIQUES as u64) as i64),
+        _ => ItemKey::Group(rng.below(GROUPS as u64) as i64),
+    };
+    Op::ItemRead { by }
+}
+
+fn item_read_all(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let by = match rng.below(2) {
+        0 => ItemKey::GroupByScan(rng.below(GROUPS as u64) as i64),
+        _ => ItemKey::All,
+    };
+    Op::ItemRead { by }
+}
+
+fn read_inserted(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ReadInserted
+}
+
+fn batch_insert(client: u16, k: u64, _: u64, rng: &mut Rng) -> Op {
+    let most = *rng.choose(&[10, 100, 3_000]).expect("three to choose from");
+    Op::BatchInsert { batch: unique(client, k), rows: rng.range(1, most) }
+}
+
+fn batch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::BatchRead
+}
+
+fn scratch_insert(client: u16, k: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ScratchInsert { id: unique(client, k) }
+}
+
+fn scratch_read(_: u16, _: u64, _: u64, _: &mut Rng) -> Op {
+    Op::ScratchRead
+}
+
+fn schema(_: u16, _: u64, _: u64, rng: &mut Rng) -> Op {
+    let change = match rng.below(14) {
+        0..3 => SchemaChange::CreateScratch,
+        3 => SchemaChange::DropScratch,
+        4 => SchemaChange::TruncateScratch,
+        5 => SchemaChange::AddColumn,
+        6 | 7 => SchemaChange::CreateIndex,
+        8 | 9 => SchemaChange::DropIndex,
+        10 | 11 => SchemaChange::CreateUnique,
+        _ => SchemaChange::DropUnique,
+    };
+    Op::Schema { change }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,7 +319,9 @@ mod tests {
     #[test]
     fn a_client_looks_at_the_rows_it_changed_last() {
         let weights = Weights { of: vec![(1, own_update), (3, read)], keys: 2 };
-        let ops = weights.ops(1, 40, &mut Rng::from_u64(1));
+        let mut rng = Rng::from_u64(1);
+        let mut ops: Vec<Op> = (0..40).map(|k| weights.op(1, k, &mut rng)).collect();
+        look_last(&mut ops);
         let changed: BTreeSet<u64> = ops.iter().filter_map(own_row_written).collect();
         let last: Vec<Op> = changed.iter().map(|row| Op::OwnRead { row: *row }).collect();
         assert!(!last.is_empty() && ops.ends_with(&last), "{ops:?}");

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::op::Op;
+use super::op::{Item, ItemChange, Op};
 
-/// Keys and values of rows read, in order of keys.
+/// Keys and values of rows read, in order of keys; a row of several values is so many entries. For a
+/// write that may touch several rows, their number is the only key.
 pub type Rows = Vec<(i64, Option<i64>)>;
 
 /// Where an operation stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outcome {
     Invoked,
-    /// Done; the rows of a read.
+    /// Done; the rows of a read, or the number of rows written where it may vary.
     Ok(Rows),
     /// Certainly not done, and why.
     Fail(String),
@@ -112,6 +113,11 @@ fn edn_operation(op: Op, rows: Option<&[(i64, Option<i64>)]>) -> (&'static str, 
         let pairs: Vec<_> = rows.iter().map(|(k, v)| format!("{k} {}", number(*v))).collect();
         format!("{{{}}}", pairs.join(", "))
     };
+    let list = || {
+        let Some(rows) = rows else { return "nil".to_owned() };
+        let pairs: Vec<_> = rows.iter().map(|(k, v)| format!("[{k} {}]", number(*v))).collect();
+        format!("[{}]", pairs.join(" "))
+    };
     match op {
         Op::Write { key, value } => ("write", format!("[{key} {value}]")),
         Op::Read { key } => ("read", format!("[{key} {}]", first())),
@@ -134,5 +140,27 @@ fn edn_operation(op: Op, rows: Option<&[(i64, Option<i64>)]>) -> (&'static str, 
         Op::BankRead => ("bank-read", all()),
         Op::OwnUpdate { row, factor, add } => ("own-update", format!("[{row} {factor} {add}]")),
         Op::OwnRead { row } => ("own-read", format!("[{row} {}]", first())),
+        Op::OwnReadAll => ("own-read-all", all()),
+        Op::ItemInsert { row, item: Item { u, g, t } } => {
+            let values = [u, g, t].map(number);
+            ("item-insert", format!("[{row} {}]", values.join(" ")))
+        }
+        Op::ItemUpdate { row, to } => {
+            let (column, value) = match to {
+                ItemChange::U(value) => ("u", value),
+                ItemChange::G(value) => ("g", value),
+                ItemChange::T(value) => ("t", value),
+            };
+            ("item-update", format!("[{row} :{column} {}]", number(value)))
+        }
+        Op::ItemDelete { row } => ("item-delete", row.to_string()),
+        Op::ItemDeleteGroup { g } => ("item-delete-group", g.to_string()),
+        Op::ItemRead { by } => ("item-read", format!("[\"{by:?}\" {}]", list())),
+        Op::BatchInsert { batch, rows } => ("batch-insert", format!("[{batch} {rows}]")),
+        Op::BatchRead => ("batch-read", all()),
+        Op::Schema { change } => ("schema", format!("\"{change:?}\"")),
+        Op::ScratchInsert { id } => ("scratch-insert", id.to_string()),
+        Op::ScratchRead => ("scratch-read", list()),
+        Op::CatalogRead => ("catalog-read", list()),
     }
 }

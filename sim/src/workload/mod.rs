@@ -17,7 +17,8 @@ pub use client::{Client, Move, Role, Situation};
 pub use draw::{Mix, draw_clients, draw_followers};
 pub use history::{Entry, History, Operation, Outcome, Rows};
 pub use op::{
-    ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, OWN_MODULUS, Op, PAIRS, REGISTERS, own_row_next,
+    ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, ITEM_ROWS, Item, ItemChange, ItemKey, OWN_MODULUS, Op,
+    PAIRS, REGISTERS, SchemaChange, own_row_next,
 };
-pub use pg::{PASSWORD, PgWire};
+pub use pg::{KEYS_PER_CLIENT, PASSWORD, PgWire, ROWS_OF_SETUP};
 pub use wire::{Answer, NoWire, Request, Said, Wire};

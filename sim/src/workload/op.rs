@@ -1,5 +1,7 @@
 //! Operations.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// Rows of the register table: keys `0..REGISTERS`, all 0 at first.
@@ -11,6 +13,14 @@ pub const ACCOUNTS: u64 = 6;
 pub const ACCOUNT_START: i64 = 100;
 /// Rows that belong to one client count in this ring.
 pub const OWN_MODULUS: i64 = 1_000_003;
+/// Rows of `items` that belong to one client.
+pub const ITEM_ROWS: usize = 4;
+/// Values of `u` and `g` in `items`: from 0 up to these, or NULL.
+pub const UNIQUES: i64 = 16;
+pub const GROUPS: i64 = 4;
+/// Texts grow up to this; a text is told by its number, see [`text`].
+pub const TEXT_BYTES_MAX: u64 = 200_000;
+const TEXT_LENGTH_SHIFT: u32 = 24;
 /// A retried write writes `value + (attempt << ATTEMPT_SHIFT)`, so that each attempt is told apart.
 pub const ATTEMPT_SHIFT: u32 = 40;
 
@@ -60,6 +70,126 @@ pub enum Op {
     OwnRead {
         row: u64,
     },
+    /// The rows of all clients, for the last reads.
+    OwnReadAll,
+    /// Adds one of the client's rows to `items`; another client may have its `u`.
+    ItemInsert {
+        row: usize,
+        item: Item,
+    },
+    ItemUpdate {
+        row: usize,
+        to: ItemChange,
+    },
+    ItemDelete {
+        row: usize,
+    },
+    /// Deletes the client's rows of one `g`.
+    ItemDeleteGroup {
+        g: i64,
+    },
+    ItemRead {
+        by: ItemKey,
+    },
+    /// Adds many rows in one statement, all with the number of this batch, never used before.
+    BatchInsert {
+        batch: i64,
+        rows: u64,
+    },
+    /// How many rows there are of each batch.
+    BatchRead,
+    /// Changes tables or indexes; only one client of a run does.
+    Schema {
+        change: SchemaChange,
+    },
+    /// Adds a row to the table that comes and goes, under an id never used before.
+    ScratchInsert {
+        id: i64,
+    },
+    /// All rows of the table that comes and goes.
+    ScratchRead,
+    /// What the catalog says of the tables.
+    CatalogRead,
+}
+
+/// The values of a row of `items` besides its key.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub struct Item {
+    /// Unique over all rows.
+    pub u: Option<i64>,
+    /// Under an index.
+    pub g: Option<i64>,
+    /// The number of a text, see [`text`].
+    pub t: Option<i64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemChange {
+    U(Option<i64>),
+    G(Option<i64>),
+    T(Option<i64>),
+}
+
+/// Which rows of `items` a read wants, and by which way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ItemKey {
+    /// One of the client's rows, by the primary key.
+    Row(usize),
+    U(i64),
+    Group(i64),
+    /// Those of a group, by a look at every row.
+    GroupByScan(i64),
+    All,
+}
+
+impl ItemKey {
+    /// Whether a row is wanted, whoever's it is.
+    pub fn takes(self, row: usize, item: Item) -> bool {
+        match self {
+            ItemKey::Row(wanted) => row == wanted,
+            ItemKey::U(u) => item.u == Some(u),
+            ItemKey::Group(g) | ItemKey::GroupByScan(g) => item.g == Some(g),
+            ItemKey::All => true,
+        }
+    }
+}
+
+/// A change of the schema.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaChange {
+    CreateScratch,
+    DropScratch,
+    TruncateScratch,
+    AddColumn,
+    /// The index of `items` on `g`.
+    CreateIndex,
+    DropIndex,
+    /// A unique index of `items` that no row can be against, for its first column is the key.
+    CreateUnique,
+    DropUnique,
+}
+
+/// The text with this number: the number itself, then so many bytes as its upper bits say.
+pub fn text(number: i64) -> String {
+    let length = (number >> TEXT_LENGTH_SHIFT) as usize;
+    let mut text = format!("{number}:");
+    while text.len() < length {
+        text.push_str(&format!("{:x}.", text.len() as i64 ^ number));
+    }
+    text.truncate(length.max(text.find(':').map_or(0, |at| at + 1)));
+    text
+}
+
+/// The number of a text of about so many bytes; the lower bits are `mark`.
+pub fn text_number(bytes: u64, mark: u64) -> i64 {
+    let length = bytes.min(TEXT_BYTES_MAX) << TEXT_LENGTH_SHIFT;
+    let mark = mark % (1 << TEXT_LENGTH_SHIFT);
+    (length | mark) as i64
 }
 
 impl Op {
@@ -70,6 +200,8 @@ impl Op {
             Op::Write { key, value } => Op::Write { key, value: value + mark },
             Op::PairWrite { pair, value } => Op::PairWrite { pair, value: value + mark },
             Op::Insert { id } => Op::Insert { id: id + mark },
+            Op::ScratchInsert { id } => Op::ScratchInsert { id: id + mark },
+            Op::BatchInsert { batch, rows } => Op::BatchInsert { batch: batch + mark, rows },
             other => other,
         }
     }
@@ -84,6 +216,11 @@ impl Op {
                 | Op::PairRead { .. }
                 | Op::BankRead
                 | Op::OwnRead { .. }
+                | Op::OwnReadAll
+                | Op::ItemRead { .. }
+                | Op::BatchRead
+                | Op::ScratchRead
+                | Op::CatalogRead
         )
     }
 
@@ -97,12 +234,53 @@ impl Op {
         }
     }
 
-    /// How many rows a write must report.
-    pub fn rows_written(self) -> u64 {
+    /// How many rows a write may report; where that is not one number, what it reports is an
+    /// outcome.
+    pub fn rows_written(self) -> RangeInclusive<u64> {
         match self {
-            Op::Write { .. } | Op::Insert { .. } | Op::OwnUpdate { .. } => 1,
-            Op::PairWrite { .. } | Op::Transfer { .. } => 2,
+            Op::Write { .. }
+            | Op::Insert { .. }
+            | Op::OwnUpdate { .. }
+            | Op::ItemInsert { .. }
+            | Op::ScratchInsert { .. } => 1..=1,
+            Op::PairWrite { .. } | Op::Transfer { .. } => 2..=2,
+            Op::BatchInsert { rows, .. } => rows..=rows,
+            Op::ItemUpdate { .. } | Op::ItemDelete { .. } => 0..=1,
+            Op::ItemDeleteGroup { .. } => 0..=ITEM_ROWS as u64,
+            _ => 0..=0,
+        }
+    }
+
+    /// How many rows it may add to a table.
+    pub fn rows_added(self) -> u64 {
+        match self {
+            Op::Insert { .. } | Op::ItemInsert { .. } | Op::ScratchInsert { .. } => 1,
+            Op::BatchInsert { rows, .. } => rows,
             _ => 0,
+        }
+    }
+
+    /// Whether the data or the schema may be such that this is refused with the SQLSTATE; whether it
+    /// was so is for the checks to say.
+    pub fn may_be_refused(self, code: &str) -> bool {
+        match self {
+            Op::ItemInsert { .. } | Op::ItemUpdate { to: ItemChange::U(_), .. } => code == "23505",
+            Op::ScratchInsert { .. } | Op::ScratchRead => code == "42P01",
+            Op::Schema { change } => code == change.refusal(),
+            _ => false,
+        }
+    }
+}
+
+impl SchemaChange {
+    /// The SQLSTATE when what is made is there already, or what is changed is not.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            SchemaChange::CreateScratch
+            | SchemaChange::CreateIndex
+            | SchemaChange::CreateUnique => "42P07",
+            SchemaChange::DropIndex | SchemaChange::DropUnique => "42704",
+            _ => "42P01",
         }
     }
 }
@@ -110,4 +288,19 @@ impl Op {
 /// The value of a client's own row after an update.
 pub fn own_row_next(value: i64, factor: i64, add: i64) -> i64 {
     (value * factor + add) % OWN_MODULUS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_as_long_as_its_number_says_and_starts_with_it() {
+        for bytes in [0, 30, 1_000, TEXT_BYTES_MAX] {
+            let number = text_number(bytes, 12_345);
+            let text = text(number);
+            assert!(text.starts_with(&format!("{number}:")));
+            assert!(bytes < 30 || text.len() as u64 == bytes, "{} for {bytes}", text.len());
+        }
+    }
 }

@@ -7,33 +7,135 @@
 //! | `pairs` | `k` 0.., `v` 0 | two rows in one statement |
 //! | `accounts` | `k` 0.., `v` 100 | a sum that never changes |
 //! | `own` | `k` = client · 1,000 + row, `v` 0 | rows of one client, for the model |
+//! | `items` | `k` as in `own`; none at first | a unique column, an indexed one, a text; come and go |
+//! | `batches` | none at first | many rows in one statement |
+//! | `scratch` | is not there at first | a table that comes and goes |
 //!
-//! Clients of even number speak the simple protocol, those of odd number the extended one.
+//! Clients of even number speak the simple protocol, those of odd number the extended one: every
+//! other of them with statements it prepared once, whose rows it fetches in two parts.
+
+use std::collections::BTreeMap;
 
 use basalt_core::pgwire::client::{
-    self, Client as PgClient, ClientEvent, Login, Reply, ServerError,
+    self, BindRequest, Client as PgClient, ClientEvent, Login, Reply, ServerError,
 };
 use bytes::{Bytes, BytesMut};
 
-use super::op::{ACCOUNT_START, ACCOUNTS, OWN_MODULUS, Op, PAIRS, REGISTERS};
+use super::op::{
+    ACCOUNT_START, ACCOUNTS, GROUPS, Item, ItemChange, ItemKey, OWN_MODULUS, Op, PAIRS, REGISTERS,
+    SchemaChange, UNIQUES, text,
+};
 use super::wire::{Answer, Request, Said, Wire};
 
 /// Clients with rows of their own, at most.
 const CLIENTS_MAX: u64 = 40;
 const OWN_ROWS: u64 = 3;
 
+/// Rows of the largest table before clients add any.
+pub const ROWS_OF_SETUP: u64 = CLIENTS_MAX * OWN_ROWS;
+/// Keys of a client's rows start at its number times this.
+pub const KEYS_PER_CLIENT: i64 = 1_000;
+/// Instances that a last look at the catalog is likely to come by, if it is repeated so often.
+const CATALOG_READS: usize = 4;
+
 /// PostgreSQL's protocol, from the client's side.
 #[derive(Debug)]
 pub struct PgWire {
     client: PgClient,
     in_flight: Option<Request>,
+    prepared: Prepared,
+}
+
+/// The statements a client prepared on its connection, by their text.
+#[derive(Debug, Default)]
+struct Prepared {
+    names: BTreeMap<&'static str, String>,
+    /// The one that is being prepared.
+    fresh: Option<&'static str>,
+    /// How many were prepared, for a name of its own each.
+    made: u32,
+}
+
+impl Prepared {
+    /// Sends a statement, prepared if it is not yet; what a read finds comes in two parts.
+    fn ask(
+        &mut self,
+        (sql, parameters): (&'static str, Vec<Value>),
+        is_read: bool,
+        out: &mut BytesMut,
+    ) {
+        self.fresh = None;
+        let name = self.names.entry(sql).or_insert_with(|| {
+            self.made += 1;
+            self.fresh = Some(sql);
+            let name = format!("s{}", self.made);
+            client::parse(out, &name, sql, &[]);
+            name
+        });
+        let parameters = parameters.iter().map(|value| value.text().map(Bytes::from)).collect();
+        let statement = name.as_str();
+        client::bind(out, BindRequest { statement, parameters, ..BindRequest::default() });
+        if is_read {
+            client::execute(out, "", FIRST_PART_ROWS);
+        }
+        client::execute(out, "", 0);
+        client::sync(out);
+    }
+
+    /// An error came: whether the fresh statement was prepared before is not known.
+    fn failed(&mut self) {
+        if let Some(sql) = self.fresh.take() {
+            self.names.remove(sql);
+        }
+    }
+}
+
+/// Rows of the first part of a result that is fetched in two.
+const FIRST_PART_ROWS: i32 = 2;
+
+/// A parameter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Value {
+    Null,
+    Number(i64),
+    Text(String),
+}
+
+impl Value {
+    fn text(&self) -> Option<String> {
+        match self {
+            Value::Null => None,
+            Value::Number(number) => Some(number.to_string()),
+            Value::Text(text) => Some(text.clone()),
+        }
+    }
+
+    fn literal(&self) -> String {
+        match self {
+            Value::Null => "NULL".to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => format!("'{text}'"),
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number)
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Value {
+        number.map_or(Value::Null, Value::Number)
+    }
 }
 
 impl Wire for PgWire {
     fn new(name: &str, has_password: bool) -> PgWire {
         let password = has_password.then_some(PASSWORD);
         let login = Login { user: "admin", database: "basalt", password, nonce: name };
-        PgWire { client: PgClient::new(login), in_flight: None }
+        PgWire { client: PgClient::new(login), in_flight: None, prepared: Prepared::default() }
     }
 
     fn setup_steps() -> usize {
@@ -43,7 +145,12 @@ impl Wire for PgWire {
     fn audit() -> Vec<Op> {
         let pairs = (0..PAIRS).map(|pair| Op::PairRead { pair });
         let registers = (0..REGISTERS).map(|key| Op::Read { key });
-        registers.chain(pairs).chain([Op::ReadInserted, Op::BankRead]).collect()
+        let groups = (0..GROUPS).flat_map(|g| [ItemKey::Group(g), ItemKey::GroupByScan(g)]);
+        let uniques = (0..UNIQUES).step_by(4).map(ItemKey::U);
+        let items = groups.chain(uniques).chain([ItemKey::All]).map(|by| Op::ItemRead { by });
+        let all = [Op::ReadInserted, Op::BankRead, Op::OwnReadAll, Op::BatchRead];
+        let catalog = std::iter::repeat_n(Op::CatalogRead, CATALOG_READS);
+        registers.chain(pairs).chain(all).chain(items).chain(catalog).collect()
     }
 
     fn greet(&mut self, out: &mut Vec<u8>) {
@@ -58,12 +165,14 @@ impl Wire for PgWire {
             Request::Setup(step) => client::query(&mut buffer, &setup()[step]),
             Request::Op(op) => {
                 let (sql, parameters) = statement(client, op);
-                if client.is_multiple_of(2) {
-                    client::query(&mut buffer, &inline(&sql, &parameters));
-                } else {
-                    let texts: Vec<String> = parameters.iter().map(i64::to_string).collect();
-                    let texts: Vec<Option<&str>> = texts.iter().map(|t| Some(t.as_str())).collect();
-                    client::extended_query(&mut buffer, &sql, &texts);
+                match client % 4 {
+                    0 | 2 => client::query(&mut buffer, &inline(sql, &parameters)),
+                    1 => {
+                        let texts: Vec<_> = parameters.iter().map(Value::text).collect();
+                        let texts: Vec<_> = texts.iter().map(Option::as_deref).collect();
+                        client::extended_query(&mut buffer, sql, &texts);
+                    }
+                    _ => self.prepared.ask((sql, parameters), op.is_read(), &mut buffer),
                 }
             }
         }
@@ -86,6 +195,9 @@ impl Wire for PgWire {
                     let Some(request) = self.in_flight.take() else {
                         return Err(format!("a reply to nothing: {reply:?}"));
                     };
+                    if reply.error.is_some() {
+                        self.prepared.failed();
+                    }
                     Said::Answer(answer(request, &reply)?)
                 }
             });
@@ -115,6 +227,11 @@ fn setup() -> Vec<String> {
         table("accounts"),
         table("own"),
         "CREATE TABLE IF NOT EXISTS inserted (id BIGINT PRIMARY KEY)".to_owned(),
+        "CREATE TABLE IF NOT EXISTS batches (id BIGINT PRIMARY KEY, b BIGINT NOT NULL)".to_owned(),
+        "CREATE TABLE IF NOT EXISTS items (k BIGINT PRIMARY KEY, u BIGINT UNIQUE, g BIGINT, t TEXT) \
+         DISTRIBUTED GLOBALLY"
+            .to_owned(),
+        "CREATE INDEX IF NOT EXISTS items_g ON items (g)".to_owned(),
         fill("registers", &mut (0..REGISTERS), 0),
         fill("pairs", &mut (0..PAIRS * 2), 0),
         fill("accounts", &mut (0..ACCOUNTS), ACCOUNT_START),
@@ -123,8 +240,9 @@ fn setup() -> Vec<String> {
 }
 
 /// The statement of an operation with `$n` for its parameters.
-fn statement(client: u16, op: Op) -> (String, Vec<i64>) {
-    let own = |row: u64| i64::from(client) * 1_000 + row as i64;
+fn statement(client: u16, op: Op) -> (&'static str, Vec<Value>) {
+    let first_key = i64::from(client) * KEYS_PER_CLIENT;
+    let own = |row: u64| first_key + row as i64;
     let (sql, parameters) = match op {
         Op::Write { key, value } => {
             ("UPDATE registers SET v = $2 WHERE k = $1", vec![key as i64, value])
@@ -152,15 +270,81 @@ fn statement(client: u16, op: Op) -> (String, Vec<i64>) {
             vec![own(row), factor, add, OWN_MODULUS],
         ),
         Op::OwnRead { row } => ("SELECT k, v FROM own WHERE k = $1", vec![own(row)]),
+        Op::OwnReadAll => ("SELECT k, v FROM own ORDER BY k", vec![]),
+        Op::ItemInsert { row, item } => return insert_item(first_key + row as i64, item),
+        Op::ItemUpdate { row, to } => return update_item(first_key + row as i64, to),
+        Op::ItemDelete { row } => ("DELETE FROM items WHERE k = $1", vec![own(row as u64)]),
+        Op::ItemDeleteGroup { g } => (
+            "DELETE FROM items WHERE g = $1 AND k >= $2 AND k < $3",
+            vec![g, first_key, first_key + KEYS_PER_CLIENT],
+        ),
+        Op::ItemRead { by } => read_items(first_key, by),
+        Op::BatchInsert { batch, rows } => (
+            "INSERT INTO batches (id, b) SELECT $1::BIGINT + n, $2::BIGINT \
+             FROM generate_series(1, $3::BIGINT) AS s(n)",
+            vec![batch * BATCH_IDS, batch, rows as i64],
+        ),
+        Op::BatchRead => ("SELECT b, count(*) FROM batches GROUP BY b ORDER BY b", vec![]),
+        Op::Schema { change } => return (schema(change), vec![]),
+        Op::ScratchInsert { id } => ("INSERT INTO scratch (id) VALUES ($1)", vec![id]),
+        Op::ScratchRead => ("SELECT id FROM scratch ORDER BY id", vec![]),
+        Op::CatalogRead => ("SELECT id, schema_version FROM _pico_table ORDER BY id", vec![]),
     };
-    (sql.to_owned(), parameters)
+    (sql, parameters.into_iter().map(Value::from).collect())
+}
+
+/// A batch's rows have ids from its number times this.
+const BATCH_IDS: i64 = 10_000;
+
+fn insert_item(key: i64, Item { u, g, t }: Item) -> (&'static str, Vec<Value>) {
+    let sql = "INSERT INTO items (k, u, g, t) VALUES ($1, $2, $3, $4)";
+    (sql, vec![key.into(), u.into(), g.into(), t.map_or(Value::Null, |t| Value::Text(text(t)))])
+}
+
+fn update_item(key: i64, to: ItemChange) -> (&'static str, Vec<Value>) {
+    let (sql, value) = match to {
+        ItemChange::U(u) => ("UPDATE items SET u = $2 WHERE k = $1", u.into()),
+        ItemChange::G(g) => ("UPDATE items SET g = $2 WHERE k = $1", g.into()),
+        ItemChange::T(t) => (
+            "UPDATE items SET t = $2 WHERE k = $1",
+            t.map_or(Value::Null, |t| Value::Text(text(t))),
+        ),
+    };
+    (sql, vec![key.into(), value])
+}
+
+fn read_items(first_key: i64, by: ItemKey) -> (&'static str, Vec<i64>) {
+    match by {
+        ItemKey::Row(row) => {
+            ("SELECT k, u, g, t FROM items WHERE k = $1", vec![first_key + row as i64])
+        }
+        ItemKey::U(u) => ("SELECT k, u, g, t FROM items WHERE u = $1 ORDER BY k", vec![u]),
+        ItemKey::Group(g) => ("SELECT k, u, g, t FROM items WHERE g = $1 ORDER BY k", vec![g]),
+        ItemKey::GroupByScan(g) => {
+            ("SELECT k, u, g, t FROM items WHERE g + 0 = $1 ORDER BY k", vec![g])
+        }
+        ItemKey::All => ("SELECT k, u, g, t FROM items ORDER BY k", vec![]),
+    }
+}
+
+fn schema(change: SchemaChange) -> &'static str {
+    match change {
+        SchemaChange::CreateScratch => "CREATE TABLE scratch (id BIGINT PRIMARY KEY)",
+        SchemaChange::DropScratch => "DROP TABLE scratch",
+        SchemaChange::TruncateScratch => "TRUNCATE scratch",
+        SchemaChange::AddColumn => "ALTER TABLE scratch ADD COLUMN IF NOT EXISTS note TEXT",
+        SchemaChange::CreateIndex => "CREATE INDEX items_g ON items (g)",
+        SchemaChange::DropIndex => "DROP INDEX items_g",
+        SchemaChange::CreateUnique => "CREATE UNIQUE INDEX items_k_u ON items (k, u)",
+        SchemaChange::DropUnique => "DROP INDEX items_k_u",
+    }
 }
 
 /// Puts parameters into the text, the last first, so that `$1` does not eat the head of `$10`.
-fn inline(sql: &str, parameters: &[i64]) -> String {
+fn inline(sql: &str, parameters: &[Value]) -> String {
     let mut text = sql.to_owned();
     for (k, value) in parameters.iter().enumerate().rev() {
-        text = text.replace(&format!("${}", k + 1), &value.to_string());
+        text = text.replace(&format!("${}", k + 1), &value.literal());
     }
     text
 }
@@ -172,6 +356,7 @@ fn answer(request: Request, reply: &Reply) -> Result<Answer, String> {
     match request {
         Request::Setup(_) => Ok(Answer::Done { rows: 0 }),
         Request::Op(op) if op.is_read() => rows(reply).map(Answer::Rows),
+        Request::Op(Op::Schema { .. }) => Ok(Answer::Done { rows: 0 }),
         Request::Op(_) => {
             let tag = reply.tag().unwrap_or_default();
             let count = tag.rsplit(' ').next().and_then(|word| word.parse().ok());
@@ -180,35 +365,50 @@ fn answer(request: Request, reply: &Reply) -> Result<Answer, String> {
     }
 }
 
+/// Keys and values: a row of several values becomes so many entries.
 fn rows(reply: &Reply) -> Result<super::Rows, String> {
-    let number = |value: &Option<Bytes>| -> Result<Option<i64>, String> {
-        let Some(bytes) = value else { return Ok(None) };
-        let text = std::str::from_utf8(bytes).map_err(|_| format!("not text: {bytes:?}"))?;
-        text.parse().map(Some).map_err(|_| format!("not a number: {text}"))
-    };
     let mut rows = Vec::new();
     for row in reply.rows() {
-        match row.as_slice() {
-            [key] => rows.push((number(key)?.ok_or("a key is NULL")?, None)),
-            [key, value] => rows.push((number(key)?.ok_or("a key is NULL")?, number(value)?)),
-            other => return Err(format!("a row of {} columns", other.len())),
+        let [key, values @ ..] = row.as_slice() else {
+            return Err("a row without columns".to_owned());
+        };
+        let key = number(key)?.ok_or("a key is NULL")?;
+        if values.is_empty() {
+            rows.push((key, None));
+        }
+        for value in values {
+            rows.push((key, number(value)?));
         }
     }
-    if !rows.is_sorted() {
+    if !rows.is_sorted_by_key(|(key, _)| *key) {
         return Err(format!("rows out of order: {rows:?}"));
     }
     Ok(rows)
 }
 
+/// The number of a column; for a text, the one it was made of.
+fn number(value: &Option<Bytes>) -> Result<Option<i64>, String> {
+    let Some(bytes) = value else { return Ok(None) };
+    let read = std::str::from_utf8(bytes).map_err(|_| format!("not text: {bytes:?}"))?;
+    let (head, is_text) = read.split_once(':').map_or((read, false), |(head, _)| (head, true));
+    let number = head.parse().map_err(|_| format!("not a number: {head}"))?;
+    if is_text && text(number) != read {
+        return Err(format!("text {number} came back as another one of {} bytes", read.len()));
+    }
+    Ok(Some(number))
+}
+
 /// What an error says of the statement's fate. Errors that no such statement can have are a failure.
 fn refusal(request: Request, error: &ServerError) -> Result<Answer, String> {
     let (code, message) = (error.code().to_owned(), error.message().to_owned());
-    let passes = ["40001", "40P01", "55P03", "57P03", "57014", "25006"].contains(&code.as_str())
-        || code.starts_with("53");
+    let passes = ["40001", "55P03", "57P03"].contains(&code.as_str());
     let unknown = ["08006", "08007", "40003", "57P01"].contains(&code.as_str());
     match request {
         // The rows of a step that was done already.
         Request::Setup(_) if code == "23505" => Ok(Answer::Done { rows: 0 }),
+        Request::Op(op) if op.may_be_refused(&code) => {
+            Ok(Answer::Refused { code, message, retry: false })
+        }
         _ if unknown => Ok(Answer::Unknown { code, message }),
         _ if passes => Ok(Answer::Refused { code, message, retry: true }),
         _ => Err(format!("{request:?} was refused: {error}")),
@@ -223,7 +423,7 @@ mod tests {
     fn parameters_go_into_the_text() {
         let (sql, parameters) = statement(3, Op::Transfer { from: 1, to: 4, amount: 7 });
         assert_eq!(
-            inline(&sql, &parameters),
+            inline(sql, &parameters),
             "UPDATE accounts SET v = CASE WHEN k = 1 THEN v - 7 ELSE v + 7 END WHERE k IN (1, 4)"
         );
     }
@@ -239,5 +439,7 @@ mod tests {
         assert!(matches!(error("08007"), Ok(Answer::Unknown { .. })));
         assert!(error("XX000").is_err(), "an internal error is a failure");
         assert!(error("42601").is_err(), "and so is a syntax error");
+        assert!(error("23505").is_err(), "and a key that is taken, where nothing is added");
+        assert!(error("57014").is_err(), "and a cancel that nobody asked for");
     }
 }

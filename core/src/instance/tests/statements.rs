@@ -391,3 +391,42 @@ fn an_index_that_would_not_fit_is_refused() {
     assert!(world.says(0, LONG, "create index by_v on t (v)", "CREATE INDEX"));
     world.check_stores();
 }
+
+#[test]
+fn an_error_by_an_old_catalog_is_not_told() {
+    let mut world = three();
+    let leaders = [GroupId::RING, GroupId(1)].map(|group| world.leaders(group)[0]);
+    let away = (0..3).find(|at| !leaders.contains(at)).unwrap();
+    let [leader, _] = leaders;
+    let (here, there) = (ConnId(1), ConnId(2));
+    world.connect(leader, here);
+    world.connect(away, there);
+    let cut = |world: &mut World| {
+        for at in 0..3 {
+            world.nodes[at].deaf =
+                (0..3).filter(|to| *to != at && [*to, at].contains(&away)).collect();
+        }
+    };
+    let heal = |world: &mut World| world.nodes.iter_mut().for_each(|node| node.deaf.clear());
+    cut(&mut world);
+    world.query(leader, here, "create table t (id int primary key)");
+    world.run(Duration::from_secs(2));
+    assert!(world.said(leader, here, "CREATE TABLE"), "{:?}", world.answer(leader, here));
+    // The cut ends, and before anybody else speaks, a client does.
+    heal(&mut world);
+    assert!(
+        world.says(away, there, "select id from t", "SELECT 0"),
+        "{:?}",
+        world.answer(away, there)
+    );
+    assert!(
+        world.says(away, there, "select id from u", "42P01"),
+        "{:?}",
+        world.answer(away, there)
+    );
+    // Where nobody can be asked, that is what a client is told.
+    cut(&mut world);
+    world.query(away, there, "select id from u");
+    world.run(Duration::from_secs(3));
+    assert!(world.said(away, there, "57P03"), "{:?}", world.answer(away, there));
+}

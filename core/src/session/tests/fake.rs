@@ -11,7 +11,8 @@ use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono, Resolver, Rng, Spawner};
 use crate::session::functions::SessionFunctions;
 use crate::session::{
-    Attempt, Call, Credentials, Done, Engine, Gate, Outcome, RowWriter, SessionContext, Tag,
+    Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Outcome, RowWriter, SessionContext,
+    Tag,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::catalog::Catalog;
@@ -94,6 +95,14 @@ impl Fake {
 }
 
 impl Engine for Fake {
+    fn renew_catalog<'a>(
+        &'a self,
+        _: &'a SqlError,
+        _: &'a Interrupt,
+    ) -> impl Future<Output = SqlResult<()>> + 'a {
+        std::future::ready(Ok(()))
+    }
+
     fn login(&self, name: &str) -> Option<Credentials> {
         let mut rng = Rng::from_u64(5);
         let verifier = match name {
