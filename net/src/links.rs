@@ -340,8 +340,10 @@ impl<P: Platform, M: Wire> Dialler<P, M> {
         while !self.gate.is_shut() {
             self.dial += 1;
             let (peer, lane, dial) = (self.peer.clone(), self.lane, self.dial);
+            let mut connected = false;
             match self.connect().await {
                 Ok((mut reader, writer)) => {
+                    connected = true;
                     self.inbox.push(Input::Dialled { peer: peer.clone(), lane, dial, writer });
                     if self.hold(&mut reader).await {
                         backoff = BACKOFF_MIN;
@@ -357,10 +359,15 @@ impl<P: Platform, M: Wire> Dialler<P, M> {
             let least = self.jittered(BACKOFF_MIN);
             self.platform.sleep(least).await;
             let rest = self.jittered(backoff - BACKOFF_MIN);
-            backoff = match self.nudge.cuts_short(self.platform.sleep(rest)).await {
-                true => BACKOFF_MIN,
-                false => (backoff * 2).min(BACKOFF_MAX),
-            };
+            if connected {
+                // Two that hang up on each other would never rest.
+                self.platform.sleep(rest).await;
+                self.nudge.given.set(false);
+            } else if self.nudge.cuts_short(self.platform.sleep(rest)).await {
+                backoff = BACKOFF_MIN;
+                continue;
+            }
+            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 

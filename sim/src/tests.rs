@@ -70,6 +70,7 @@ const SHOWS_IN: &[(&str, &[&str])] = &[
             "IgnoreBatchChecksum",
             "KeepIdentity",
             "KeepHold",
+            "ServeOldCatalog",
         ],
     ),
     (
@@ -85,8 +86,6 @@ const SHOWS_IN: &[(&str, &[&str])] = &[
     ("clock", &["KeepLeaseOnTransfer"]),
     // It takes statements over many rows.
     ("calm-big", &["SliceWritesBlindly"]),
-    // It takes an instance that never hears of the newest catalog.
-    ("forever", &["ServeOldCatalog"]),
 ];
 const SEEDS_MAX: u64 = 60;
 

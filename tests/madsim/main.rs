@@ -42,7 +42,8 @@ mod sweep;
 #[test]
 fn the_flag_of_madsim_is_set() {
     panic!(
-        "madsim is compiled without its simulator: RUSTFLAGS in the environment replace those of \
-         `.cargo/config.toml`; add `--cfg madsim` to them"
+        "madsim is compiled without its simulator: RUSTFLAGS in the environment, or `rustflags` of a \
+         target in another configuration of cargo, replace those of `.cargo/config.toml`; add \
+         `--cfg madsim` to them"
     );
 }

@@ -89,6 +89,9 @@ pub struct Group {
     making_way: Option<(InstanceId, Mono)>,
 }
 
+/// A leader that was not heard for so many election timeouts leads no more.
+const SILENT_TIMEOUTS: usize = 3;
+
 /// A late wake-up: more ticks have passed than this many beyond the awaited ones.
 const LATE_TICKS: u64 = 3;
 
@@ -151,8 +154,12 @@ impl Group {
         self.node.term()
     }
 
+    /// Who leads, as far as this member knows. One without a vote, which nobody tells of an election that
+    /// it does not take part in, forgets a leader that has long been silent.
     pub fn leader(&self) -> Option<InstanceId> {
-        self.node.leader()
+        let long = SILENT_TIMEOUTS * self.times.election_ticks;
+        let hears = self.is_leader() || self.node.silent_ticks() < long;
+        self.node.leader().filter(|_| hears)
     }
 
     pub fn committed(&self) -> LogIndex {
@@ -364,17 +371,12 @@ impl Group {
     /// Hands leadership to `to`. From now on this leader takes nothing more; it gives its lease up, for
     /// the rest of the term, and lets `to` campaign as soon as its own log is committed: whoever waits
     /// for an entry of it still hears from this leader how it ended. Forgotten if that takes an election
-    /// timeout.
+    /// timeout, unless it is asked for again.
     pub fn transfer_leader(&mut self, to: InstanceId) {
-        if self.is_leader() && !self.is_making_way() {
+        if self.is_leader() && !self.node.is_transferring() {
             self.making_way = Some((to, self.now + self.times.election_timeout()));
             self.make_way();
         }
-    }
-
-    /// Whether somebody else is to lead.
-    pub fn is_making_way(&self) -> bool {
-        self.making_way.is_some() || self.node.is_transferring()
     }
 
     fn make_way(&mut self) {
@@ -694,16 +696,13 @@ mod tests {
         let group = trio.members.get_mut(&old).unwrap();
         let index = group.propose(Bytes::from_static(b"last")).unwrap();
         group.transfer_leader(to);
-        assert!(group.is_making_way() && !group.node().is_transferring());
+        assert!(!group.node().is_transferring());
         assert!(!group.may_serve(now), "nothing new is taken");
         assert_eq!(group.propose(Bytes::from_static(b"late")), Err(ProposeError::NotLeader));
-        while trio.members[&old].is_making_way() {
-            let group = &trio.members[&old];
-            assert!(!group.node().is_transferring() || group.committed() >= index);
-            trio.run(1);
-        }
         trio.run(10);
         assert_eq!(trio.leaders(), [to]);
+        assert_eq!(trio.committed[&old].last().unwrap().as_ref(), b"last");
+        assert!(trio.members[&old].committed() >= index);
     }
 
     #[test]
@@ -715,9 +714,13 @@ mod tests {
         let group = trio.members.get_mut(&old).unwrap();
         group.propose(Bytes::from_static(b"last")).unwrap();
         group.transfer_leader(InstanceId(old.0 % 3 + 1));
-        let until = trio.now + GroupTimes::default().election_timeout();
-        group.advance(until);
-        assert!(group.is_leader() && !group.is_making_way());
+        let timeout = GroupTimes::default().election_timeout();
+        group.advance(trio.now + timeout / 2);
+        group.transfer_leader(InstanceId(old.0 % 3 + 1));
+        group.advance(trio.now + timeout);
+        assert!(group.making_way.is_some(), "it was asked again");
+        group.advance(trio.now + timeout * 3 / 2);
+        assert!(group.is_leader() && group.making_way.is_none());
     }
 
     #[test]

@@ -209,8 +209,14 @@ async fn catch_up(me: Shared) {
 
 /// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
 pub async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
-    let asked = serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await;
-    let Answer::Response(ResponseKind::Applied { index }) = asked else { return None };
+    let index = loop {
+        match serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await {
+            Answer::Response(ResponseKind::Applied { index }) => break index,
+            // An answer was lost, and nothing is changed by asking again.
+            Answer::Unknown if me.borrow().now.mono < deadline => serve::pause(me).await,
+            _ => return None,
+        }
+    };
     loop {
         {
             let state = me.borrow();

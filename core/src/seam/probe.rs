@@ -71,7 +71,7 @@ canaries! {
     CarryOutTwice => "sql invariants linearizability",
     /// A restarted member does not know that a change of membership was completed.
     ForgetMembership => "liveness replicas",
-    /// An instance serves clients before it knows the newest catalog.
+    /// An instance serves clients before it knows the newest catalog, and tells them what is wrong by its own.
     ServeOldCatalog => "sql linearizability acks",
     /// A snapshot leaves out the first row of each chunk.
     SnapshotDropsRow => "replicas",

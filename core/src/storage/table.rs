@@ -101,7 +101,7 @@ struct Digests {
 }
 
 impl Digests {
-    fn forget(&mut self, bucket: BucketId) {
+    fn written(&mut self, bucket: BucketId) {
         if let Some(changed) = &mut self.changed {
             changed.insert(bucket);
         }
@@ -291,7 +291,7 @@ impl Table {
     /// above another one or is a delete.
     pub fn put(&mut self, bucket: BucketId, key: &[u8], version: Version) -> bool {
         self.newest_write = self.newest_write.max(version.ts());
-        self.digests.get_mut().forget(bucket);
+        self.digests.get_mut().written(bucket);
         self.index_version(bucket, key, &version);
         let (added, is_delete) = (version.heap_bytes(), version.row().is_none());
         let at = usize::from(bucket.0);
@@ -330,7 +330,7 @@ impl Table {
         key: &[u8],
         take: impl FnOnce(&mut Chain) -> Vec<Version>,
     ) {
-        self.digests.get_mut().forget(bucket);
+        self.digests.get_mut().written(bucket);
         let tree = self.buckets.get_mut(usize::from(bucket.0)).and_then(Option::as_deref_mut);
         let Some(tree) = tree else { return };
         let Some(chain) = tree.get_mut(key) else { return };
@@ -349,7 +349,7 @@ impl Table {
     /// Takes a bucket's tree out, in constant time. Its rows stay counted and indexed until
     /// [`Table::sweep_rows`] is done with it.
     pub fn take_bucket(&mut self, bucket: BucketId) -> Option<Box<BucketTree>> {
-        self.digests.get_mut().forget(bucket);
+        self.digests.get_mut().written(bucket);
         self.buckets.get_mut(usize::from(bucket.0))?.take()
     }
 
