@@ -71,6 +71,11 @@ impl RingMember {
         completion
     }
 
+    /// Forgets those whose task does not wait any longer.
+    pub fn forget_abandoned(&mut self) {
+        self.readers.retain(|_, resolver| !resolver.is_abandoned());
+    }
+
     /// How many wait for an entry of theirs, or for a position.
     pub fn waiting(&self) -> usize {
         self.proposals.len() + self.readers.len()

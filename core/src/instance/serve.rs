@@ -10,7 +10,7 @@ use super::state::{Phase, Shared};
 use crate::base::codec::CodecError;
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState};
 use crate::raft::{Change, ProposeError};
-use crate::seam::{Lane, Mono, PeerAddr};
+use crate::seam::{Completion, Lane, Mono, PeerAddr};
 use crate::session::Interrupt;
 use crate::storage::MemoryLimit;
 use crate::topology::RingEntry;
@@ -18,6 +18,9 @@ use crate::topology::ddl::SchemaChange;
 
 use bytes::Bytes;
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 /// Between two attempts to find a leader.
@@ -190,15 +193,37 @@ async fn ring_index(me: &Shared) -> ResponseKind {
     ResponseKind::Applied { index }
 }
 
+/// How long this instance may take to apply what others ask about. Who asks has given up by then, and one
+/// that is not heard may never get there.
+const REACHED_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Answers once this instance has applied the ring up to `index`.
 async fn ring_reached(me: &Shared, index: LogIndex) -> ResponseKind {
-    let reached = {
+    let (reached, late) = {
         let state = &mut *me.borrow_mut();
         let Some(ring) = &mut state.ring else { return ResponseKind::NotLeader(None) };
-        ring.wait_applied(&state.spawner, index)
+        let reached = ring.wait_applied(&state.spawner, index);
+        let late = state.now.mono + REACHED_PATIENCE;
+        (reached, state.deadline(late))
     };
-    reached.await;
-    ResponseKind::Done
+    if in_time(reached, late).await.is_some() {
+        return ResponseKind::Done;
+    }
+    crate::sometimes!("serve: the ring is not reached in time");
+    if let Some(ring) = &mut me.borrow_mut().ring {
+        ring.forget_abandoned();
+    }
+    ResponseKind::NotLeader(None)
+}
+
+/// Waits for `what`, but not after `late` has ended.
+async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> {
+    let (mut what, mut late) = (pin!(what), pin!(late));
+    poll_fn(|context| match what.as_mut().poll(context) {
+        Poll::Pending => late.as_mut().poll(context).map(|_| None),
+        ended => ended,
+    })
+    .await
 }
 
 /// Waits until every instance that is online has applied the ring as far as this one has, so that a

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::state::Phase;
 use super::*;
-use crate::base::{ConnId, GroupId, InstanceId};
+use crate::base::{ConnId, GroupId, InstanceId, LogIndex};
 use crate::seam::{ConnKind, DiskError, DiskErrorKind, DiskOp, DiskResult, Mono, Wall};
 use crate::storage::model_disk::ModelDisk;
 use crate::topology::model::Presence;
@@ -572,6 +572,21 @@ fn an_expelled_instance_stops_also_one_that_was_away_meanwhile() {
         assert!(world.nodes[asked].stopped.is_none());
         assert_eq!(world.online(asked), 2);
     }
+}
+
+#[test]
+fn who_asks_about_the_ring_is_not_kept_waiting_for_ever() {
+    let mut world = three();
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    let before = world.kept(0);
+    let what = message::RequestKind::RingReached { index: LogIndex(1_000_000) };
+    let spawner = me.borrow().spawner.clone();
+    spawner.spawn(serve::answer(me.clone(), PeerAddr::new("i2:3301"), 7, what));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.kept(0).ring_waiters, before.ring_waiters + 1);
+    world.run(Duration::from_secs(6));
+    assert_eq!(world.kept(0).ring_waiters, before.ring_waiters);
+    assert_eq!(world.kept(0).tasks, before.tasks);
 }
 
 #[test]
