@@ -254,18 +254,10 @@ fn place(operation: &Operation<'_>) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Entry;
 
     /// Operations of these clients, one after the other.
     fn run(operations: &[(u16, Op, Outcome)]) -> Result<(), String> {
-        let mut history = History::default();
-        for (time_ns, (client, op, outcome)) in (0u64..).zip(operations) {
-            let process = time_ns as u32;
-            let entry = |outcome| Entry { time_ns, process, client: *client, op: *op, outcome };
-            history.push(entry(Outcome::Invoked));
-            history.push(entry(outcome.clone()));
-        }
-        judge(&history)
+        judge(&History::one_by_one(operations.iter().cloned()))
     }
 
     fn insert(client: u16, u: i64) -> (u16, Op, Outcome) {

@@ -203,17 +203,10 @@ fn catalogs_agree(operations: &[Operation<'_>]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Entry;
 
     fn run(operations: &[(Op, Outcome)]) -> Result<(), String> {
-        let mut history = History::default();
-        for (time_ns, (op, outcome)) in (0u64..).zip(operations) {
-            let entry =
-                |outcome| Entry { time_ns, process: time_ns as u32, client: 0, op: *op, outcome };
-            history.push(entry(Outcome::Invoked));
-            history.push(entry(outcome.clone()));
-        }
-        judge(&history)
+        let of_one = operations.iter().cloned().map(|(op, outcome)| (0, op, outcome));
+        judge(&History::one_by_one(of_one))
     }
 
     fn schema(change: SchemaChange) -> (Op, Outcome) {

@@ -59,6 +59,19 @@ impl History {
         self.entries.push(entry);
     }
 
+    /// Operations that each began when the one before had ended: who asked, what, and the outcome.
+    #[cfg(test)]
+    pub fn one_by_one(operations: impl IntoIterator<Item = (u16, Op, Outcome)>) -> History {
+        let mut history = History::default();
+        for (time_ns, (client, op, outcome)) in (0u64..).zip(operations) {
+            let process = time_ns as u32;
+            let entry = |outcome| Entry { time_ns, process, client, op, outcome };
+            history.push(entry(Outcome::Invoked));
+            history.push(entry(outcome));
+        }
+        history
+    }
+
     /// Each operation once, in order of invocation.
     pub fn operations(&self) -> Vec<Operation<'_>> {
         let mut open = BTreeMap::<u32, usize>::new();
