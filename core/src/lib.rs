@@ -45,6 +45,12 @@
 //!    write-ahead log, and appends leave for the followers at once.
 //! 9. A majority has it on disk: the commit index passes the gate, and the reply leaves.
 //!
+//! A leader that is replaced before step 9 does not guess: the reply waits for what the next leader puts
+//! at that position of the log, and then leaves, or the client is told that nothing was done.
+//!
+//! Where step 2 or 3 finds an error that an old catalog could be to blame for (no such table, say), the
+//! ring's leader is asked how new the catalog has to be, and the statement is prepared once more.
+//!
 //! On a follower, step 4 finds that another instance leads; the statement is forwarded and its rows
 //! come back as a message. A reader at step 4 needs no log entry: the lease is enough. If it could
 //! have seen step 6's row before step 9, its reply waits behind the same gate. Where the way to the

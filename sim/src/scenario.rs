@@ -170,7 +170,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     let mut rng = root.fork("clients");
     let (count, ops) = match scenario.shape {
         Shape::Big if rng.below(BIGGEST_EVERY) == 0 => (rng.range(8, 32) as u16, 400),
-        Shape::Big => (rng.range(4, 16) as u16, rng.range(60, 200)),
+        Shape::Big => (rng.range(4, 12) as u16, rng.range(40, 150)),
         _ => (rng.range(1, 8) as u16, rng.range(20, 150)),
     };
     let mut clients = draw_clients(abilities.mix, count, ops, chaos_ms, &topology, &mut rng);
@@ -305,7 +305,7 @@ const CHUNKS_MAX: u64 = 64;
 /// Bytes of a row in a snapshot, about.
 const ROW_BYTES: u64 = 64;
 
-/// Rows in all tables, if nothing that is added is deleted.
+/// No table has more rows than this.
 fn rows_at_most(clients: &[ClientPlan]) -> u64 {
     let ops = clients.iter().flat_map(|client| &client.ops);
     ROWS_OF_SETUP + ops.map(|op| op.rows_added()).sum::<u64>()

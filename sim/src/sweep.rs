@@ -87,17 +87,19 @@ pub fn sweep(
     let summary: Mutex<Summary> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
+            let work = || {
                 loop {
                     let k = next.fetch_add(1, Ordering::Relaxed);
                     let Some((seed, scenario)) = plans.get(k) else { return };
                     let plan = make(*seed, scenario);
-                    let (verdict, repeated) = on_own_thread(&plan, other);
+                    let (verdict, repeated) = run_and_compare(&plan, other);
                     each(&plan, &verdict);
                     add(&mut lock(&summary), &plan, &verdict, repeated);
                     lock(&results).push((k, done(&plan, verdict)));
                 }
-            });
+            };
+            let worker = std::thread::Builder::new().stack_size(STACK_BYTES);
+            worker.spawn_scoped(scope, work).expect("a thread can be made");
         }
     });
     let mut runs = results.into_inner().expect("no worker panics");
@@ -112,13 +114,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().expect("no worker panics")
 }
 
-/// Runs a plan on a fresh thread, so that nothing of an earlier world can be left on it.
-fn on_own_thread(plan: &Plan, other: Option<Other<'_>>) -> (Verdict, bool) {
-    let mut verdict = std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new().stack_size(16 << 20);
-        let handle = worker.spawn_scoped(scope, || run(plan)).expect("a thread can be made");
-        handle.join().expect("a run catches its panics")
-    });
+/// Statements nest deeply.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Runs a plan, and some once more in a process that has run no other: nothing of an earlier world may be
+/// left on a thread.
+fn run_and_compare(plan: &Plan, other: Option<Other<'_>>) -> (Verdict, bool) {
+    let mut verdict = run(plan);
     let wanted = verdict.failure.is_some() || plan.seed.is_multiple_of(10);
     let Some(other) = other.filter(|_| wanted) else { return (verdict, false) };
     if let Err(message) = compare(plan, &verdict, other) {

@@ -70,7 +70,6 @@ const SHOWS_IN: &[(&str, &[&str])] = &[
             "IgnoreBatchChecksum",
             "KeepIdentity",
             "KeepHold",
-            "ServeOldCatalog",
         ],
     ),
     (
@@ -84,6 +83,7 @@ const SHOWS_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("clock", &["KeepLeaseOnTransfer"]),
+    ("dc3", &["ServeOldCatalog", "RunOldPlan"]),
     // It takes statements over many rows.
     ("calm-big", &["SliceWritesBlindly"]),
 ];

@@ -11,6 +11,9 @@
 //!   tick ────┘                      ├─> committed ──> state machine   │
 //!                                   └─> held messages <───────────────┘─> peers
 //! ```
+//!
+//! A leader that is to make way takes nothing more, commits its log, and only then lets its successor
+//! campaign: whoever waits for an entry hears from the one that took it how it ended.
 
 pub mod lease;
 
@@ -256,7 +259,7 @@ impl Group {
     }
 
     fn ticks_due(&self, now: Mono) -> u64 {
-        (now.since(self.ticked).as_nanos() / self.times.tick.as_nanos()) as u64
+        now.since(self.ticked).as_nanos() as u64 / self.times.tick.as_nanos() as u64
     }
 
     /// Ticks until something happens by itself, at least one.
@@ -495,6 +498,14 @@ mod tests {
             }
         }
 
+        /// Three members that have elected a leader.
+        fn led(seed: u64) -> (Trio, InstanceId) {
+            let mut trio = Trio::new(seed);
+            trio.run(60);
+            let leader = trio.leaders()[0];
+            (trio, leader)
+        }
+
         /// Lets `ticks` ticks pass, delivering everything on the way. As in an instance, time advances
         /// when a member asked to be woken, and after its messages.
         fn run(&mut self, ticks: u64) {
@@ -563,9 +574,7 @@ mod tests {
     #[test]
     fn leases_of_an_old_and_a_new_leader_never_overlap() {
         for seed in 0..50 {
-            let mut trio = Trio::new(seed);
-            trio.run(60);
-            let old = trio.leaders()[0];
+            let (mut trio, old) = Trio::led(seed);
             trio.cut = Some(old);
             for _ in 0..100 {
                 trio.run(1);
@@ -582,9 +591,7 @@ mod tests {
     #[test]
     fn the_silence_before_a_word_of_the_leader_does_not_count_after_it() {
         for seed in 0..20 {
-            let mut trio = Trio::new(seed);
-            trio.run(60);
-            let leader = trio.leaders()[0];
+            let (mut trio, leader) = Trio::led(seed);
             let heard = trio.now + Duration::from_millis(70);
             let leader = trio.members.get_mut(&leader).unwrap();
             leader.advance(heard);
@@ -614,9 +621,7 @@ mod tests {
 
     #[test]
     fn a_leader_hears_its_live_followers_at_every_moment_and_a_silent_one_at_none() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let leader = trio.leaders()[0];
+        let (mut trio, leader) = Trio::led(7);
         let away = *trio.members.keys().find(|id| **id != leader).unwrap();
         trio.cut = Some(away);
         let heard = |trio: &Trio| -> Vec<InstanceId> {
@@ -634,22 +639,50 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_learner_votes_once_the_leader_was_silent_for_an_election_timeout() {
+    const FIRST: InstanceId = InstanceId(1);
+    const SECOND: InstanceId = InstanceId(2);
+    const THIRD: InstanceId = InstanceId(3);
+
+    /// Three members with a leader, the third of which takes itself for a learner.
+    fn with_a_learner() -> (Trio, InstanceId) {
         let mut trio = Trio::new(7);
-        // The third member does not know that it is more than a learner.
-        let [first, second, third] = [1, 2, 3].map(InstanceId);
-        let voters = vec![first, second];
-        let membership = Membership { voters, learners: vec![third], ..Membership::default() };
+        let voters = vec![FIRST, SECOND];
+        let membership = Membership { voters, learners: vec![THIRD], ..Membership::default() };
         let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
         let hard = HardState { term: Term(1), commit: LogIndex(1), ..HardState::default() };
         let recovered = (start, hard, [].as_slice());
         let times = GroupTimes::default();
-        let learner = Group::new(GroupId(1), third, times, 7, Mono(0), false, recovered);
-        trio.members.insert(third, learner);
+        let learner = Group::new(GroupId(1), THIRD, times, 7, Mono(0), false, recovered);
+        trio.members.insert(THIRD, learner);
         trio.run(60);
         let leader = trio.leaders()[0];
-        let other = if leader == first { second } else { first };
+        (trio, leader)
+    }
+
+    #[test]
+    fn a_learner_forgets_a_leader_that_is_long_silent_and_no_sooner() {
+        let (mut trio, leader) = with_a_learner();
+        let known = |trio: &Trio| trio.members[&THIRD].leader();
+        assert_eq!(known(&trio), Some(leader));
+        // It hears nobody from here on, not even of the others' elections.
+        trio.cut = Some(THIRD);
+        let mut silent = |ticks| {
+            for _ in 0..ticks {
+                trio.now = Mono(trio.now.0 + TICK_NS);
+                trio.members.get_mut(&THIRD).unwrap().advance(trio.now);
+            }
+            known(&trio)
+        };
+        let almost = SILENT_TIMEOUTS * GroupTimes::default().election_ticks - 4;
+        assert_eq!(silent(almost), Some(leader));
+        assert_eq!(silent(4), None);
+    }
+
+    #[test]
+    fn a_learner_votes_once_the_leader_was_silent_for_an_election_timeout() {
+        // The third member does not know that it is more than a learner.
+        let (mut trio, leader) = with_a_learner();
+        let other = if leader == FIRST { SECOND } else { FIRST };
         trio.cut = Some(leader);
         trio.run(100);
         assert!(trio.leaders().contains(&other), "the learner's vote was needed");
@@ -657,9 +690,7 @@ mod tests {
 
     #[test]
     fn a_transfer_that_nobody_takes_leaves_a_leader_that_serves() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let old = trio.leaders()[0];
+        let (mut trio, old) = Trio::led(7);
         let away = *trio.members.keys().find(|id| **id != old).unwrap();
         trio.cut = Some(away);
         trio.members.get_mut(&old).unwrap().transfer_leader(away);
@@ -670,9 +701,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_was_removed_gives_way() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let old = trio.leaders()[0];
+        let (mut trio, old) = Trio::led(7);
         let leader = trio.members.get_mut(&old).unwrap();
         leader.propose_change(&[Change::Remove(old)]).unwrap();
         leader.propose(Bytes::from_static(b"after")).unwrap();
@@ -688,9 +717,7 @@ mod tests {
 
     #[test]
     fn a_leader_commits_what_it_took_before_it_makes_way() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let old = trio.leaders()[0];
+        let (mut trio, old) = Trio::led(7);
         let to = InstanceId(old.0 % 3 + 1);
         let now = trio.now;
         let group = trio.members.get_mut(&old).unwrap();
@@ -707,9 +734,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_cannot_commit_does_not_make_way() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let old = trio.leaders()[0];
+        let (mut trio, old) = Trio::led(7);
         trio.cut = Some(old);
         let group = trio.members.get_mut(&old).unwrap();
         group.propose(Bytes::from_static(b"last")).unwrap();
@@ -725,9 +750,7 @@ mod tests {
 
     #[test]
     fn a_transfer_ends_the_lease_at_once() {
-        let mut trio = Trio::new(7);
-        trio.run(60);
-        let leader = trio.leaders()[0];
+        let (mut trio, leader) = Trio::led(7);
         let other = InstanceId(leader.0 % 3 + 1);
         let now = trio.now;
         let group = trio.members.get_mut(&leader).unwrap();

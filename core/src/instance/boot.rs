@@ -197,7 +197,7 @@ async fn catch_up(me: Shared) {
             }
             state.now.mono + state.config.times.statement_patience / CATCH_UP_PART
         };
-        if let Some(index) = ring_reached(&me, deadline).await {
+        if let Some(index) = reach_ring(&me, deadline).await {
             me.borrow_mut().caught_up = true;
             tracing::info!(ring = %index, "caught up with the ring: taking clients");
             return;
@@ -208,7 +208,7 @@ async fn catch_up(me: Shared) {
 }
 
 /// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
-pub async fn ring_reached(me: &Shared, deadline: Mono) -> Option<LogIndex> {
+pub async fn reach_ring(me: &Shared, deadline: Mono) -> Option<LogIndex> {
     let index = loop {
         match serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await {
             Answer::Response(ResponseKind::Applied { index }) => break index,

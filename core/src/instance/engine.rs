@@ -15,12 +15,12 @@ use bytes::Bytes;
 use super::boot;
 use super::catalog_view::CatalogView;
 use super::decisions;
+use super::gates::{Gated, Release};
 use super::message::{Forwarded, RequestKind, ResponseKind};
 use super::reader::StoreReader;
 use super::requests::Answer;
 use super::running::{self, Statement};
 use super::serve::{self, outcome_unknown};
-use super::shard::{Gated, Release};
 use super::state::{Shared, State};
 use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
@@ -81,9 +81,14 @@ impl Workbench {
 struct Opens(Gate);
 
 impl Gated for Opens {
+    fn doubt(&self) {
+        self.0.doubt();
+    }
+
     fn release(self: Box<Self>, release: Release) {
         match release {
             Release::Committed => self.0.open(),
+            Release::Undone => self.0.undo(),
             Release::Lost => self.0.lose(),
         }
     }
@@ -409,7 +414,7 @@ async fn renew_catalog(me: &Shared, doubt: &SqlError, interrupt: &Interrupt) -> 
             state.now.mono + state.config.times.statement_patience / RENEWAL_PART,
         )
     };
-    match unless_interrupted(interrupt, boot::ring_reached(me, deadline)).await {
+    match unless_interrupted(interrupt, boot::reach_ring(me, deadline)).await {
         Some(Some(_)) if me.borrow().catalog_version() == version => Ok(()),
         Some(Some(_)) => {
             crate::sometimes!("statement: an error by an old catalog is not told");
@@ -591,6 +596,8 @@ pub async fn run_forwarded(me: &Shared, asked: &Forwarded, interrupt: &Interrupt
     match wait {
         Some(wait) => match wait.await {
             Some(Release::Committed) => response,
+            // Nothing was done, and the next leader is asked.
+            Some(Release::Undone) => ResponseKind::NotLeader(None),
             _ => ResponseKind::Failed(outcome_unknown()),
         },
         None => response,

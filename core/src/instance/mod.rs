@@ -22,6 +22,7 @@ mod counting;
 mod decisions;
 mod durability;
 mod engine;
+mod gates;
 mod governing;
 mod identity;
 mod index_build;

@@ -1,11 +1,11 @@
 //! Requests of other instances (and our own) to this one as the leader of a group.
 
 use super::engine;
+use super::gates::Release;
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
 use super::ring::Proposed;
 use super::serving;
-use super::shard::Release;
 use super::state::{Phase, Shared};
 use crate::base::codec::CodecError;
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState};
@@ -237,9 +237,13 @@ pub async fn everyone_reached(me: &Shared, deadline: Mono) {
         let others: Vec<InstanceId> = online.map(|i| i.id).filter(|id| *id != state.me()).collect();
         (ring.applied, others)
     };
-    for other in others {
-        ask(me, (other, GroupId::RING), RequestKind::RingReached { index }, deadline).await;
-    }
+    let ask = |other| ask(me, (other, GroupId::RING), RequestKind::RingReached { index }, deadline);
+    let mut asked: Vec<_> = others.into_iter().map(|other| Box::pin(ask(other))).collect();
+    poll_fn(|context| {
+        asked.retain_mut(|answer| answer.as_mut().poll(context).is_pending());
+        if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did

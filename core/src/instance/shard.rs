@@ -3,7 +3,8 @@
 //! The leader executes at append and releases at commit. A write is applied to memory in the turn
 //! that proposes it; its reply, and the reply of any read that could have seen it, is *gated* on the
 //! log position. A follower applies when an entry is committed. Leadership lost, versions above the
-//! commit index are popped; leadership won, the whole tail is applied before the first statement.
+//! commit index are popped, and the gates wait for what the next leader makes of their entries
+//! ([`gates`](super::gates)); leadership won, the whole tail is applied before the first statement.
 //!
 //! ```text
 //!        applied            committed           speculated = last index
@@ -18,6 +19,7 @@ use std::collections::VecDeque;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::gates::{Gated, Gates, Release};
 use super::index_build::IndexBuild;
 use crate::base::{
     CatalogVersion, LogIndex, RowWrite, SqlError, SqlResult, TableId, Term, Timestamp,
@@ -25,7 +27,7 @@ use crate::base::{
 use crate::exec::slice::SLICE_ROWS;
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind, ProposeError};
-use crate::seam::{Completion, Now, Resolver, Spawner};
+use crate::seam::{Completion, Mono, Now, Spawner};
 use crate::storage::snapshot::{SnapshotMeta, SnapshotScan};
 use crate::storage::{Demand, MemoryLimit, Store};
 use crate::topology::ddl::{SchemaChange, SchemaOp};
@@ -37,25 +39,6 @@ const GARBAGE_PER_TURN: usize = SLICE_ROWS;
 /// Many statements that are done in their first slice can leave more behind in one turn: then this part of
 /// what waits is freed, so that what waits stays below so many times what a turn leaves behind.
 const GARBAGE_PART: usize = 16;
-
-/// How the wait for a log position ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Release {
-    Committed,
-    /// Leadership was lost first: it may be committed or not.
-    Lost,
-}
-
-/// Somebody who hears of a release.
-pub trait Gated {
-    fn release(self: Box<Self>, release: Release);
-}
-
-impl Gated for Resolver<Release> {
-    fn release(self: Box<Self>, release: Release) {
-        self.resolve(release);
-    }
-}
 
 /// The member.
 pub struct ShardMember {
@@ -79,8 +62,7 @@ pub struct ShardMember {
     /// Committed while this member led: memory shows exactly these entries, whatever a later leader
     /// put behind them.
     settled: LogIndex,
-    /// By log position, ascending.
-    gates: VecDeque<(LogIndex, Box<dyn Gated>)>,
+    gates: Gates,
     /// The index that the newest schema entry asks for, until it is built and judged.
     building: Option<IndexBuild>,
     /// Rows of it that are looked at in one turn.
@@ -155,7 +137,7 @@ impl ShardMember {
             speculated: applied,
             leading: None,
             settled: applied,
-            gates: VecDeque::new(),
+            gates: Gates::default(),
             building: None,
             index_rows,
             has_garbage: false,
@@ -228,16 +210,15 @@ impl ShardMember {
         (self.speculated > self.group.committed()).then_some(self.speculated)
     }
 
-    /// Tells `waiter` when `index` is committed, or that leadership was lost before.
+    /// Tells `waiter` how the entry at `index` ends, which this member shows as its group's leader.
     pub fn gate(&mut self, index: LogIndex, waiter: Box<dyn Gated>) {
-        if self.leading != Some(self.group.term()) {
-            waiter.release(Release::Lost);
-        } else if index <= self.group.committed() || crate::canary!(AckBeforeCommit) {
-            waiter.release(Release::Committed);
-        } else {
-            // Positions are asked for in ascending order but for reads between writes.
-            let at = self.gates.partition_point(|(other, _)| *other <= index);
-            self.gates.insert(at, (index, waiter));
+        let leads = self.leading == Some(self.group.term());
+        match self.group.node().entry_term(index).filter(|_| leads) {
+            _ if leads && (index <= self.group.committed() || crate::canary!(AckBeforeCommit)) => {
+                waiter.release(Release::Committed);
+            }
+            Some(term) => self.gates.add(index, term, waiter),
+            None => waiter.release(Release::Lost),
         }
     }
 
@@ -274,6 +255,7 @@ impl ShardMember {
         self.applied = entry.index;
         self.applied_term = entry.term;
         self.speculated = self.speculated.max(entry.index);
+        self.gates.applied(entry.index, entry.term);
     }
 
     fn apply_normal(&mut self, entry: &Entry) {
@@ -380,20 +362,21 @@ impl ShardMember {
     }
 
     /// Notices leadership won or lost. Must run before the turn's committed entries are applied: they
-    /// may replace entries that memory shows.
-    pub fn follow_role(&mut self) {
+    /// may replace entries that memory shows. Whoever waits for an entry of a lost lead hears of it until
+    /// `until`.
+    pub fn follow_role(&mut self, until: Mono) {
         let leads = self.group.is_leader().then(|| self.group.term());
         if self.leading == leads {
             return;
         }
         if self.leading.is_some() {
-            self.step_down();
+            self.step_down(until);
         }
         self.leading = leads;
     }
 
-    /// Pops what is not known to be committed and tells everyone who waits that nothing is known.
-    fn step_down(&mut self) {
+    /// Pops what is not known to be committed.
+    fn step_down(&mut self, until: Mono) {
         self.uncommitted = Uncommitted::default();
         let keep = self.settled.max(self.applied);
         if self.speculated > keep && !crate::canary!(KeepSpeculation) {
@@ -401,11 +384,17 @@ impl ShardMember {
             self.store.undo_above(keep);
             self.speculated = keep;
         }
-        for (_, waiter) in std::mem::take(&mut self.gates) {
-            crate::sometimes!("shard: a reply whose leader stepped down");
-            let lied = crate::canary!(AckAfterLosingLead);
-            waiter.release(if lied { Release::Committed } else { Release::Lost });
-        }
+        self.gates.lead_lost(keep, until);
+    }
+
+    /// Gives up those that have waited for too long for what became of a lost lead's entries.
+    pub fn expire(&mut self, now: Mono) {
+        self.gates.expire(now);
+    }
+
+    /// When this member should be looked at next, at the latest.
+    pub fn next_wake(&self) -> Mono {
+        self.group.next_wake().min(self.gates.next_wake())
     }
 
     /// Once a turn: frees what nobody reads any more, and goes on with the index that is being built.
@@ -436,10 +425,7 @@ impl ShardMember {
         self.settled = self.settled.max(committed);
         self.store.committed(committed);
         self.uncommitted.committed(committed);
-        while self.gates.front().is_some_and(|(index, _)| *index <= committed) {
-            let Some((_, waiter)) = self.gates.pop_front() else { break };
-            waiter.release(Release::Committed);
-        }
+        self.gates.committed(committed);
     }
 
     /// Applies the log's tail to memory, up to the first schema change that is not committed.
@@ -478,5 +464,6 @@ impl ShardMember {
         self.schema = position.schema;
         self.speculated = index;
         self.settled = index;
+        self.gates.restored(index);
     }
 }

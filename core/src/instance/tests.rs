@@ -4,6 +4,7 @@
 
 mod bounds;
 mod leaving;
+mod lost_lead;
 mod snapshot_files;
 mod statements;
 

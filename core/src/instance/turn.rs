@@ -8,7 +8,7 @@ use super::shard::ShardMember;
 use super::state::{Phase, State};
 use crate::base::GroupId;
 use crate::raft::Ready;
-use crate::seam::{Effect, Lane, StopReason};
+use crate::seam::{Effect, Lane, Mono, StopReason};
 
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
@@ -30,6 +30,9 @@ impl State {
         }
         if let Some(shard) = &mut self.shard {
             shard.group.advance(now);
+            // What happens to a role happens when its messages come: before any statement of this turn.
+            shard.follow_role(now + self.config.times.statement_patience);
+            shard.expire(now);
             shard.tidy();
         }
         self.governing_advance();
@@ -113,7 +116,7 @@ impl State {
         let ticket = self.durability.persist(group, &ready);
         let persisted = std::mem::take(&mut ready.persisted_messages);
         shard.group.hold(ready.number, ticket, persisted);
-        shard.follow_role();
+        shard.follow_role(self.now.mono + self.config.times.statement_patience);
         self.take_over_snapshot(group, &ready);
         self.send_ready(group, &mut ready);
         let Some(shard) = &mut self.shard else { return true };
@@ -134,12 +137,9 @@ impl State {
     pub fn schedule(&mut self, more_work: bool) {
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
         at = at.min(self.serving.next_wake());
-        for group in [self.ring.as_ref().map(|r| &r.group), self.shard.as_ref().map(|s| &s.group)]
-            .into_iter()
-            .flatten()
-        {
-            at = at.min(group.next_wake());
-        }
+        let ring = self.ring.as_ref().map(|ring| ring.group.next_wake());
+        let shard = self.shard.as_ref().map(ShardMember::next_wake);
+        at = ring.into_iter().chain(shard).fold(at, Mono::min);
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
             at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }

@@ -180,6 +180,7 @@ pub struct Client {
     events: VecDeque<ClientEvent>,
     parameters: BTreeMap<String, String>,
     cancel_key: Option<CancelKey>,
+    greeting: Vec<ServerError>,
 }
 
 impl Client {
@@ -194,6 +195,7 @@ impl Client {
             events: VecDeque::new(),
             parameters: BTreeMap::new(),
             cancel_key: None,
+            greeting: Vec::new(),
         }
     }
 
@@ -211,6 +213,11 @@ impl Client {
     /// Settings the server reported.
     pub fn parameters(&self) -> &BTreeMap<String, String> {
         &self.parameters
+    }
+
+    /// Notices that came with the login.
+    pub fn greeting(&self) -> &[ServerError] {
+        &self.greeting
     }
 
     /// Names this connection in a [`cancel_request`].
@@ -271,7 +278,7 @@ impl Client {
     fn ready(&mut self, status: u8) {
         if self.phase == Phase::LoggingIn {
             self.phase = Phase::Open;
-            self.reply = Reply::default();
+            self.greeting = std::mem::take(&mut self.reply).notices;
             self.events.push_back(ClientEvent::Ready);
             return;
         }

@@ -39,6 +39,9 @@ canaries! {
     AckBeforePersist => "raft acks liveness replicas",
     /// Whoever waits for a commit is told that it happened when the leader steps down.
     AckAfterLosingLead => "acks linearizability sql invariants",
+    /// Whoever waits for an entry of a lost lead is told that it was committed, though another one took its
+    /// place.
+    AckReplaced => "acks linearizability sql invariants",
     /// The log is written and never synced.
     SkipSync => "raft acks replicas",
     /// A failed write or sync of the log is taken as done.

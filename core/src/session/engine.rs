@@ -47,9 +47,13 @@ pub trait Engine: 'static {
         types: &[SqlType],
     ) -> SqlResult<Arc<Prepared>>;
 
-    /// Waits until statements are prepared against a schema as new as any was when this was called: comes
-    /// before a client is told what is wrong by a schema that may be old. Error: `57P03`, with `doubt` as
-    /// its detail, where nobody can say how new the schema is.
+    /// Waits until statements are prepared against a schema as new as any was when this was called. It comes
+    /// before a client is told `doubt`, an error by a schema that may be old; the statement is then prepared
+    /// once more.
+    ///
+    /// # Errors
+    /// `57P03`, with `doubt` as its detail, where nobody says in time how new the schema is; that of
+    /// `interrupt`.
     fn renew_catalog<'a>(
         &'a self,
         doubt: &'a SqlError,

@@ -38,6 +38,7 @@ pub(super) async fn run<E: Engine>(
     mut rows_to: Rows<'_>,
 ) -> SqlResult<Tag> {
     let Execution { prepared, params, formats, context, timeout } = execution;
+    wire.resolve_doubt().await?;
     let shared = wire.shared.clone();
     let call = Call { prepared, params, context, interrupt: &shared.interrupt };
     let columns = prepared.columns.as_deref().unwrap_or(&[]);

@@ -92,6 +92,8 @@ impl Handle {
         let drained = shared.output.borrow_mut().drain();
         if drained.close {
             shared.end(Reason::Disconnected);
+        } else if shared.doubts.replace(false) {
+            shared.wake();
         }
         let paused = shared.is_overfull();
         let changed = shared.paused.replace(paused) != paused;
@@ -128,6 +130,8 @@ pub(super) struct Shared {
     winding_down: Cell<bool>,
     logged_in: Cell<bool>,
     finished: Cell<bool>,
+    /// The task waits for what becomes of an earlier reply.
+    pub doubts: Cell<bool>,
     waker: RefCell<Option<Resolver<()>>>,
     ticket: FlushTicket,
 }
@@ -145,6 +149,7 @@ impl Shared {
             ending: Cell::new(None),
             winding_down: Cell::new(false),
             finished: Cell::new(false),
+            doubts: Cell::new(false),
             logged_in: Cell::new(false),
             waker: RefCell::new(None),
             ticket,

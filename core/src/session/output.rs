@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Pipelined writes therefore do not wait for one another: statement 3 runs while reply 2 is gated.
-//! When a gate is lost (the entry was or may have been overwritten by another leader) nobody knows
-//! the outcome: everything behind it is dropped, the client gets a fatal `08007`, the connection ends.
+//! When a gate is lost (the entry may have been overwritten by another leader) nobody knows the outcome:
+//! everything behind it is dropped, the client gets a fatal `08007`, the connection ends. So it is with a
+//! gate that is undone (the entry was overwritten), but for the error: a `40001`, nothing was done.
 //!
 //! A gate wakes whoever waits: opening it puts the connections behind it on the list of connections
 //! to be flushed ([`FlushList`]), which the owner works off at the end of a turn.
@@ -30,7 +31,11 @@ use crate::pgwire::{Severity, backend};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GateState {
     Pending,
+    /// Pending, and decided by another leader than the one the replies behind it come from.
+    Doubtful,
     Open,
+    /// It never happened.
+    Undone,
     /// It will never be known here whether it committed.
     Lost,
 }
@@ -65,9 +70,25 @@ impl Gate {
         self.inner.state.get()
     }
 
+    /// Whether it is not known yet what becomes of the replies behind it.
+    fn is_closed(&self) -> bool {
+        matches!(self.state(), GateState::Pending | GateState::Doubtful)
+    }
+
+    /// The leader behind it was replaced: its end takes longer, and may be any.
+    pub fn doubt(&self) {
+        assert!(self.is_closed(), "a gate {:?} is in doubt", self.state());
+        self.inner.state.set(GateState::Doubtful);
+    }
+
     /// Lets the replies behind it go.
     pub fn open(&self) {
         self.settle(GateState::Open);
+    }
+
+    /// Takes the replies behind it back.
+    pub fn undo(&self) {
+        self.settle(GateState::Undone);
     }
 
     /// Gives the replies behind it up.
@@ -76,11 +97,9 @@ impl Gate {
     }
 
     fn settle(&self, state: GateState) {
-        let before = self.inner.state.replace(state);
-        assert!(
-            before == GateState::Pending || before == state,
-            "a gate {before:?} became {state:?}"
-        );
+        let before = self.state();
+        assert!(self.is_closed() || before == state, "a gate {before:?} became {state:?}");
+        self.inner.state.set(state);
         for ticket in self.inner.waiting.borrow_mut().drain(..) {
             ticket.request();
         }
@@ -170,6 +189,11 @@ impl Stretch {
         self.bytes.is_empty() && self.gates.is_empty()
     }
 
+    /// As [`Output::is_in_doubt`].
+    pub fn is_in_doubt(&self) -> bool {
+        self.gates.back().is_some_and(|(_, gate)| gate.state() == GateState::Doubtful)
+    }
+
     /// Empties it, keeping a buffer of ordinary size for the next replies.
     fn clear(&mut self) {
         self.gates.clear();
@@ -191,7 +215,7 @@ pub struct Drained {
     pub bytes: Bytes,
     /// Close the connection after these bytes.
     pub close: bool,
-    /// They end with the error of a lost gate.
+    /// They end with the error of a lost gate: the outcome is unknown.
     pub lost: bool,
 }
 
@@ -212,7 +236,7 @@ enum Phase {
     Open,
     /// Close when everything has been drained.
     Closing,
-    /// A gate was lost: the error was put in place of the rest.
+    /// A gate was lost or undone: the error was put in place of the rest.
     Lost,
     Closed,
 }
@@ -271,9 +295,13 @@ impl Output {
         while let Some((at, gate)) = self.gates.front() {
             match gate.state() {
                 GateState::Open => {}
-                GateState::Pending => break,
+                GateState::Pending | GateState::Doubtful => break,
+                GateState::Undone => {
+                    self.end_at(*at, &undone());
+                    break;
+                }
                 GateState::Lost => {
-                    self.lose_from(*at);
+                    self.end_at(*at, &outcome_unknown());
                     lost = true;
                     break;
                 }
@@ -307,23 +335,39 @@ impl Output {
         self.bytes.len() + self.in_flight
     }
 
-    /// Whether a lost gate ended this connection.
+    /// Whether a reply waits for another leader's word on the change that it tells of.
+    pub fn is_in_doubt(&self) -> bool {
+        // Nothing runs behind a doubtful gate, so it is the last one.
+        self.gates.back().is_some_and(|(_, gate)| gate.state() == GateState::Doubtful)
+    }
+
+    /// Whether a lost or undone gate ended this connection.
     pub fn is_lost(&self) -> bool {
         self.phase == Phase::Lost || self.phase == Phase::Closed
     }
 
-    fn lose_from(&mut self, at: usize) {
+    fn end_at(&mut self, at: usize, error: &SqlError) {
         self.bytes.truncate(at);
         self.gates.clear();
-        let message = "outcome of the transaction is unknown";
-        let error = SqlError::new(SqlState::TransactionResolutionUnknown, message)
-            .with_detail("The server lost leadership before the commit was confirmed.")
-            .with_hint("Connect again and check whether the change was made.");
         let mut last = Vec::new();
-        backend::error_response(&mut last, Severity::Fatal, &error);
+        backend::error_response(&mut last, Severity::Fatal, error);
         self.bytes.extend_from_slice(&last);
         self.phase = Phase::Lost;
     }
+}
+
+fn undone() -> SqlError {
+    let message = "could not serialize access: leadership changed before the commit";
+    SqlError::new(SqlState::SerializationFailure, message)
+        .with_detail("Nothing was changed: another entry took the place of the change in the log.")
+        .with_hint("Connect again and retry.")
+}
+
+fn outcome_unknown() -> SqlError {
+    let message = "outcome of the transaction is unknown";
+    SqlError::new(SqlState::TransactionResolutionUnknown, message)
+        .with_detail("The server lost leadership before the commit was confirmed.")
+        .with_hint("Connect again and check whether the change was made.")
 }
 
 #[cfg(test)]

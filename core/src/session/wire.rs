@@ -121,6 +121,25 @@ impl Wire {
         interrupted
     }
 
+    /// What a client sends behind a change does not run before it is known what became of the change.
+    /// Error: the session was interrupted meanwhile.
+    pub async fn resolve_doubt(&mut self) -> SqlResult<()> {
+        if !self.out.is_in_doubt() && !self.shared.output.borrow().is_in_doubt() {
+            return Ok(());
+        }
+        crate::sometimes!("session: a statement waits for the end of the one before");
+        self.hand_over();
+        self.shared.begin_statement();
+        while self.shared.interrupt.reason().is_none() && self.shared.output.borrow().is_in_doubt()
+        {
+            self.shared.doubts.set(true);
+            self.change().await;
+        }
+        let interrupted = self.shared.interrupt.check();
+        self.shared.end_statement();
+        interrupted
+    }
+
     pub fn is_output_full(&mut self) -> bool {
         let limit = self.sessions.limits.output_bytes;
         if self.out.bytes.len() > HAND_OVER_BYTES.min(limit) {

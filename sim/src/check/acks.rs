@@ -80,30 +80,38 @@ fn batches(operations: &[Operation<'_>]) -> Result<(), String> {
                 batches.remove(&batch);
             }
             (Op::BatchInsert { batch, rows }, ended) => {
-                let confirmed_at = match ended {
+                let certain_at = match ended {
                     Some((Outcome::Ok(_), at)) => at,
                     _ => u64::MAX,
                 };
-                batches.insert(batch, (rows as i64, confirmed_at));
+                batches.insert(batch, (rows as i64, certain_at));
             }
             _ => {}
         }
     }
+    // By invocation: who ended before another began comes first.
     for read in operations {
-        let (Op::BatchRead, Some(Outcome::Ok(rows))) = (read.begun.op, read.outcome()) else {
+        let (Op::BatchRead, Some((ended, ended_at))) = (read.begun.op, read.ended) else {
             continue;
         };
-        for (batch, count) in rows {
+        let Outcome::Ok(rows) = &ended.outcome else { continue };
+        let seen: BTreeMap<i64, Option<i64>> = rows.iter().copied().collect();
+        for (batch, count) in &seen {
             let expected = batches.get(batch).map_or(0, |(rows, _)| *rows);
             if *count != Some(expected) {
                 return Err(format!("batch {batch} has {count:?} rows, not {expected}"));
             }
         }
-        let seen: BTreeSet<i64> = rows.iter().map(|(batch, _)| *batch).collect();
-        let lost =
-            |(batch, (_, at)): &(&i64, &(i64, u64))| *at < read.begun_at && !seen.contains(*batch);
+        let lost = |(batch, (_, at)): &(&i64, &(i64, u64))| {
+            *at < read.begun_at && !seen.contains_key(*batch)
+        };
         if let Some((batch, _)) = batches.iter().find(lost) {
-            return Err(format!("batch {batch} was confirmed, and it is gone"));
+            return Err(format!("batch {batch} was confirmed or seen, and it is gone"));
+        }
+        for (batch, (_, certain_at)) in &mut batches {
+            if seen.contains_key(batch) {
+                *certain_at = ended_at.min(*certain_at);
+            }
         }
     }
     Ok(())
@@ -151,25 +159,23 @@ mod tests {
 
     #[test]
     fn a_batch_is_there_whole_or_not_at_all() {
-        let judge = |insert: Outcome, seen: &[(i64, i64)]| {
-            let mut history = History::default();
-            let mut push = |process, op, outcome| {
-                history.push(Entry { time_ns: 0, process, client: 0, op, outcome });
+        let judge = |insert: Outcome, reads: &[&[(i64, i64)]]| {
+            let ok = |seen: &[(i64, i64)]| {
+                Outcome::Ok(seen.iter().map(|(batch, rows)| (*batch, Some(*rows))).collect())
             };
-            let op = Op::BatchInsert { batch: 5, rows: 100 };
-            push(0, op, Outcome::Invoked);
-            push(0, op, insert);
-            push(1, Op::BatchRead, Outcome::Invoked);
-            let rows = seen.iter().map(|(batch, rows)| (*batch, Some(*rows))).collect();
-            push(1, Op::BatchRead, Outcome::Ok(rows));
-            judge(&history)
+            let insert = (0, Op::BatchInsert { batch: 5, rows: 100 }, insert);
+            let reads = reads.iter().map(|seen| (1, Op::BatchRead, ok(seen)));
+            super::judge(&History::one_by_one([insert].into_iter().chain(reads)))
         };
-        assert!(judge(Outcome::Ok(vec![]), &[(5, 100)]).is_ok());
-        assert!(judge(Outcome::Ok(vec![]), &[]).is_err(), "lost");
-        assert!(judge(Outcome::Ok(vec![]), &[(5, 99)]).is_err(), "one row is missing");
-        assert!(judge(Outcome::Fail(String::new()), &[(5, 100)]).is_err(), "refused");
-        assert!(judge(Outcome::Info(String::new()), &[]).is_ok());
-        assert!(judge(Outcome::Info(String::new()), &[(5, 50)]).is_err(), "half of it");
+        let unknown = Outcome::Info(String::new());
+        assert!(judge(Outcome::Ok(vec![]), &[&[(5, 100)]]).is_ok());
+        assert!(judge(Outcome::Ok(vec![]), &[&[]]).is_err(), "lost");
+        assert!(judge(Outcome::Ok(vec![]), &[&[(5, 99)]]).is_err(), "one row is missing");
+        assert!(judge(Outcome::Fail(String::new()), &[&[(5, 100)]]).is_err(), "refused");
+        assert!(judge(unknown.clone(), &[&[]]).is_ok());
+        assert!(judge(unknown.clone(), &[&[], &[(5, 100)], &[(5, 100)]]).is_ok());
+        assert!(judge(unknown.clone(), &[&[(5, 50)]]).is_err(), "half of it");
+        assert!(judge(unknown, &[&[(5, 100)], &[]]).is_err(), "seen, then gone");
     }
 
     #[test]

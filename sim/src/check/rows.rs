@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::possible::Possible;
-use crate::workload::{History, KEYS_PER_CLIENT, OWN_MODULUS, Op, Outcome, Rows, own_row_next};
+use crate::workload::{History, KEYS_PER_CLIENT, Op, Outcome, Rows, own_keys, own_row_next};
 
 /// Factor and summand of an update.
 type Update = (i64, i64);
@@ -50,19 +50,19 @@ fn read(row: &mut Row, seen: i64) -> Result<(), String> {
         .map_err(|before| format!("read {seen}, the model allows {before:?}"))
 }
 
-/// The last look: every row that was ever updated, and 0 in all others.
+/// The last look: every row there was at first, and 0 in those that were never updated.
 fn read_all(rows: &mut BTreeMap<(u16, u64), Row>, seen: &Rows) -> Result<(), String> {
-    let seen: BTreeMap<i64, Option<i64>> = seen.iter().copied().collect();
-    for ((client, row), model) in rows.iter_mut() {
-        let key = i64::from(*client) * KEYS_PER_CLIENT + *row as i64;
-        let value = seen.get(&key).copied().flatten();
-        let value = value.ok_or_else(|| told(*client, *row, "gone at the end"))?;
-        read(model, value).map_err(|why| told(*client, *row, &why))?;
+    let keys: Vec<i64> = seen.iter().map(|(key, _)| *key).collect();
+    if !keys.iter().copied().eq(own_keys()) {
+        return Err(format!("rows came or went: {keys:?} are there"));
     }
-    match seen.values().flatten().find(|value| !(0..OWN_MODULUS).contains(*value)) {
-        Some(value) => Err(format!("a row holds {value}, which no update makes")),
-        None => Ok(()),
+    for (key, value) in seen {
+        let (client, row) = ((key / KEYS_PER_CLIENT) as u16, (key % KEYS_PER_CLIENT) as u64);
+        let value = value.ok_or_else(|| told(client, row, "NULL"))?;
+        let model = rows.entry((client, row)).or_insert_with(|| Row::new(0, next));
+        read(model, value).map_err(|why| told(client, row, &why))?;
     }
+    Ok(())
 }
 
 fn told(client: u16, row: u64, why: &str) -> String {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     fn run(operations: &[(Op, Outcome)]) -> Result<(), String> {
-        let of_one = operations.iter().cloned().map(|(op, outcome)| (0, op, outcome));
+        let of_one = operations.iter().cloned().map(|(op, outcome)| (1, op, outcome));
         judge(&History::one_by_one(of_one))
     }
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn read(value: i64) -> (Op, Outcome) {
-        (Op::OwnRead { row: 0 }, Outcome::Ok(vec![(0, Some(value))]))
+        (Op::OwnRead { row: 0 }, Outcome::Ok(vec![(1_000, Some(value))]))
     }
 
     #[test]
@@ -93,9 +93,22 @@ mod tests {
         assert!(run(&[updates[0].clone(), updates[1].clone(), read(16)]).is_ok());
         assert!(run(&[updates[0].clone(), updates[1].clone(), read(7)]).is_err(), "other order");
         assert!(run(&[updates[0].clone(), read(0)]).is_err(), "lost");
-        let last = |value| (Op::OwnReadAll, Outcome::Ok(vec![(0, Some(value)), (1, Some(0))]));
-        assert!(run(&[updates[0].clone(), last(5)]).is_ok());
-        assert!(run(&[updates[0].clone(), last(15)]).is_err(), "twice, at the end");
+    }
+
+    #[test]
+    fn the_last_look_finds_every_row_as_it_was_left() {
+        let look = |change: &dyn Fn(&mut Rows)| {
+            let mut rows: Rows = own_keys().map(|key| (key, Some(0))).collect();
+            rows[0].1 = Some(5);
+            change(&mut rows);
+            run(&[(update(2, 5), Outcome::Ok(vec![])), (Op::OwnReadAll, Outcome::Ok(rows))])
+        };
+        assert!(look(&|_| ()).is_ok());
+        assert!(look(&|rows| rows[0].1 = Some(15)).is_err(), "updated twice");
+        assert!(look(&|rows| rows[1].1 = Some(5)).is_err(), "one that nobody updated");
+        assert!(look(&|rows| rows[1].1 = None).is_err(), "NULL");
+        assert!(look(&|rows| rows.truncate(9)).is_err(), "the last one is gone");
+        assert!(look(&|rows| rows.push((99_000, Some(0)))).is_err(), "one too many");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The bytes of a file, sparse: pages never written are zeros and take no memory.
+//! The bytes of a file, sparse: blocks never written are zeros and take no memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,15 +6,18 @@ use std::sync::Arc;
 pub const PAGE_BYTES: u64 = 4_096;
 pub const SECTOR_BYTES: u64 = 512;
 
-type Page = [u8; PAGE_BYTES as usize];
+/// What is shared and copied as one: little more than a write of the log.
+const BLOCK_BYTES: u64 = 1_024;
 
-/// A length and the pages that are not all zeros. A clone shares pages until one side writes.
+type Block = [u8; BLOCK_BYTES as usize];
+
+/// A length and the blocks that are not all zeros. A clone shares blocks until one side writes.
 ///
-/// Invariant: bytes at and past `len` are zero in every page held.
+/// Invariant: bytes at and past `len` are zero in every block held.
 #[derive(Clone, Debug, Default)]
 pub struct Content {
     len: u64,
-    pages: BTreeMap<u64, Arc<Page>>,
+    blocks: BTreeMap<u64, Arc<Block>>,
 }
 
 impl Content {
@@ -29,14 +32,15 @@ impl Content {
     pub fn write(&mut self, offset: u64, data: &[u8]) {
         let mut done = 0;
         while done < data.len() {
-            let (page, start, count) = piece(offset + done as u64, data.len() - done);
+            let (block, start, count) = piece(offset + done as u64, data.len() - done);
             let part = &data[done..done + count];
             done += count;
-            // Zeros over a page never written change nothing: filling a file costs no memory.
-            if !self.pages.contains_key(&page) && part.iter().all(|byte| *byte == 0) {
+            // Zeros over a block never written change nothing: filling a file costs no memory.
+            if !self.blocks.contains_key(&block) && part.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            let held = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+            let held =
+                self.blocks.entry(block).or_insert_with(|| Arc::new([0; BLOCK_BYTES as usize]));
             Arc::make_mut(held)[start..start + count].copy_from_slice(part);
         }
         if !data.is_empty() {
@@ -50,8 +54,8 @@ impl Content {
         let mut out = vec![0; len.min(left)];
         let mut done = 0;
         while done < out.len() {
-            let (page, start, count) = piece(offset + done as u64, out.len() - done);
-            if let Some(held) = self.pages.get(&page) {
+            let (block, start, count) = piece(offset + done as u64, out.len() - done);
+            if let Some(held) = self.blocks.get(&block) {
                 out[done..done + count].copy_from_slice(&held[start..start + count]);
             }
             done += count;
@@ -68,7 +72,7 @@ impl Content {
     pub fn truncate(&mut self, len: u64) {
         self.zero(len, self.len);
         self.len = len;
-        self.pages.retain(|page, _| page * PAGE_BYTES < len);
+        self.blocks.retain(|block, _| block * BLOCK_BYTES < len);
     }
 
     /// Zeros from `from` to `to`, within the file.
@@ -76,8 +80,8 @@ impl Content {
         let to = to.min(self.len);
         let mut at = from;
         while at < to {
-            let (page, start, count) = piece(at, usize::try_from(to - at).unwrap_or(usize::MAX));
-            if let Some(held) = self.pages.get_mut(&page) {
+            let (block, start, count) = piece(at, usize::try_from(to - at).unwrap_or(usize::MAX));
+            if let Some(held) = self.blocks.get_mut(&block) {
                 Arc::make_mut(held)[start..start + count].fill(0);
             }
             at += count as u64;
@@ -90,15 +94,18 @@ impl Content {
     }
 
     /// Pages that hold something, in order: where rot can be seen.
-    pub fn pages_written(&self) -> impl Iterator<Item = u64> + '_ {
-        self.pages.keys().copied()
+    pub fn pages_written(&self) -> impl Iterator<Item = u64> + use<> {
+        let mut pages: Vec<u64> =
+            self.blocks.keys().map(|block| block * BLOCK_BYTES / PAGE_BYTES).collect();
+        pages.dedup();
+        pages.into_iter()
     }
 }
 
-/// Page number, start within the page and count of bytes of the first piece of a range.
+/// Block number, start within the block and count of bytes of the first piece of a range.
 fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
-    let start = (offset % PAGE_BYTES) as usize;
-    (offset / PAGE_BYTES, start, len.min(PAGE_BYTES as usize - start))
+    let start = (offset % BLOCK_BYTES) as usize;
+    (offset / BLOCK_BYTES, start, len.min(BLOCK_BYTES as usize - start))
 }
 
 #[cfg(test)]

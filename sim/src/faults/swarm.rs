@@ -2,7 +2,8 @@
 //!
 //! First the kinds: each allowed kind is in with the seed's own probability, so that some seeds see
 //! two kinds often and others see many. Then occurrences, each with a start, a duration, targets
-//! and an intensity from the kind's range.
+//! and an intensity from the kind's range. A stop in good order is often one of a rolling restart, and
+//! who stopped may be late to hear the others again.
 
 use basalt_core::seam::Rng;
 

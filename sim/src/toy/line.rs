@@ -58,7 +58,7 @@ pub fn take_line(buffer: &mut Vec<u8>) -> Option<String> {
 fn understand(line: &str) -> Result<Said, String> {
     let words: Vec<&str> = line.split(' ').collect();
     match words.as_slice() {
-        ["ready"] => Ok(Said::Ready),
+        ["ready"] => Ok(Said::Ready { warned: false }),
         ["ok"] => Ok(Said::Answer(Answer::Done { rows: 1 })),
         ["refused"] => Ok(Said::Answer(Answer::Refused {
             code: "busy".to_owned(),

@@ -6,13 +6,23 @@
 //!     └──── refused, closed, timed out ◄───────────────────┘   (a write in flight: outcome unknown)
 //! ```
 //! A refusal that may pass is tried again a few times with a growing pause; an unknown outcome never
-//! is, and the client goes on as a new process.
+//! is, and the client goes on as a new process. Some clients ask several things at once, each as a
+//! process of its own, and try none of them again.
+
+use std::collections::VecDeque;
 
 use basalt_core::seam::Rng;
 
 use super::history::{Entry, History, Outcome};
 use super::op::Op;
 use super::wire::{Answer, Request, Said, Wire};
+
+/// A request that waits for its answer.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    request: Request,
+    process: u32,
+}
 
 /// What a client is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +75,9 @@ enum State {
 const CONNECT_TIMEOUT_NS: u64 = 2_000_000_000;
 const ANSWER_TIMEOUT_NS: u64 = 5_000_000_000;
 const RETRIES: u32 = 6;
+/// Who pipelines asks so many things at once, at most; and more than one every so many times.
+const PIPELINE_MAX: u64 = 5;
+const PIPELINES_EVERY: u64 = 4;
 /// A follower reads within this time of the write.
 const FOLLOWS_WITHIN_NS: u64 = 16 << 20;
 
@@ -74,8 +87,12 @@ pub struct Client<W> {
     pub dc: u8,
     pub role: Role,
     requests: Vec<Request>,
-    /// The request to send or in flight.
+    /// The request to send, or the first in flight.
     at: usize,
+    /// In the order of their answers.
+    in_flight: VecDeque<InFlight>,
+    /// More than one was, when it last asked.
+    pipelined: bool,
     attempt: u32,
     process: u32,
     think_ns: u64,
@@ -112,6 +129,8 @@ impl<W: Wire> Client<W> {
             role,
             requests,
             at: 0,
+            in_flight: VecDeque::new(),
+            pipelined: false,
             attempt: 0,
             process: u32::from(id),
             think_ns: think_us * 1_000,
@@ -238,20 +257,29 @@ impl<W: Wire> Client<W> {
         }
         for said in said {
             match said {
-                Said::Ready if self.state == State::Greeting => {
+                Said::Ready { warned: true } if self.role == Role::Auditor => {
+                    moves.push(Move::Close);
+                    self.lost(s.now_ns, "may know old things", history, moves);
+                    return Ok(());
+                }
+                Said::Ready { .. } if self.state == State::Greeting => {
                     self.state = State::Idle;
                     self.connection_failures = 0;
                     self.pause(s, moves);
                 }
-                Said::Ready => {}
+                Said::Ready { .. } => {}
                 Said::Answer(answer) if self.state == State::Waiting => {
                     self.answered(s, answer, history, moves)?;
                 }
                 Said::Answer(answer) => {
                     return Err(format!("an answer nobody asked for: {answer:?}"));
                 }
-                Said::Goodbye(why) => {
+                Said::Goodbye { why, undone } => {
                     moves.push(Move::Close);
+                    if undone && let Some(first) = self.in_flight.pop_front() {
+                        self.ended(s.now_ns, first, Outcome::Fail(why.clone()), history);
+                        self.go_on();
+                    }
                     self.lost(s.now_ns, &why, history, moves);
                     return Ok(());
                 }
@@ -279,21 +307,55 @@ impl<W: Wire> Client<W> {
             self.finish(moves);
             return;
         };
+        let mut bytes = Vec::new();
+        self.send(s.now_ns, request, history, &mut bytes);
+        if W::pipelines(self.id) && self.role == Role::Worker && self.attempt == 0 {
+            self.send_more(s.now_ns, history, &mut bytes);
+        }
+        self.pipelined = self.in_flight.len() > 1;
+        moves.push(Move::Send(bytes));
+        self.state = State::Waiting;
+        self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
+    }
+
+    fn send(&mut self, now_ns: u64, request: Request, history: &mut History, bytes: &mut Vec<u8>) {
         let request = match request {
             Request::Op(op) => {
                 let op = op.attempt(self.attempt);
-                self.record(s.now_ns, op, Outcome::Invoked, history);
-                self.begun = (!op.is_read()).then_some(op);
+                self.record(now_ns, (self.process, op), Outcome::Invoked, history);
+                if !op.is_read() {
+                    self.begun = Some(op);
+                }
                 Request::Op(op)
             }
             setup @ Request::Setup(_) => setup,
         };
         let wire = self.wire.as_mut().expect("an idle client is connected");
-        let mut bytes = Vec::new();
-        wire.ask(self.id, request, &mut bytes);
-        moves.push(Move::Send(bytes));
-        self.state = State::Waiting;
-        self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
+        wire.ask(self.id, request, bytes);
+        self.in_flight.push_back(InFlight { request, process: self.process });
+    }
+
+    /// Sends some of the next requests, too.
+    fn send_more(&mut self, now_ns: u64, history: &mut History, bytes: &mut Vec<u8>) {
+        if self.rng.below(PIPELINES_EVERY) != 0 {
+            return;
+        }
+        for _ in 1..self.rng.range(2, PIPELINE_MAX) {
+            let next = self.requests.get(self.at + self.in_flight.len()).copied();
+            let Some(next @ Request::Op(_)) = next else { return };
+            self.process += 1_000;
+            self.send(now_ns, next, history, bytes);
+        }
+    }
+
+    /// A request has its outcome. After an unknown one the client goes on as another process.
+    fn ended(&mut self, now_ns: u64, of: InFlight, outcome: Outcome, history: &mut History) {
+        if matches!(outcome, Outcome::Info(_)) {
+            self.process += 1_000;
+        }
+        if let Request::Op(op) = of.request {
+            self.record(now_ns, (of.process, op), outcome, history);
+        }
     }
 
     fn answered(
@@ -303,31 +365,33 @@ impl<W: Wire> Client<W> {
         history: &mut History,
         moves: &mut Vec<Move>,
     ) -> Result<(), String> {
-        let request = self.requests[self.at];
+        let Some(of) = self.in_flight.pop_front() else { return Ok(()) };
+        let request = of.request;
         let refused = match &answer {
             Answer::Refused { retry, .. } => Some(*retry),
             _ => None,
         };
         let unknown = matches!(answer, Answer::Unknown { .. });
         if let Request::Op(op) = request {
-            let op = op.attempt(self.attempt);
             let outcome = outcome(op, answer)?;
-            self.record(s.now_ns, op, outcome, history);
-            if unknown {
-                self.process += 1_000;
-            }
+            self.ended(s.now_ns, of, outcome, history);
         } else if refused == Some(false) {
             return Err(format!("setup was refused: {answer:?}"));
         }
         let must_succeed = self.must_succeed();
         let retry = match refused {
             // The moment to follow has passed.
-            Some(_) if self.follows() => false,
+            Some(_) if self.follows() || self.pipelined => false,
             Some(retry) => must_succeed || (retry && self.attempt < RETRIES),
             None => unknown && must_succeed,
         };
         if self.leaves {
             self.finish(moves);
+            return Ok(());
+        }
+        if !self.in_flight.is_empty() {
+            self.next_request();
+            self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
             return Ok(());
         }
         self.state = State::Idle;
@@ -358,17 +422,9 @@ impl<W: Wire> Client<W> {
         if self.state == State::Done {
             return;
         }
-        if self.state == State::Waiting {
-            if let Request::Op(op) = self.requests[self.at] {
-                let op = op.attempt(self.attempt);
-                self.record(now_ns, op, Outcome::Info(why.to_owned()), history);
-                self.process += 1_000;
-            }
-            if !self.must_succeed() {
-                self.next_request();
-            } else {
-                self.attempt += 1;
-            }
+        while let Some(of) = self.in_flight.pop_front() {
+            self.ended(now_ns, of, Outcome::Info(why.to_owned()), history);
+            self.go_on();
         }
         if self.leaves {
             self.finish(moves);
@@ -383,6 +439,15 @@ impl<W: Wire> Client<W> {
         let pause_ns = 10_000_000 << self.connection_failures.min(6);
         let jitter = self.rng.below(pause_ns);
         self.due_in(now_ns, pause_ns / 2 + jitter, moves);
+    }
+
+    /// A request has failed, or nobody knows: to the next, or once more.
+    fn go_on(&mut self) {
+        if self.must_succeed() {
+            self.attempt += 1;
+        } else {
+            self.next_request();
+        }
     }
 
     fn must_succeed(&self) -> bool {
@@ -410,8 +475,14 @@ impl<W: Wire> Client<W> {
         moves.push(Move::WakeAt(self.deadline_ns));
     }
 
-    fn record(&self, time_ns: u64, op: Op, outcome: Outcome, history: &mut History) {
-        history.push(Entry { time_ns, process: self.process, client: self.id, op, outcome });
+    fn record(
+        &self,
+        time_ns: u64,
+        (process, op): (u32, Op),
+        outcome: Outcome,
+        history: &mut History,
+    ) {
+        history.push(Entry { time_ns, process, client: self.id, op, outcome });
     }
 }
 

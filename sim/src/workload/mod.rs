@@ -20,5 +20,5 @@ pub use op::{
     ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, ITEM_ROWS, Item, ItemChange, ItemKey, OWN_MODULUS, Op,
     PAIRS, REGISTERS, SchemaChange, own_row_next,
 };
-pub use pg::{KEYS_PER_CLIENT, PASSWORD, PgWire, ROWS_OF_SETUP};
+pub use pg::{KEYS_PER_CLIENT, PASSWORD, PgWire, ROWS_OF_SETUP, own_keys};
 pub use wire::{Answer, NoWire, Request, Said, Wire};

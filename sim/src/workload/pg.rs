@@ -11,10 +11,10 @@
 //! | `batches` | none at first | many rows in one statement |
 //! | `scratch` | is not there at first | a table that comes and goes |
 //!
-//! Clients of even number speak the simple protocol, those of odd number the extended one: every
-//! other of them with statements it prepared once, whose rows it fetches in two parts.
+//! Of four clients one speaks the simple protocol, the others the extended one: one with statements it
+//! prepared once, whose rows it fetches in two parts, and one now and then in a pipeline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use basalt_core::pgwire::client::{
     self, BindRequest, Client as PgClient, ClientEvent, Login, Reply, ServerError,
@@ -42,7 +42,7 @@ const CATALOG_READS: usize = 4;
 #[derive(Debug)]
 pub struct PgWire {
     client: PgClient,
-    in_flight: Option<Request>,
+    in_flight: VecDeque<Request>,
     prepared: Prepared,
 }
 
@@ -135,7 +135,11 @@ impl Wire for PgWire {
     fn new(name: &str, has_password: bool) -> PgWire {
         let password = has_password.then_some(PASSWORD);
         let login = Login { user: "admin", database: "basalt", password, nonce: name };
-        PgWire { client: PgClient::new(login), in_flight: None, prepared: Prepared::default() }
+        PgWire {
+            client: PgClient::new(login),
+            in_flight: VecDeque::new(),
+            prepared: Prepared::default(),
+        }
     }
 
     fn setup_steps() -> usize {
@@ -166,8 +170,8 @@ impl Wire for PgWire {
             Request::Op(op) => {
                 let (sql, parameters) = statement(client, op);
                 match client % 4 {
-                    0 | 2 => client::query(&mut buffer, &inline(sql, &parameters)),
-                    1 => {
+                    0 => client::query(&mut buffer, &inline(sql, &parameters)),
+                    1 | 2 => {
                         let texts: Vec<_> = parameters.iter().map(Value::text).collect();
                         let texts: Vec<_> = texts.iter().map(Option::as_deref).collect();
                         client::extended_query(&mut buffer, sql, &texts);
@@ -176,8 +180,12 @@ impl Wire for PgWire {
                 }
             }
         }
-        self.in_flight = Some(request);
+        self.in_flight.push_back(request);
         out.extend_from_slice(&buffer);
+    }
+
+    fn pipelines(client: u16) -> bool {
+        client % 4 == 1
     }
 
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Vec<Said>, String> {
@@ -189,10 +197,13 @@ impl Wire for PgWire {
         let mut said = Vec::new();
         while let Some(event) = self.client.event() {
             said.push(match event {
-                ClientEvent::Ready => Said::Ready,
-                ClientEvent::Closed(error) => Said::Goodbye(error.to_string()),
+                ClientEvent::Ready => Said::Ready { warned: !self.client.greeting().is_empty() },
+                ClientEvent::Closed(error) => {
+                    let undone = error.code() == "40001";
+                    Said::Goodbye { why: error.to_string(), undone }
+                }
                 ClientEvent::Reply(reply) => {
-                    let Some(request) = self.in_flight.take() else {
+                    let Some(request) = self.in_flight.pop_front() else {
                         return Err(format!("a reply to nothing: {reply:?}"));
                     };
                     if reply.error.is_some() {
@@ -209,17 +220,21 @@ impl Wire for PgWire {
 /// The superuser's password in every simulated cluster.
 pub const PASSWORD: &str = "Simulated1";
 
+/// Keys of `own` before any client begins, in order; all rows hold 0 then, and none comes or goes.
+pub fn own_keys() -> impl Iterator<Item = i64> {
+    let of_client = |client| (0..OWN_ROWS).map(move |row| client * KEYS_PER_CLIENT + row as i64);
+    (1..=CLIENTS_MAX as i64).flat_map(of_client)
+}
+
 /// Statements that make the tables; each may be sent again.
 fn setup() -> Vec<String> {
     let table = |name: &str| {
         format!("CREATE TABLE IF NOT EXISTS {name} (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)")
     };
-    let fill = |name: &str, keys: &mut dyn Iterator<Item = u64>, value: i64| {
+    let fill = |name: &str, keys: &mut dyn Iterator<Item = i64>, value: i64| {
         let rows: Vec<String> = keys.map(|k| format!("({k}, {value})")).collect();
         format!("INSERT INTO {name} (k, v) VALUES {}", rows.join(", "))
     };
-    let own = &mut (1..=CLIENTS_MAX)
-        .flat_map(|client| (0..OWN_ROWS).map(move |row| client * 1_000 + row));
     vec![
         format!("ALTER USER admin WITH PASSWORD '{PASSWORD}'"),
         table("registers"),
@@ -232,10 +247,10 @@ fn setup() -> Vec<String> {
          DISTRIBUTED GLOBALLY"
             .to_owned(),
         "CREATE INDEX IF NOT EXISTS items_g ON items (g)".to_owned(),
-        fill("registers", &mut (0..REGISTERS), 0),
-        fill("pairs", &mut (0..PAIRS * 2), 0),
-        fill("accounts", &mut (0..ACCOUNTS), ACCOUNT_START),
-        fill("own", own, 0),
+        fill("registers", &mut (0..REGISTERS as i64), 0),
+        fill("pairs", &mut (0..PAIRS as i64 * 2), 0),
+        fill("accounts", &mut (0..ACCOUNTS as i64), ACCOUNT_START),
+        fill("own", &mut own_keys(), 0),
     ]
 }
 

@@ -27,11 +27,17 @@ pub enum Answer {
 /// What bytes from the server amount to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
-    /// The greeting is over: requests may be sent.
-    Ready,
+    /// The greeting is over: requests may be sent. `warned`: what the server knows of the cluster may be old.
+    Ready {
+        warned: bool,
+    },
     Answer(Answer),
-    /// The server will not serve this connection.
-    Goodbye(String),
+    /// The server will not serve this connection. `undone`: the request that waits for its answer was not
+    /// carried out.
+    Goodbye {
+        why: String,
+        undone: bool,
+    },
 }
 
 /// Clients that have nothing to say.
@@ -72,6 +78,10 @@ pub trait Wire {
     fn greet(&mut self, out: &mut Vec<u8>);
     /// `client` tells apart the rows that belong to one client only.
     fn ask(&mut self, client: u16, request: Request, out: &mut Vec<u8>);
+    /// Whether `client` may ask again before it has its answers, which come in the order of its requests.
+    fn pipelines(_client: u16) -> bool {
+        false
+    }
     /// Takes bytes in any pieces; may answer into `out`. An error is a breach of the protocol.
     fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Vec<Said>, String>;
 }

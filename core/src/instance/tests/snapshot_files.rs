@@ -83,8 +83,17 @@ fn the_file_of_a_snapshot_is_closed_when_it_is_sent_and_when_nobody_asks_for_mor
     assert_eq!((world.kept(0).snapshot_readers, world.nodes[0].disk.open_files()), (0, files));
 }
 
-#[test]
-fn a_snapshot_that_is_fetched_is_not_swept_away_at_the_end_of_the_own_one() {
+/// Takes a snapshot of the rows in chunks of so many bytes.
+fn take(world: &World, at: usize, chunk: usize) {
+    let me = world.nodes[at].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.snapshot_chunk = chunk;
+    let spawner = me.borrow().spawner.clone();
+    spawner.spawn(snapshots::take(me, GroupId(1)));
+}
+
+/// Three instances: the leader of the rows, which has a snapshot of all of them in many small chunks, and
+/// one that is down and needs it.
+fn three_with_one_far_behind() -> (World, usize, usize) {
     let mut world = three();
     let leader = world.leaders(GroupId(1))[0];
     let away = (0..3).find(|at| *at != leader && world.leaders(GroupId::RING) != [*at]).unwrap();
@@ -97,26 +106,49 @@ fn a_snapshot_that_is_fetched_is_not_swept_away_at_the_end_of_the_own_one() {
     }
     world.kill(away);
     world.run(Duration::from_secs(1));
-    // Many small chunks: one is fetched in every two milliseconds.
-    let take = |world: &World, at: usize, chunk: usize| {
-        let me = world.nodes[at].instance.as_ref().unwrap().state.clone();
-        me.borrow_mut().config.limits.snapshot_chunk = chunk;
-        let spawner = me.borrow().spawner.clone();
-        spawner.spawn(snapshots::take(me, GroupId(1)));
-    };
     assert!(world.says(leader, CONN, "insert into t values (1000)", "INSERT 0 1"));
     take(&world, leader, 64);
     world.run(Duration::from_secs(2));
+    (world, leader, away)
+}
+
+fn applied(world: &World, at: usize) -> LogIndex {
+    world.state(at, |s| s.shard.as_ref().unwrap().applied)
+}
+
+#[test]
+fn a_snapshot_that_is_fetched_is_not_swept_away_at_the_end_of_the_own_one() {
+    let (mut world, leader, away) = three_with_one_far_behind();
     let newest = world.state(leader, |s| s.group(GroupId(1)).unwrap().last_index());
     world.start(away);
     while world.state(away, |s| s.phase) != Phase::Running {
         world.run(Duration::from_millis(1));
     }
+    // One chunk is fetched in every two milliseconds.
     take(&world, away, 2_000);
     world.run(Duration::from_millis(300));
     let fetching = world.nodes[away].disk.paths().into_iter().any(|path| path.ends_with(".part"));
     assert!(fetching, "{:?}", world.nodes[away].disk.paths());
     // Less than it takes the leader to offer one again.
     world.run(Duration::from_secs(3));
-    assert_eq!(world.state(away, |s| s.shard.as_ref().unwrap().applied), newest);
+    assert_eq!(applied(&world, away), newest);
+}
+
+#[test]
+fn a_damaged_snapshot_is_replaced_when_somebody_needs_it() {
+    let (mut world, leader, away) = three_with_one_far_behind();
+    let index = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().snapshot().index);
+    assert_eq!(applied(&world, leader), index, "nothing is newer");
+    let name = format!("{:016x}", index.0);
+    let disk = &mut world.nodes[leader].disk;
+    let of_rows = |path: &String| path.contains(&format!("{:016x}/", 1)) && path.ends_with(&name);
+    let path = disk.paths().into_iter().find(of_rows).unwrap();
+    let file = disk.file(&path);
+    let at = file.len() - 40;
+    file[at] ^= 1;
+    world.start(away);
+    world.run(Duration::from_secs(12));
+    assert!(applied(&world, away) > index);
+    assert_eq!(applied(&world, away), applied(&world, leader));
+    world.check_stores();
 }

@@ -235,6 +235,9 @@ fn a_forwarded_statement_knows_its_session() {
 /// the change takes effect in every part of one of them. What both answered is given to `check`.
 fn race(change: &str, statement: &str, check: impl Fn(&mut World, &str, &str)) {
     let mut world = one();
+    // With a pause after each slice: the change comes between two of them.
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.slice_rows = 1_000;
     for delay in 0..40 {
         assert!(world.says(0, LONG, "drop table t", "DROP TABLE"));
         fill(&mut world, 0);

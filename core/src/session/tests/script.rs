@@ -13,7 +13,8 @@
 //! | `DS name`, `DP name`, `E portal\|rows`, `CS name`, `CP name` | Describe, Execute, Close |
 //! | `S`, `H`, `X` | Sync, Flush, Terminate |
 //! | `hex 51 00 …` | bytes as they are |
-//! | `hold`, `commit`, `lose` | writes wait from now on; what waits is committed, or lost |
+//! | `hold`, `doubt` | writes wait from now on; their leader is replaced |
+//! | `commit`, `undo`, `lose` | what waits is committed, replaced, or lost |
 //! | `release`, `cancel`, `advance ms` | the slow statement ends; …; time passes |
 //! | `wind-down`, `shutdown` | the server stops once all is answered; now |
 
@@ -150,6 +151,8 @@ fn act(world: &mut World, word: &str, rest: &str) {
         "open" => drop(world.connect()),
         "hold" => *engine.gate.borrow_mut() = Some(Gate::new()),
         "commit" => engine.gate.borrow_mut().take().expect("held").open(),
+        "doubt" => engine.gate.borrow().as_ref().expect("held").doubt(),
+        "undo" => engine.gate.borrow_mut().take().expect("held").undo(),
         "lose" => engine.gate.borrow_mut().take().expect("held").lose(),
         "release" => engine.waiting.borrow_mut().remove(0).resolve(()),
         "cancel" => world.handle.cancel(),

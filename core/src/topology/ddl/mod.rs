@@ -163,7 +163,7 @@ pub struct DdlState {
     pub pending: Option<PendingDdl>,
     /// Oldest first; at most [`QUEUE_MAX`].
     pub queue: VecDeque<QueuedDdl>,
-    /// Oldest first; at most 128.
+    /// Oldest first; at most [`FINISHED_MAX`].
     finished: VecDeque<(LogIndex, DdlResult)>,
 }
 

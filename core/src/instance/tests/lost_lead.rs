@@ -1,0 +1,121 @@
+//! What a client hears of a change whose leader is cut off in the middle of it.
+
+use super::*;
+
+const CONN: ConnId = ConnId(7);
+const UPDATE: &str = "update t set v = 2 where id = 1";
+
+/// Three instances with a row in `t`, a client of each, and which instance leads.
+fn three_with_a_row() -> (World, usize) {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    for at in 0..3 {
+        world.connect(at, CONN);
+    }
+    assert!(world.says(leader, CONN, "create table t (id int primary key, v int)", "CREATE TABLE"));
+    assert!(world.says(leader, CONN, "insert into t values (1, 1)", "INSERT 0 1"));
+    (world, leader)
+}
+
+fn cut(world: &mut World, away: usize) {
+    for (at, node) in world.nodes.iter_mut().enumerate() {
+        node.deaf = (0..3).filter(|other| (*other == away) != (at == away)).collect();
+    }
+}
+
+fn heal(world: &mut World) {
+    world.nodes.iter_mut().for_each(|node| node.deaf.clear());
+}
+
+/// The instance that leads besides `old`.
+fn next_leader(world: &World, old: usize) -> usize {
+    let leaders = world.leaders(GroupId(1));
+    *leaders.iter().find(|at| **at != old).expect("the others elect a leader")
+}
+
+#[test]
+fn it_is_confirmed_if_the_next_leader_has_it() {
+    let (mut world, old) = three_with_a_row();
+    world.query(old, CONN, UPDATE);
+    // The entry has left for the others; what they answer is lost.
+    world.run(Duration::from_micros(500));
+    cut(&mut world, old);
+    world.run(Duration::from_secs(1));
+    let next = next_leader(&world, old);
+    assert_eq!(world.answer(old, CONN), None, "nothing is told that is not known");
+    heal(&mut world);
+    world.run(Duration::from_secs(1));
+    assert!(world.said(old, CONN, "UPDATE 1"), "{:?}", world.answer(old, CONN));
+    assert!(world.says(next, CONN, "select v, 'v' from t", "D2v"));
+    assert!(world.says(old, CONN, "select v, 'v' from t", "D2v"), "the connection goes on");
+}
+
+#[test]
+fn it_is_refused_if_the_next_leader_has_another_entry_in_its_place() {
+    let (mut world, old) = three_with_a_row();
+    cut(&mut world, old);
+    world.query(old, CONN, UPDATE);
+    world.run(Duration::from_secs(1));
+    let next = next_leader(&world, old);
+    assert!(world.says(next, CONN, "update t set v = v + 10", "UPDATE 1"));
+    assert_eq!(world.answer(old, CONN), None);
+    heal(&mut world);
+    world.run(Duration::from_secs(1));
+    assert!(world.said(old, CONN, "40001"), "{:?}", world.answer(old, CONN));
+    assert!(world.says(next, CONN, "select v, 'v' from t", "D11v"));
+}
+
+#[test]
+fn what_a_client_sends_behind_it_is_not_done_before() {
+    let (mut world, old) = three_with_a_row();
+    cut(&mut world, old);
+    world.query(old, CONN, UPDATE);
+    world.run(Duration::from_millis(1));
+    world.query(old, CONN, "insert into t values (2, 2)");
+    world.run(Duration::from_secs(1));
+    world.query(old, CONN, "insert into t values (3, 3)");
+    let next = next_leader(&world, old);
+    heal(&mut world);
+    world.run(Duration::from_secs(1));
+    assert!(world.said(old, CONN, "40001"), "{:?}", world.answer(old, CONN));
+    assert!(world.says(next, CONN, "select v, 'v' from t", "D1v"));
+    assert!(world.says(next, CONN, "select id from t", "SELECT 1"));
+}
+
+#[test]
+fn it_is_called_unknown_when_nobody_tells_for_long() {
+    let (mut world, old) = three_with_a_row();
+    cut(&mut world, old);
+    world.query(old, CONN, UPDATE);
+    world.run(Duration::from_secs(9));
+    assert_eq!(world.answer(old, CONN), None);
+    world.run(Duration::from_secs(3));
+    assert!(world.said(old, CONN, "08007"), "{:?}", world.answer(old, CONN));
+}
+
+#[test]
+fn one_sent_by_way_of_another_instance_is_done_by_the_next_leader() {
+    let (mut world, old) = three_with_a_row();
+    let other = (old + 1) % 3;
+    world.query(other, CONN, UPDATE);
+    // It reaches the leader, whose words reach nobody.
+    world.run(Duration::from_micros(500));
+    cut(&mut world, old);
+    world.run(Duration::from_millis(250));
+    heal(&mut world);
+    world.run(Duration::from_secs(2));
+    assert!(world.said(other, CONN, "UPDATE 1"), "{:?}", world.answer(other, CONN));
+}
+
+#[test]
+fn an_answer_that_is_on_its_way_when_a_link_breaks_is_still_read() {
+    let (mut world, leader) = three_with_a_row();
+    let other = (leader + 1) % 3;
+    world.query(other, CONN, UPDATE);
+    world.run(Duration::from_millis(2));
+    let peer = PeerAddr::new(world.nodes[leader].config.address.as_str());
+    world.push(other, 0, Happening::Event(Box::new(Event::LinkDown { peer })));
+    assert_eq!(world.answer(other, CONN), None);
+    world.run(Duration::from_secs(1));
+    assert!(world.said(other, CONN, "UPDATE 1"), "{:?}", world.answer(other, CONN));
+}
