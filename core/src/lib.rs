@@ -46,7 +46,8 @@
 //! 9. A majority has it on disk: the commit index passes the gate, and the reply leaves.
 //!
 //! A leader that is replaced before step 9 does not guess: the reply waits for what the next leader puts
-//! at that position of the log, and then leaves, or the client is told that nothing was done.
+//! at that position of the log, and then leaves, or the client is told that nothing was done; that nobody
+//! knows, after a while.
 //!
 //! Where step 2 or 3 finds an error that an old catalog could be to blame for (no such table, say), the
 //! ring's leader is asked how new the catalog has to be, and the statement is prepared once more.

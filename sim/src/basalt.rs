@@ -125,12 +125,14 @@ impl<W> Inspectable for Basalt<W> {
 
     fn resources(&self, out: &mut Vec<(&'static str, u64, u64)>) {
         let kept = self.instance.kept();
+        // Who is not heard goes on asking how far the ring is.
+        let asks = u64::from(!self.instance.is_caught_up());
         out.extend([
             ("client sessions", kept.sessions, 0),
-            ("tasks that wait for somebody", kept.tasks, 0),
+            ("tasks that wait for somebody", kept.tasks, asks),
             ("replies that wait for a commit", kept.gates, 0),
             ("tasks that wait for the ring", kept.ring_waiters, 0),
-            ("requests without an answer", kept.requests, 0),
+            ("requests without an answer", kept.requests, asks),
             ("holds on old versions", kept.holds, 0),
             ("superseded rows", kept.superseded, 0),
             ("snapshots under way", kept.snapshots_under_way, 0),

@@ -163,8 +163,8 @@ impl State {
         for conn in self.clients.to_flush.drain(..) {
             let Some(handle) = self.clients.open.get(&conn) else { continue };
             let flush = handle.drain();
-            if flush.lost {
-                sessions.count_error(SqlState::TransactionResolutionUnknown);
+            if let Some(error) = flush.error {
+                sessions.count_error(error);
             }
             if !flush.bytes.is_empty() {
                 self.effects.push(Effect::Write { conn, bytes: flush.bytes });

@@ -720,20 +720,25 @@ async fn propose(
     let proposed = async {
         match serve::ask_leader_telling(me, GroupId::RING, request, deadline, &sent).await {
             Answer::Response(ResponseKind::Applied { index }) => {
-                let reached = {
+                let (reached, late) = {
                     let state = &mut *me.borrow_mut();
                     let Some(ring) = &mut state.ring else { return Err(starting()) };
-                    ring.wait_applied(&state.spawner, index)
+                    let reached = ring.wait_applied(&state.spawner, index);
+                    (reached, state.deadline(deadline))
                 };
-                reached.await;
-                Ok(index)
+                // Who is cut off right now may never get there.
+                serve::in_time(reached, late).await.map(|()| index).ok_or_else(outcome_unknown)
             }
             Answer::Response(ResponseKind::Failed(error)) => Err(error),
             Answer::NotDone => Err(no_leader(GroupId::RING)),
             _ => Err(outcome_unknown()),
         }
     };
-    match unless_interrupted(interrupt, proposed).await {
+    let proposed = unless_interrupted(interrupt, proposed).await;
+    if let Some(ring) = &mut me.borrow_mut().ring {
+        ring.forget_abandoned();
+    }
+    match proposed {
         Some(result) => result,
         None if sent.get() => Err(outcome_unknown()),
         None => interrupt.check().and_then(|()| Err(outcome_unknown())),

@@ -8,7 +8,7 @@
 //! ```text
 //!   gates, by position:   [5 t2] [6 t2] [7 t2]        the lead of term 2 is lost
 //!   applied here next:     5 t2   6 t3                by the leader of term 3
-//!   released:            Committed  Undone  Undone (when 7 t3 is applied)
+//!   released:            Committed  Undone  Undone    terms do not decrease along a log
 //! ```
 
 use std::collections::VecDeque;
@@ -45,6 +45,8 @@ struct Waiting {
     /// Of the entry at `index`.
     term: Term,
     waiter: Box<dyn Gated>,
+    /// Until when, once its leader leads no more.
+    until: Mono,
 }
 
 /// Everybody who waits.
@@ -54,8 +56,6 @@ pub struct Gates {
     waiting: VecDeque<Waiting>,
     /// Their leader, which was this member, leads no more.
     bereft: Vec<Waiting>,
-    /// Until when those wait.
-    bereft_until: Mono,
 }
 
 impl Gates {
@@ -63,7 +63,7 @@ impl Gates {
     pub fn add(&mut self, index: LogIndex, term: Term, waiter: Box<dyn Gated>) {
         // Positions are asked for in ascending order but for reads between writes.
         let at = self.waiting.partition_point(|other| other.index <= index);
-        self.waiting.insert(at, Waiting { index, term, waiter });
+        self.waiting.insert(at, Waiting { index, term, waiter, until: Mono::NEVER });
     }
 
     /// This member leads, and everything up to `index` is committed.
@@ -86,8 +86,7 @@ impl Gates {
             return self.committed(LogIndex(u64::MAX));
         }
         self.waiting.iter().for_each(|waiting| waiting.waiter.doubt());
-        self.bereft.extend(self.waiting.drain(..));
-        self.bereft_until = until;
+        self.bereft.extend(self.waiting.drain(..).map(|waiting| Waiting { until, ..waiting }));
     }
 
     /// The entry of `term` at `index` is applied here, behind all those before it.
@@ -95,7 +94,8 @@ impl Gates {
         if self.bereft.is_empty() {
             return;
         }
-        for waiting in self.bereft.extract_if(.., |waiting| waiting.index <= index) {
+        let is_decided = |waiting: &mut Waiting| waiting.index <= index || waiting.term < term;
+        for waiting in self.bereft.extract_if(.., is_decided) {
             let same = (waiting.index, waiting.term) == (index, term);
             let release = if same || crate::canary!(AckReplaced) {
                 crate::sometimes!("gates: committed by the next leader");
@@ -115,14 +115,12 @@ impl Gates {
 
     /// Gives up those that have waited for too long.
     pub fn expire(&mut self, now: Mono) {
-        if now >= self.next_wake() {
-            self.give_up(|_| true);
-        }
+        self.give_up(|waiting| waiting.until <= now);
     }
 
     /// When [`Gates::expire`] should be called next.
     pub fn next_wake(&self) -> Mono {
-        if self.bereft.is_empty() { Mono::NEVER } else { self.bereft_until }
+        self.bereft.iter().map(|waiting| waiting.until).min().unwrap_or(Mono::NEVER)
     }
 
     fn give_up(&mut self, which: impl Fn(&Waiting) -> bool) {
@@ -182,10 +180,8 @@ mod tests {
         gates.lead_lost(LogIndex(4), Mono(90));
         gates.applied(LogIndex(5), Term(2));
         gates.applied(LogIndex(6), Term(3));
-        assert_eq!(heard.0.take(), [(5, Release::Committed), (6, Release::Undone)]);
-        gates.expire(Mono(89));
-        gates.applied(LogIndex(7), Term(3));
-        assert_eq!(heard.0.take(), [(7, Release::Undone)]);
+        let expected = [(5, Release::Committed), (6, Release::Undone), (7, Release::Undone)];
+        assert_eq!(heard.0.take(), expected, "nothing of an older term comes behind 6");
         assert_eq!((gates.len(), gates.next_wake()), (0, Mono::NEVER));
     }
 
@@ -195,6 +191,8 @@ mod tests {
         gates.lead_lost(LogIndex(4), Mono(90));
         gates.add(LogIndex(6), Term(4), Box::new(Waiter(60, heard.clone())));
         gates.lead_lost(LogIndex(4), Mono(95));
+        assert_eq!(gates.next_wake(), Mono(90), "those of the first lead wait no longer for that");
+        gates.expire(Mono(89));
         gates.applied(LogIndex(5), Term(2));
         gates.applied(LogIndex(6), Term(4));
         let expected = [(5, Release::Committed), (6, Release::Undone), (60, Release::Committed)];

@@ -12,6 +12,7 @@ use super::message::{Body, GroupReport, Join, JoinReply, Report, RequestKind, Re
 use super::requests::Answer;
 use super::ring::Proposed;
 use super::serve;
+use super::shard::ShardMember;
 use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, SqlError, SqlResult, SqlState, Term};
 use crate::group::Group;
@@ -624,6 +625,7 @@ pub async fn leave(me: Shared) {
                 state.clients.wind_down();
             }
             if now >= began + INTERRUPT_AFTER {
+                state.shard.iter_mut().for_each(ShardMember::stop_waiting);
                 state.clients.shutdown();
             }
             let late = now >= began + LEAVE_PATIENCE;

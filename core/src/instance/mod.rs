@@ -151,7 +151,8 @@ impl Instance {
         state.follow_leaders();
         state.flush_clients();
         state.count_turn();
-        state.schedule(more);
+        // What leaves can let a session go on.
+        state.schedule(more || self.executor.has_ready());
         effects.append(&mut state.effects);
     }
 

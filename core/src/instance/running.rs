@@ -367,10 +367,10 @@ impl State {
             crate::sometimes!("statement: a unique index is being built under it");
             return End::Outdated;
         }
+        let Some(shard) = self.shard.as_ref().filter(|s| s.may_serve(self.now)) else {
+            return End::Lost;
+        };
         if run.held.is_some() {
-            let Some(shard) = self.shard.as_ref().filter(|s| s.may_serve(self.now)) else {
-                return End::Lost;
-            };
             let touches = &run.statement.prepared.touches;
             let mut tables = touches.reads.iter().chain(&touches.writes);
             let changed = tables.any(|table| shard.store.newest_write(*table) > run.at);

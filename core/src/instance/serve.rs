@@ -11,7 +11,7 @@ use crate::base::codec::CodecError;
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlState};
 use crate::raft::{Change, ProposeError};
 use crate::seam::{Completion, Lane, Mono, PeerAddr};
-use crate::session::Interrupt;
+use crate::session::{self, Interrupt};
 use crate::storage::MemoryLimit;
 use crate::topology::RingEntry;
 use crate::topology::ddl::SchemaChange;
@@ -93,14 +93,9 @@ async fn ring(me: &Shared, entry: Bytes) -> ResponseKind {
     }
 }
 
-/// `08007`: leadership was lost between append and commit.
 pub fn outcome_unknown() -> SqlError {
     crate::sometimes!("serve: an outcome nobody knows");
-    SqlError::new(
-        SqlState::TransactionResolutionUnknown,
-        "the outcome is unknown: leadership changed before the commit was confirmed",
-    )
-    .with_hint("Check whether the change took effect before repeating it.")
+    session::outcome_unknown()
 }
 
 async fn schema(
@@ -217,7 +212,7 @@ async fn ring_reached(me: &Shared, index: LogIndex) -> ResponseKind {
 }
 
 /// Waits for `what`, but not after `late` has ended.
-async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> {
+pub async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> {
     let (mut what, mut late) = (pin!(what), pin!(late));
     poll_fn(|context| match what.as_mut().poll(context) {
         Poll::Pending => late.as_mut().poll(context).map(|_| None),

@@ -392,6 +392,11 @@ impl ShardMember {
         self.gates.expire(now);
     }
 
+    /// This instance is about to stop: whoever waits for a lost lead's entries is told what is known.
+    pub fn stop_waiting(&mut self) {
+        self.gates.expire(Mono::NEVER);
+    }
+
     /// When this member should be looked at next, at the latest.
     pub fn next_wake(&self) -> Mono {
         self.group.next_wake().min(self.gates.next_wake())

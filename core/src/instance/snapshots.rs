@@ -14,8 +14,8 @@
 //!
 //! A group's own snapshot and one that is fetched are never written at the same time: who is offered
 //! one gives up its own. Older files go when the mark of the newer one is durable; until then, recovery
-//! would ask for them. The file that the newest mark names never goes. Where it turns out to be damaged
-//! while somebody pulls it, another one is taken.
+//! would ask for them. The file that the newest mark names never goes. Where it cannot be read while
+//! somebody pulls it, another one is taken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub struct Snapshots {
     not_before: BTreeMap<GroupId, Mono>,
     fetching: BTreeMap<GroupId, LogIndex>,
     /// The newest one of a group, if it could not be read.
-    damaged: BTreeMap<GroupId, LogIndex>,
+    unreadable: BTreeMap<GroupId, LogIndex>,
     staged: BTreeMap<GroupId, (LogIndex, Staged)>,
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
     /// Open for who pulls.
@@ -128,7 +128,7 @@ pub fn advance(me: &Shared) {
         state.close_idle_readers();
         let pinned = state.pinned();
         state.release_covered(&pinned);
-        state.make_news_for_damaged();
+        state.make_news_for_unreadable();
         state.snapshots_due(&pinned)
     };
     for group in due {
@@ -171,7 +171,7 @@ impl State {
             let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
             let damaged =
-                self.snapshots.damaged.get(&group) == Some(&member.node().snapshot().index);
+                self.snapshots.unreadable.get(&group) == Some(&member.node().snapshot().index);
             let needed =
                 long || damaged || pinned.contains(&group) || member.node().needs_newer_snapshot();
             let may = !self.is_building(group)
@@ -185,28 +185,28 @@ impl State {
         due
     }
 
-    /// A snapshot that takes the place of a damaged one shows something newer: in a group that rests, an
+    /// A snapshot that takes the place of one that cannot be read shows something newer: in a group that rests, an
     /// entry without a meaning.
-    fn make_news_for_damaged(&mut self) {
-        for (group, index) in std::mem::take(&mut self.snapshots.damaged) {
+    fn make_news_for_unreadable(&mut self) {
+        for (group, index) in std::mem::take(&mut self.snapshots.unreadable) {
             let Some(member) = self.group_mut(group) else { continue };
             if member.node().snapshot().index != index {
                 continue;
             }
             if member.is_leader() && member.last_index() == index {
-                crate::sometimes!("snapshots: nothing is newer than a damaged one");
+                crate::sometimes!("snapshots: nothing is newer than one that cannot be read");
                 // Refused only by a leader that makes way; who follows it offers its own.
                 let _ = member.propose(Bytes::new());
             }
-            self.snapshots.damaged.insert(group, index);
+            self.snapshots.unreadable.insert(group, index);
         }
     }
 
     /// The file of a snapshot could not be read.
-    fn found_damaged(&mut self, group: GroupId, index: LogIndex) {
+    fn found_unreadable(&mut self, group: GroupId, index: LogIndex) {
         if self.group(group).is_some_and(|member| member.node().snapshot().index == index) {
-            crate::sometimes!("snapshots: the newest one is damaged");
-            self.snapshots.damaged.insert(group, index);
+            crate::sometimes!("snapshots: the newest one cannot be read");
+            self.snapshots.unreadable.insert(group, index);
         }
     }
 
@@ -516,7 +516,7 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
         }
         Err(damage) => {
             tracing::warn!(group = %pull.group, index = %pull.index, %damage, "no chunk to send");
-            me.borrow_mut().found_damaged(pull.group, pull.index);
+            me.borrow_mut().found_unreadable(pull.group, pull.index);
             (false, Bytes::new(), None)
         }
     };

@@ -114,6 +114,11 @@ impl Instance {
         self.state.borrow().phase == Phase::Running
     }
 
+    /// Whether it knows the ring as far as it was when it came up; until then it goes on asking.
+    pub fn is_caught_up(&self) -> bool {
+        self.state.borrow().caught_up
+    }
+
     /// Whether it answers a probe of its health with *ready*.
     pub fn is_ready(&self) -> bool {
         self.state.borrow().is_ready()

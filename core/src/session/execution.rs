@@ -38,7 +38,6 @@ pub(super) async fn run<E: Engine>(
     mut rows_to: Rows<'_>,
 ) -> SqlResult<Tag> {
     let Execution { prepared, params, formats, context, timeout } = execution;
-    wire.resolve_doubt().await?;
     let shared = wire.shared.clone();
     let call = Call { prepared, params, context, interrupt: &shared.interrupt };
     let columns = prepared.columns.as_deref().unwrap_or(&[]);
@@ -46,9 +45,11 @@ pub(super) async fn run<E: Engine>(
     // What follows this place in the replies depends on the outcome.
     let mut mark = wire.out.bytes.len();
 
+    let in_doubt = wire.is_in_doubt();
     let buffer = rows_to.buffer(&mut wire.out.bytes);
     let mut rows = RowWriter::new(buffer, columns, formats, limit);
-    let outcome = match engine.try_execute(&call, &mut rows) {
+    let attempt = if in_doubt { Attempt::MustWait } else { engine.try_execute(&call, &mut rows) };
+    let outcome = match attempt {
         Attempt::Done(outcome) => outcome,
         Attempt::MustWait => {
             rows.restart();
@@ -59,7 +60,13 @@ pub(super) async fn run<E: Engine>(
             let mut rows = RowWriter::new(buffer, columns, formats, limit);
             let timer = timeout.map(|t| engine.deadline(engine.now() + t));
             shared.begin_statement();
-            let running = engine.execute(&call, &mut rows);
+            let running = async {
+                // Where it runs now, an earlier change may never have happened.
+                if let Err(error) = shared.certainty().await {
+                    return Outcome { result: Err(error), gate: None };
+                }
+                engine.execute(&call, &mut rows).await
+            };
             let outcome = drive(&shared, &wire.sessions, timer, running).await;
             shared.end_statement();
             outcome

@@ -11,12 +11,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::Bytes;
 
 use super::engine::{Interrupt, Reason};
 use super::output::{FlushTicket, Output};
+use crate::base::{SqlResult, SqlState};
 use crate::seam::{Completion, Resolver, Spawner};
 
 /// What the owner must do for a connection now.
@@ -26,8 +29,8 @@ pub struct Flush {
     pub bytes: Bytes,
     /// Close after writing.
     pub close: bool,
-    /// The client is told that an outcome is unknown.
-    pub lost: bool,
+    /// The client is told that what it was to hear was not done, or that nobody knows.
+    pub error: Option<SqlState>,
     /// Stop (`true`) or go on (`false`) reading from the connection; `None` for no change.
     pub throttle: Option<bool>,
 }
@@ -100,7 +103,7 @@ impl Handle {
         Flush {
             bytes: drained.bytes,
             close: drained.close,
-            lost: drained.lost,
+            error: drained.error,
             throttle: changed.then_some(paused),
         }
     }
@@ -205,6 +208,23 @@ impl Shared {
         if let Some(reason) = self.ending.get() {
             self.interrupt.raise(reason);
         }
+    }
+
+    /// Within [`drive`](super::wire::drive): waits until nothing that was answered can be taken back. Error:
+    /// the session was interrupted meanwhile.
+    pub async fn certainty(&self) -> SqlResult<()> {
+        poll_fn(|_| {
+            if let Err(error) = self.interrupt.check() {
+                return Poll::Ready(Err(error));
+            }
+            if self.output.borrow().is_certain() {
+                return Poll::Ready(Ok(()));
+            }
+            crate::sometimes!("session: a statement waits for the end of the one before");
+            self.doubts.set(true);
+            Poll::Pending
+        })
+        .await
     }
 
     pub fn end_statement(&self) {

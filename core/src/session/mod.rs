@@ -12,7 +12,7 @@
 //!
 //! A write is answered in memory when it is appended to the log; the reply is released when the log
 //! position commits ([`output`]). The session goes on to the next message meanwhile, so pipelined
-//! writes share their commit.
+//! writes share their commit; what has to run on another instance, or for long, waits for it.
 //!
 //! | file | holds |
 //! |---|---|
@@ -52,7 +52,7 @@ pub use engine::{
     Tag, depends_on_schema, session_values,
 };
 pub use handle::{Flush, Handle};
-pub use output::{FlushList, Gate, GateState};
+pub use output::{FlushList, Gate, GateState, outcome_unknown};
 pub use rows::{ResultFormats, RowWriter};
 pub use sessions::{Counters, SessionLimits, Sessions};
 pub use settings::SERVER_VERSION;

@@ -10,7 +10,9 @@
 //!   drain   ────────►│   nothing behind a closed gate leaves, open gate or not
 //! ```
 //!
-//! Pipelined writes therefore do not wait for one another: statement 3 runs while reply 2 is gated.
+//! Pipelined writes therefore do not wait for one another: statement 3 runs while reply 2 is gated. But it
+//! does not run anywhere else, nor for a leader that was replaced meanwhile, before gate 2 is open: what
+//! comes behind a change that never happened must not happen either.
 //! When a gate is lost (the entry may have been overwritten by another leader) nobody knows the outcome:
 //! everything behind it is dropped, the client gets a fatal `08007`, the connection ends. So it is with a
 //! gate that is undone (the entry was overwritten), but for the error: a `40001`, nothing was done.
@@ -73,6 +75,10 @@ impl Gate {
     /// Whether it is not known yet what becomes of the replies behind it.
     fn is_closed(&self) -> bool {
         matches!(self.state(), GateState::Pending | GateState::Doubtful)
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        !matches!(self.state(), GateState::Pending | GateState::Open)
     }
 
     /// The leader behind it was replaced: its end takes longer, and may be any.
@@ -191,7 +197,7 @@ impl Stretch {
 
     /// As [`Output::is_in_doubt`].
     pub fn is_in_doubt(&self) -> bool {
-        self.gates.back().is_some_and(|(_, gate)| gate.state() == GateState::Doubtful)
+        self.gates.back().is_some_and(|(_, gate)| gate.is_in_doubt())
     }
 
     /// Empties it, keeping a buffer of ordinary size for the next replies.
@@ -215,8 +221,8 @@ pub struct Drained {
     pub bytes: Bytes,
     /// Close the connection after these bytes.
     pub close: bool,
-    /// They end with the error of a lost gate: the outcome is unknown.
-    pub lost: bool,
+    /// They end with the error of a gate that is lost or undone.
+    pub error: Option<SqlState>,
 }
 
 /// The output of one connection.
@@ -291,18 +297,17 @@ impl Output {
         if self.phase == Phase::Closed {
             return Drained::default();
         }
-        let mut lost = false;
+        let mut error = None;
         while let Some((at, gate)) = self.gates.front() {
             match gate.state() {
                 GateState::Open => {}
                 GateState::Pending | GateState::Doubtful => break,
                 GateState::Undone => {
-                    self.end_at(*at, &undone());
+                    error = Some(self.end_at(*at, &undone()));
                     break;
                 }
                 GateState::Lost => {
-                    self.end_at(*at, &outcome_unknown());
-                    lost = true;
+                    error = Some(self.end_at(*at, &outcome_unknown()));
                     break;
                 }
             }
@@ -322,7 +327,7 @@ impl Output {
         if close {
             self.phase = Phase::Closed;
         }
-        Drained { bytes, close, lost }
+        Drained { bytes, close, error }
     }
 
     /// The shell sent so many drained bytes.
@@ -335,24 +340,27 @@ impl Output {
         self.bytes.len() + self.in_flight
     }
 
-    /// Whether a reply waits for another leader's word on the change that it tells of.
+    /// Whether a reply was given under a leader that was replaced before it could leave.
     pub fn is_in_doubt(&self) -> bool {
-        // Nothing runs behind a doubtful gate, so it is the last one.
-        self.gates.back().is_some_and(|(_, gate)| gate.state() == GateState::Doubtful)
+        // Nothing runs behind such a gate, so it is the last one.
+        self.gates.back().is_some_and(|(_, gate)| gate.is_in_doubt())
     }
 
-    /// Whether a lost or undone gate ended this connection.
-    pub fn is_lost(&self) -> bool {
-        self.phase == Phase::Lost || self.phase == Phase::Closed
+    /// Whether nothing that was answered can be taken back any more.
+    pub fn is_certain(&self) -> bool {
+        self.phase != Phase::Lost
+            && self.gates.iter().all(|(_, gate)| gate.state() == GateState::Open)
     }
 
-    fn end_at(&mut self, at: usize, error: &SqlError) {
+    /// Puts the error in the place of everything from there on.
+    fn end_at(&mut self, at: usize, error: &SqlError) -> SqlState {
         self.bytes.truncate(at);
         self.gates.clear();
         let mut last = Vec::new();
         backend::error_response(&mut last, Severity::Fatal, error);
         self.bytes.extend_from_slice(&last);
         self.phase = Phase::Lost;
+        error.state
     }
 }
 
@@ -363,7 +371,8 @@ fn undone() -> SqlError {
         .with_hint("Connect again and retry.")
 }
 
-fn outcome_unknown() -> SqlError {
+/// `08007`: a leader was replaced before the commit was confirmed.
+pub fn outcome_unknown() -> SqlError {
     let message = "outcome of the transaction is unknown";
     SqlError::new(SqlState::TransactionResolutionUnknown, message)
         .with_detail("The server lost leadership before the commit was confirmed.")

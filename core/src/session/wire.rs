@@ -121,23 +121,9 @@ impl Wire {
         interrupted
     }
 
-    /// What a client sends behind a change does not run before it is known what became of the change.
-    /// Error: the session was interrupted meanwhile.
-    pub async fn resolve_doubt(&mut self) -> SqlResult<()> {
-        if !self.out.is_in_doubt() && !self.shared.output.borrow().is_in_doubt() {
-            return Ok(());
-        }
-        crate::sometimes!("session: a statement waits for the end of the one before");
-        self.hand_over();
-        self.shared.begin_statement();
-        while self.shared.interrupt.reason().is_none() && self.shared.output.borrow().is_in_doubt()
-        {
-            self.shared.doubts.set(true);
-            self.change().await;
-        }
-        let interrupted = self.shared.interrupt.check();
-        self.shared.end_statement();
-        interrupted
+    /// As [`Output::is_in_doubt`](super::output::Output::is_in_doubt), of everything written so far.
+    pub fn is_in_doubt(&self) -> bool {
+        self.out.is_in_doubt() || self.shared.output.borrow().is_in_doubt()
     }
 
     pub fn is_output_full(&mut self) -> bool {

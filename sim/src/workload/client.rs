@@ -75,9 +75,11 @@ enum State {
 const CONNECT_TIMEOUT_NS: u64 = 2_000_000_000;
 const ANSWER_TIMEOUT_NS: u64 = 5_000_000_000;
 const RETRIES: u32 = 6;
-/// Who pipelines asks so many things at once, at most; and more than one every so many times.
-const PIPELINE_MAX: u64 = 5;
+/// Who pipelines asks so many things at once, at most; and more than one every so many times. The others
+/// go at once, or each within so long after the one before.
+const PIPELINE_MAX: u64 = 4;
 const PIPELINES_EVERY: u64 = 4;
+const PIPELINE_PAUSE_NS: u64 = 250_000_000;
 /// A follower reads within this time of the write.
 const FOLLOWS_WITHIN_NS: u64 = 16 << 20;
 
@@ -93,6 +95,11 @@ pub struct Client<W> {
     in_flight: VecDeque<InFlight>,
     /// More than one was, when it last asked.
     pipelined: bool,
+    /// How many more it sends before it has its answers, and when the next of them.
+    more: u64,
+    more_at_ns: u64,
+    /// When it gives up waiting.
+    give_up_ns: u64,
     attempt: u32,
     process: u32,
     think_ns: u64,
@@ -131,6 +138,9 @@ impl<W: Wire> Client<W> {
             at: 0,
             in_flight: VecDeque::new(),
             pipelined: false,
+            more: 0,
+            more_at_ns: u64::MAX,
+            give_up_ns: 0,
             attempt: 0,
             process: u32::from(id),
             think_ns: think_us * 1_000,
@@ -219,6 +229,14 @@ impl<W: Wire> Client<W> {
         match self.state {
             State::Away => self.connect(s, moves),
             State::Idle => self.ask(s, history, moves),
+            State::Waiting if s.now_ns < self.give_up_ns => {
+                let mut bytes = Vec::new();
+                self.send_more(s.now_ns, history, &mut bytes);
+                if !bytes.is_empty() {
+                    moves.push(Move::Send(bytes));
+                }
+                self.wait(s.now_ns, moves);
+            }
             State::Connecting | State::Greeting | State::Waiting => {
                 moves.push(Move::Close);
                 self.lost(s.now_ns, "timed out", history, moves);
@@ -276,8 +294,9 @@ impl<W: Wire> Client<W> {
                 }
                 Said::Goodbye { why, undone } => {
                     moves.push(Move::Close);
-                    if undone && let Some(first) = self.in_flight.pop_front() {
-                        self.ended(s.now_ns, first, Outcome::Fail(why.clone()), history);
+                    // What came behind it was not done either.
+                    while undone && let Some(of) = self.in_flight.pop_front() {
+                        self.ended(s.now_ns, of, Outcome::Fail(why.clone()), history);
                         self.go_on();
                     }
                     self.lost(s.now_ns, &why, history, moves);
@@ -309,13 +328,22 @@ impl<W: Wire> Client<W> {
         };
         let mut bytes = Vec::new();
         self.send(s.now_ns, request, history, &mut bytes);
+        self.pipelined = false;
+        self.more = 0;
         if W::pipelines(self.id) && self.role == Role::Worker && self.attempt == 0 {
-            self.send_more(s.now_ns, history, &mut bytes);
+            self.draw_pipeline(s.now_ns, history, &mut bytes);
         }
-        self.pipelined = self.in_flight.len() > 1;
         moves.push(Move::Send(bytes));
         self.state = State::Waiting;
-        self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
+        self.give_up_ns = s.now_ns + ANSWER_TIMEOUT_NS;
+        self.wait(s.now_ns, moves);
+    }
+
+    /// For an answer, or for the time to ask more.
+    fn wait(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
+        let until_ns =
+            if self.more > 0 { self.more_at_ns.min(self.give_up_ns) } else { self.give_up_ns };
+        self.due_in(now_ns, until_ns - now_ns, moves);
     }
 
     fn send(&mut self, now_ns: u64, request: Request, history: &mut History, bytes: &mut Vec<u8>) {
@@ -335,17 +363,33 @@ impl<W: Wire> Client<W> {
         self.in_flight.push_back(InFlight { request, process: self.process });
     }
 
-    /// Sends some of the next requests, too.
-    fn send_more(&mut self, now_ns: u64, history: &mut History, bytes: &mut Vec<u8>) {
+    /// Draws how many of the next requests are sent before the answers come, and when.
+    fn draw_pipeline(&mut self, now_ns: u64, history: &mut History, bytes: &mut Vec<u8>) {
         if self.rng.below(PIPELINES_EVERY) != 0 {
             return;
         }
-        for _ in 1..self.rng.range(2, PIPELINE_MAX) {
-            let next = self.requests.get(self.at + self.in_flight.len()).copied();
-            let Some(next @ Request::Op(_)) = next else { return };
-            self.process += 1_000;
-            self.send(now_ns, next, history, bytes);
+        self.more = self.rng.range(1, PIPELINE_MAX - 1);
+        if self.rng.below(2) == 0 {
+            self.more_at_ns = now_ns + 1 + self.rng.below(PIPELINE_PAUSE_NS);
+            return;
         }
+        while self.more > 0 {
+            self.send_more(now_ns, history, bytes);
+        }
+    }
+
+    /// Sends the next request behind those in flight, if there is one.
+    fn send_more(&mut self, now_ns: u64, history: &mut History, bytes: &mut Vec<u8>) {
+        let next = self.requests.get(self.at + self.in_flight.len()).copied();
+        let Some(next @ Request::Op(_)) = next.filter(|_| self.more > 0) else {
+            self.more = 0;
+            return;
+        };
+        self.more -= 1;
+        self.more_at_ns = now_ns + 1 + self.rng.below(PIPELINE_PAUSE_NS);
+        self.pipelined = true;
+        self.process += 1_000;
+        self.send(now_ns, next, history, bytes);
     }
 
     /// A request has its outcome. After an unknown one the client goes on as another process.
@@ -365,7 +409,7 @@ impl<W: Wire> Client<W> {
         history: &mut History,
         moves: &mut Vec<Move>,
     ) -> Result<(), String> {
-        let Some(of) = self.in_flight.pop_front() else { return Ok(()) };
+        let of = self.in_flight.pop_front().ok_or("an answer to nothing")?;
         let request = of.request;
         let refused = match &answer {
             Answer::Refused { retry, .. } => Some(*retry),
@@ -391,7 +435,8 @@ impl<W: Wire> Client<W> {
         }
         if !self.in_flight.is_empty() {
             self.next_request();
-            self.due_in(s.now_ns, ANSWER_TIMEOUT_NS, moves);
+            self.give_up_ns = s.now_ns + ANSWER_TIMEOUT_NS;
+            self.wait(s.now_ns, moves);
             return Ok(());
         }
         self.state = State::Idle;

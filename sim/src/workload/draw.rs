@@ -8,6 +8,7 @@ use super::op::{
     ACCOUNTS, GROUPS, ITEM_ROWS, Item, ItemChange, ItemKey, Op, PAIRS, REGISTERS, SchemaChange,
     TEXT_BYTES_MAX, UNIQUES, text_number,
 };
+use super::pg::OWN_ROWS;
 use crate::plan::{ClientPlan, Topology};
 
 /// Which operations a subject can carry out.
@@ -19,9 +20,6 @@ pub enum Mix {
     /// Everything.
     Sql,
 }
-
-/// Own rows of each client.
-const OWN_ROWS: u64 = 3;
 
 /// `count` clients with about `ops` operations each.
 pub fn draw_clients(

@@ -29,7 +29,7 @@ use super::wire::{Answer, Request, Said, Wire};
 
 /// Clients with rows of their own, at most.
 const CLIENTS_MAX: u64 = 40;
-const OWN_ROWS: u64 = 3;
+pub const OWN_ROWS: u64 = 3;
 
 /// Rows of the largest table before clients add any.
 pub const ROWS_OF_SETUP: u64 = CLIENTS_MAX * OWN_ROWS;

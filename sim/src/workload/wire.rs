@@ -32,7 +32,7 @@ pub enum Said {
         warned: bool,
     },
     Answer(Answer),
-    /// The server will not serve this connection. `undone`: the request that waits for its answer was not
+    /// The server will not serve this connection. `undone`: the requests that wait for their answers were not
     /// carried out.
     Goodbye {
         why: String,

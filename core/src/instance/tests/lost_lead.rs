@@ -1,4 +1,4 @@
-//! What a client hears of a change whose leader is cut off in the middle of it.
+//! What a client hears of a change whose leader, or the way to it, is lost in the middle of it.
 
 use super::*;
 
@@ -80,6 +80,39 @@ fn what_a_client_sends_behind_it_is_not_done_before() {
     assert!(world.said(old, CONN, "40001"), "{:?}", world.answer(old, CONN));
     assert!(world.says(next, CONN, "select v, 'v' from t", "D1v"));
     assert!(world.says(next, CONN, "select id from t", "SELECT 1"));
+}
+
+#[test]
+fn what_has_to_run_elsewhere_does_not_run_before_it() {
+    let mut undone = 0;
+    for delay in 1..16 {
+        let (mut world, old) = three_with_a_row();
+        // The ring is led by another one, where it could commit at once.
+        let ring = (old + 1) % 3;
+        let leader = world.leaders(GroupId::RING)[0];
+        let id = world.state(ring, |s| s.me());
+        let me = world.nodes[leader].instance.as_ref().unwrap().state.clone();
+        me.borrow_mut().ring.as_mut().unwrap().group.transfer_leader(id);
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.leaders(GroupId::RING), [ring]);
+        // Its first message is lost, and it is cut off before it says so again.
+        cut(&mut world, old);
+        world.query(old, CONN, UPDATE);
+        world.run(Duration::from_micros(500));
+        heal(&mut world);
+        world.query(old, CONN, "create user joe with password 'Xx123456'");
+        world.run(Duration::from_millis(delay));
+        cut(&mut world, old);
+        world.run(Duration::from_secs(1));
+        let next = next_leader(&world, old);
+        heal(&mut world);
+        world.run(Duration::from_secs(2));
+        if world.said(old, CONN, "40001") {
+            undone += 1;
+            assert!(world.says(next, CONN, "drop user joe", "42704"), "after {delay} ms");
+        }
+    }
+    assert!(undone > 0, "the change was always repeated in time");
 }
 
 #[test]
