@@ -26,6 +26,10 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command, ConfigCommand};
 
+/// Each row, message and reply is a small object, made and freed on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A panic is a bug of ours: what the instance holds in memory can no longer be trusted, so the whole
 /// process ends at once and recovers from its disk. Unwinding would leave the other threads serving.
 fn end_at_panics() {

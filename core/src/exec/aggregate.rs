@@ -5,7 +5,7 @@ use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::group_key;
-use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
+use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, open};
 use super::sort::{Keyed, Order};
 use crate::base::{Datum, SqlResult};
 use crate::expr::aggregate::Accumulator;
@@ -26,8 +26,16 @@ pub struct Aggregation<'p> {
 type Groups = BTreeMap<Vec<u8>, Group>;
 
 enum Stage {
-    Grouping(Groups),
+    Grouping(Groups, Scratch),
     Giving(btree_map::IntoValues<Vec<u8>, Group>),
+}
+
+/// Room for what is worked out of one row, kept for the next.
+#[derive(Default)]
+struct Scratch {
+    key: Vec<u8>,
+    values: Row,
+    args: Row,
 }
 
 /// A group: its keys' values and its aggregates.
@@ -51,7 +59,8 @@ impl<'p> Aggregation<'p> {
         if plan.keys.is_empty() {
             groups.insert(Vec::new(), new_group(plan, Vec::new()));
         }
-        Aggregation { plan, input: open(&plan.input), stage: Stage::Grouping(groups) }
+        let stage = Stage::Grouping(groups, Scratch::default());
+        Aggregation { plan, input: open(&plan.input), stage }
     }
 }
 
@@ -59,26 +68,26 @@ impl<'p> Aggregation<'p> {
 fn add(
     plan: &HashAggregate,
     groups: &mut Groups,
+    scratch: &mut Scratch,
     row: &Row,
     context: &ExecContext<'_>,
 ) -> SqlResult<()> {
-    let mut key = Vec::new();
-    let mut values = Vec::with_capacity(plan.keys.len());
+    let Scratch { key, values, args } = scratch;
+    key.clear();
+    values.clear();
     for expr in &plan.keys {
         let value = expr.eval(row, &context.eval)?;
-        group_key(expr.ty(), &value, &mut key)?;
+        group_key(expr.ty(), &value, key)?;
         values.push(value);
     }
-    let group = match groups.entry(key) {
-        btree_map::Entry::Occupied(known) => known.into_mut(),
-        btree_map::Entry::Vacant(vacant) => {
-            context.memory.take_row(&values)?;
-            context.memory.take(vacant.key().len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
-            vacant.insert(new_group(plan, values))
-        }
-    };
+    if !groups.contains_key(key) {
+        context.memory.take_row(values)?;
+        context.memory.take(key.len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
+        groups.insert(key.clone(), new_group(plan, std::mem::take(values)));
+    }
+    let group = groups.get_mut(key).expect("it is there, or was just made");
     for (call, state) in plan.calls.iter().zip(&mut group.states) {
-        state.add(call, row, context)?;
+        state.add(call, args, row, context)?;
     }
     Ok(())
 }
@@ -96,15 +105,23 @@ impl State {
         }
     }
 
-    fn add(&mut self, call: &AggregateCall, row: &Row, context: &ExecContext<'_>) -> SqlResult<()> {
+    /// Adds a row; `args` is room for the arguments.
+    fn add(
+        &mut self,
+        call: &AggregateCall,
+        args: &mut Row,
+        row: &Row,
+        context: &ExecContext<'_>,
+    ) -> SqlResult<()> {
         if let Some(filter) = &call.filter
             && !filter.eval_condition(row, &context.eval)?
         {
             return Ok(());
         }
-        let args: SqlResult<Vec<Datum>> =
-            call.args.iter().map(|arg| arg.eval(row, &context.eval)).collect();
-        let args = args?;
+        args.clear();
+        for arg in &call.args {
+            args.push(arg.eval(row, &context.eval)?);
+        }
         if let Some(seen) = &mut self.seen {
             let mut key = Vec::new();
             for (arg, expr) in args.iter().zip(&call.args) {
@@ -117,12 +134,11 @@ impl State {
             seen.insert(key);
         }
         match &mut self.ordered {
-            None => self.accumulator.add(&args),
+            None => self.accumulator.add(args),
             Some(ordered) => {
-                context.memory.take_row(&args)?;
-                let keys: SqlResult<Row> =
-                    call.order.iter().map(|key| key.expr.eval(row, &context.eval)).collect();
-                ordered.push((keys?, args));
+                context.memory.take_row(args)?;
+                let keys = evaluated(call.order.iter().map(|key| &key.expr), row, context)?;
+                ordered.push((keys, std::mem::take(args)));
                 Ok(())
             }
         }
@@ -152,9 +168,10 @@ impl Group {
 
 impl Operator for Aggregation<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
-        if let Stage::Grouping(groups) = &mut self.stage {
+        if let Stage::Grouping(groups, scratch) = &mut self.stage {
             let plan = self.plan;
-            ready!(drain(self.input.as_mut(), context, |row| add(plan, groups, &row, context)))?;
+            let add_row = |row: Row| add(plan, groups, scratch, &row, context);
+            ready!(drain(self.input.as_mut(), context, add_row))?;
             self.stage = Stage::Giving(std::mem::take(groups).into_values());
         }
         let Stage::Giving(groups) = &mut self.stage else { return Poll::Ready(Ok(None)) };

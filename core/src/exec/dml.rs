@@ -3,7 +3,7 @@
 use std::task::{Poll, ready};
 
 use super::changes::{Changes, Place};
-use super::operator::{Operator, Row, open};
+use super::operator::{Operator, Row, evaluated, open};
 use super::sink::RowSink;
 use super::{CommandTag, ExecContext, ExecOutcome, next_batch};
 use crate::base::schema::ColumnIndex;
@@ -272,7 +272,5 @@ fn send(
     sink: &mut dyn RowSink,
 ) -> SqlResult<()> {
     let Some(exprs) = returning else { return Ok(()) };
-    let values: SqlResult<Vec<Datum>> =
-        exprs.iter().map(|expr| expr.eval(row, &context.eval)).collect();
-    sink.row(&values?)
+    sink.row(&evaluated(exprs.iter(), row, context)?)
 }

@@ -13,7 +13,8 @@ use super::scan::{SeriesScan, TableScanning, VirtualScanning};
 use super::set::{Distinguishing, SetMerging};
 use super::sort::Sorting;
 use crate::base::{Datum, SqlError, SqlResult, SqlState};
-use crate::expr::{Expr, context::NoRow};
+use crate::expr::Expr;
+use crate::expr::context::{ColumnSource, NoRow};
 use crate::sql::plan::Physical;
 
 /// Most rows of a batch.
@@ -78,6 +79,20 @@ pub fn drain(
     Poll::Ready(Ok(()))
 }
 
+/// What expressions are over a row, in one piece of memory: a `collect` of results does not know how many
+/// come.
+pub fn evaluated<'e>(
+    exprs: impl ExactSizeIterator<Item = &'e Expr>,
+    row: &dyn ColumnSource,
+    context: &ExecContext<'_>,
+) -> SqlResult<Row> {
+    let mut values = Vec::with_capacity(exprs.len());
+    for expr in exprs {
+        values.push(expr.eval(row, &context.eval)?);
+    }
+    Ok(values)
+}
+
 struct Literals<'p> {
     rows: &'p [Vec<Expr>],
     at: usize,
@@ -92,7 +107,7 @@ impl Operator for Literals<'_> {
         let mut rows = rows.iter().take(BATCH_ROWS);
         let batch = computed(context, || {
             let row = rows.next()?;
-            Some(row.iter().map(|expr| expr.eval(&NoRow, &context.eval)).collect())
+            Some(evaluated(row.iter(), &NoRow, context))
         })?;
         self.at += batch.len();
         Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
@@ -140,7 +155,7 @@ impl Operator for Projecting<'_> {
         }
         let batch = computed(context, || {
             let row = self.kept.next()?;
-            Some(self.exprs.iter().map(|expr| expr.eval(&row, &context.eval)).collect())
+            Some(evaluated(self.exprs.iter(), &row, context))
         });
         Poll::Ready(batch.map(Some))
     }

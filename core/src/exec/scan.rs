@@ -97,7 +97,11 @@ impl Operator for TableScanning<'_> {
 }
 
 fn project(row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<Row> {
-    columns.iter().map(|column| row.datum(usize::from(*column))).collect()
+    let mut values = Vec::with_capacity(columns.len());
+    for column in columns {
+        values.push(row.datum(usize::from(*column))?);
+    }
+    Ok(values)
 }
 
 /// Where a scan begins: its keys, or its range, from the values of its expressions.

@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use itertools::Itertools;
 
 use super::ExecContext;
-use super::operator::{BATCH_ROWS, Operator, Row, drain, limit_value, offset_value};
+use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, limit_value, offset_value};
 use crate::base::{Datum, KeyOrder, SqlResult, SqlType, compare};
 use crate::sql::plan::logical::SortKey;
 use crate::sql::plan::physical::Top;
@@ -118,8 +118,8 @@ impl Operator for Sorting<'_> {
                 if runs.wanted.is_none() {
                     context.memory.take_row(&row)?;
                 }
-                let keys = self.keys.iter().map(|key| key.expr.eval(&row, &context.eval));
-                runs.add(keys.collect::<SqlResult<Row>>()?, row);
+                let keys = evaluated(self.keys.iter().map(|key| &key.expr), &row, context)?;
+                runs.add(keys, row);
                 Ok(())
             }))?;
             self.stage = Stage::Giving(runs.merge());

@@ -448,6 +448,9 @@ impl Group {
     /// Everything up to `ticket` is durable: returns the answers that may leave now.
     pub fn durable(&mut self, ticket: u64) -> Vec<Message> {
         let mut out = Vec::new();
+        if self.held.is_empty() {
+            return out;
+        }
         let mut number = None;
         let early = crate::canary!(AckBeforePersist);
         while self.held.front().is_some_and(|held| held.ticket <= ticket || early) {

@@ -62,8 +62,8 @@ impl Heard {
 #[derive(Debug, Default)]
 pub struct Governing {
     heard: BTreeMap<InstanceId, Heard>,
-    /// The newest word of each group's leader.
-    groups: BTreeMap<GroupId, (InstanceId, GroupReport)>,
+    /// The newest word of each group's leader, and its term.
+    groups: BTreeMap<GroupId, (Term, GroupFacts)>,
     in_flight: Vec<Step>,
     /// Something was heard since the last plan, or somebody fell silent.
     dirty: bool,
@@ -74,6 +74,8 @@ pub struct Governing {
     reported_to: Option<InstanceId>,
     founding: bool,
     updating: bool,
+    /// The ring said at this index where this instance is reached, and was right.
+    known_at: LogIndex,
     leads_ring: bool,
 }
 
@@ -83,14 +85,16 @@ impl Governing {
         let fresh = || Heard::first(now, report.leaving, false);
         let heard = self.heard.entry(report.from).or_insert_with(fresh);
         heard.last = now;
+        // Whom it makes reachable or not is for `watch` to see.
         heard.leaving = report.leaving;
         for group in report.groups {
-            let known = self.groups.get(&group.group).map_or(Term(0), |(_, g)| g.term);
-            if group.leads && group.term >= known {
-                self.groups.insert(group.group, (report.from, group));
+            let known = self.groups.get(&group.group);
+            if group.leads && known.is_none_or(|(term, _)| group.term >= *term) {
+                let facts = facts_of(report.from, &group);
+                self.dirty |= known.is_none_or(|(_, known)| *known != facts);
+                self.groups.insert(group.group, (group.term, facts));
             }
         }
-        self.dirty = true;
     }
 
     pub fn next_wake(&self) -> Mono {
@@ -129,7 +133,7 @@ impl Governing {
     }
 
     pub fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
-        self.groups.iter().map(|(id, (leader, report))| (*id, facts_of(*leader, report))).collect()
+        self.groups.iter().map(|(id, (_, facts))| (*id, facts.clone())).collect()
     }
 }
 
@@ -450,9 +454,15 @@ fn endpoints(config: &super::Config) -> Endpoints {
 /// An instance that came back elsewhere says so.
 fn update_when_due(me: &Shared, state: &mut State) {
     let Some(ring) = &state.ring else { return };
+    if state.governing.known_at == ring.applied {
+        return;
+    }
     let Some(own) = ring.state.instances.get(&state.me()) else { return };
     let version = env!("CARGO_PKG_VERSION");
     let known = is_reached_at(&own.endpoints, &state.config) && own.version == version;
+    if known {
+        state.governing.known_at = ring.applied;
+    }
     if state.governing.updating || known {
         return;
     }

@@ -87,7 +87,9 @@ impl Snapshots {
     /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
     /// the leader of a later term has sent what made it needless.
     pub fn drop_staged(&mut self) {
-        self.staged.clear();
+        if !self.staged.is_empty() {
+            self.staged.clear();
+        }
     }
 
     /// Being taken or fetched.
@@ -143,7 +145,7 @@ impl State {
     fn pinned(&self) -> Vec<GroupId> {
         let limits = &self.config.limits;
         let Some(wal) = self.durability.wal() else { return Vec::new() };
-        let full = wal.bytes_retained() > limits.log_before_snapshot + 2 * limits.wal_segment;
+        let full = wal.retains_more_than(limits.log_before_snapshot + 2 * limits.wal_segment);
         if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() }
     }
 

@@ -488,6 +488,9 @@ impl Store {
     /// Frees what no reader at or above `watermark` needs, up to `budget` rows. `true` if the budget
     /// ended it and there may be more.
     pub fn gc(&mut self, watermark: Timestamp, budget: usize) -> bool {
+        if self.holds.is_empty() && self.superseded.is_empty() && self.doomed.is_empty() {
+            return false;
+        }
         let limit = AsOf { ts: watermark, log_index: self.committed };
         self.holds.retain(|hold| hold.strong_count() > 0);
         let held = self.holds.iter().filter_map(Weak::upgrade);

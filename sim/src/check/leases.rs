@@ -1,7 +1,5 @@
 //! Leases: who may serve reads without asking anyone is alone in it, in true time.
 
-use std::collections::BTreeMap;
-
 use basalt_core::base::GroupId;
 use basalt_core::seam::Mono;
 
@@ -9,22 +7,29 @@ use crate::clock::Clock;
 use crate::node::GroupView;
 
 /// What was last seen of a member's lease.
-#[derive(Clone, Copy)]
 struct Lease {
+    group: GroupId,
+    host: u16,
     until: Mono,
     until_true_ns: Option<u64>,
 }
 
-/// The leases held, by group and host.
+/// The leases held: hardly ever more than one a group.
 #[derive(Default)]
 pub struct LeaseCheck {
-    held: BTreeMap<(GroupId, u16), Lease>,
+    held: Vec<Lease>,
+}
+
+impl Lease {
+    fn runs_at(&self, now_ns: u64) -> bool {
+        self.until_true_ns.is_some_and(|until_ns| until_ns > now_ns)
+    }
 }
 
 impl LeaseCheck {
     /// A process ends or begins: what the last one held is nothing to the next.
     pub fn process_changed(&mut self, host: u16) {
-        self.held.retain(|(_, of), _| *of != host);
+        self.held.retain(|lease| lease.host != host);
     }
 
     pub fn look(
@@ -48,35 +53,37 @@ impl LeaseCheck {
         view: &GroupView,
         clock: &Clock,
     ) -> Result<(), String> {
-        let key = (view.group, host);
+        let group = view.group;
+        let known = self.held.iter().position(|lease| (lease.group, lease.host) == (group, host));
         let Some(until) = view.lease_until else {
-            self.held.remove(&key);
+            known.map(|at| self.held.swap_remove(at));
             return Ok(());
         };
         if until < clock.mono(now_ns) {
             return Err(format!("serves at {now_ns} ns though its lease has ended"));
         }
-        let known = self.held.get(&key).filter(|lease| lease.until == until);
-        let until_true_ns = known.map_or_else(|| clock.when(until), |lease| lease.until_true_ns);
-        self.held.insert(key, Lease { until, until_true_ns });
-        if until_true_ns.is_some_and(|until_ns| until_ns > now_ns) {
-            self.is_alone(now_ns, key)?;
+        let at = known.unwrap_or_else(|| {
+            self.held.push(Lease { group, host, until, until_true_ns: clock.when(until) });
+            self.held.len() - 1
+        });
+        let lease = &mut self.held[at];
+        if lease.until != until {
+            (lease.until, lease.until_true_ns) = (until, clock.when(until));
         }
-        Ok(())
+        if lease.runs_at(now_ns) { self.is_alone(now_ns, group, host) } else { Ok(()) }
     }
 
-    fn is_alone(&self, now_ns: u64, (group, host): (GroupId, u16)) -> Result<(), String> {
-        let held = self.held.range((group, 0)..=(group, u16::MAX));
-        for ((_, other), lease) in held.filter(|((_, other), _)| *other != host) {
-            if lease.until_true_ns.is_some_and(|until_ns| until_ns > now_ns) {
-                return Err(format!(
-                    "holds a lease at {now_ns} ns while n{} holds one until {:?} ns",
-                    other + 1,
-                    lease.until_true_ns
-                ));
-            }
+    fn is_alone(&self, now_ns: u64, group: GroupId, host: u16) -> Result<(), String> {
+        let mut others =
+            self.held.iter().filter(|lease| lease.group == group && lease.host != host);
+        match others.find(|lease| lease.runs_at(now_ns)) {
+            Some(lease) => Err(format!(
+                "holds a lease at {now_ns} ns while n{} holds one until {:?} ns",
+                lease.host + 1,
+                lease.until_true_ns
+            )),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

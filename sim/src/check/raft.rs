@@ -120,6 +120,10 @@ impl Group {
             return Err(format!("commit {} past the last entry {}", view.commit, view.last));
         }
         self.acknowledged_is_there(view)?;
+        let seen = (member.term, member.commit, member.was_leader);
+        if before.is_some() && seen == (view.term, view.commit, view.is_leader) {
+            return Ok(());
+        }
         if view.is_leader && view.commit > member.commit {
             self.note_acknowledged(view, node);
         }

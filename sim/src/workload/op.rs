@@ -1,5 +1,6 @@
 //! Operations.
 
+use std::fmt::Write as _;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
@@ -178,8 +179,10 @@ pub enum SchemaChange {
 pub fn text(number: i64) -> String {
     let length = (number >> TEXT_LENGTH_SHIFT) as usize;
     let mut text = format!("{number}:");
+    text.reserve(length);
     while text.len() < length {
-        text.push_str(&format!("{:x}.", text.len() as i64 ^ number));
+        let word = text.len() as i64 ^ number;
+        write!(text, "{word:x}.").expect("a string takes what is written to it");
     }
     text.truncate(length.max(text.find(':').map_or(0, |at| at + 1)));
     text

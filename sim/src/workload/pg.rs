@@ -15,6 +15,7 @@
 //! prepared once, whose rows it fetches in two parts, and one now and then in a pipeline.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::LazyLock;
 
 use basalt_core::pgwire::client::{
     self, BindRequest, Client as PgClient, ClientEvent, Login, Reply, ServerError,
@@ -143,7 +144,7 @@ impl Wire for PgWire {
     }
 
     fn setup_steps() -> usize {
-        setup().len()
+        SETUP.len()
     }
 
     fn audit() -> Vec<Op> {
@@ -166,7 +167,7 @@ impl Wire for PgWire {
     fn ask(&mut self, client: u16, request: Request, out: &mut Vec<u8>) {
         let mut buffer = BytesMut::new();
         match request {
-            Request::Setup(step) => client::query(&mut buffer, &setup()[step]),
+            Request::Setup(step) => client::query(&mut buffer, &SETUP[step]),
             Request::Op(op) => {
                 let (sql, parameters) = statement(client, op);
                 match client % 4 {
@@ -227,6 +228,8 @@ pub fn own_keys() -> impl Iterator<Item = i64> {
 }
 
 /// Statements that make the tables; each may be sent again.
+static SETUP: LazyLock<Vec<String>> = LazyLock::new(setup);
+
 fn setup() -> Vec<String> {
     let table = |name: &str| {
         format!("CREATE TABLE IF NOT EXISTS {name} (k BIGINT PRIMARY KEY, v BIGINT NOT NULL)")

@@ -22,6 +22,7 @@ mod shadow;
 mod turns;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use basalt_core::base::OpId;
@@ -303,9 +304,12 @@ impl<'a, N: Node> World<'a, N> {
         struck.add(&self.network.struck);
         self.hosts.iter().for_each(|host| struck.add(&host.disk.struck));
         let mut trace = self.trace;
+        let mut outcome = String::new();
         for entry in &self.history.entries {
             trace.number(entry.time_ns);
-            trace.bytes(format!("{:?}", entry.outcome).as_bytes());
+            outcome.clear();
+            write!(outcome, "{:?}", entry.outcome).expect("a string takes what is written to it");
+            trace.bytes(outcome.as_bytes());
         }
         Finished {
             failure: self.failure,

@@ -264,6 +264,13 @@ impl Wal {
         gathered as u64 + self.writing.as_ref().map_or(0, |writing| writing.bytes_on_disk)
     }
 
+    /// Whether [`Wal::bytes_retained`] is more than `bytes`.
+    pub fn retains_more_than(&self, bytes: u64) -> bool {
+        let all = self.tracker.sealed.iter().map(|s| s.len).sum::<u64>()
+            + self.tracker.current.as_ref().map_or(0, |s| s.end);
+        all > bytes && self.bytes_retained() > bytes
+    }
+
     /// Bytes from the oldest needed segment to the end: what only snapshots can shrink.
     pub fn bytes_retained(&self) -> u64 {
         let needed = self.tracker.sealed.iter().skip(self.tracker.releasable());
@@ -391,7 +398,9 @@ impl Wal {
         if self.next.is_none() && current_started {
             let (steps, segment) = self.plan_next(disk);
             self.start_job(steps, JobResult::NextReady(segment), disk);
-        } else if self.tracker.releasable() > self.config.spare_segments {
+        } else if self.tracker.sealed.len() > self.config.spare_segments
+            && self.tracker.releasable() > self.config.spare_segments
+        {
             let steps = self.plan_trim();
             self.start_job(steps, JobResult::Trimmed, disk);
         }
