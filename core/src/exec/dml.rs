@@ -7,7 +7,7 @@ use super::operator::{Operator, Row, evaluated, open};
 use super::sink::RowSink;
 use super::{CommandTag, ExecContext, ExecOutcome, next_batch};
 use crate::base::schema::ColumnIndex;
-use crate::base::{Datum, SqlError, SqlResult, SqlState};
+use crate::base::{SqlError, SqlResult, SqlState};
 use crate::expr::Expr;
 use crate::sql::plan::{ConflictUpdate, Delete, Insert, OnConflict, Update};
 
