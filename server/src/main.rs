@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     match carry_out(command) {
         Ok(status) => status,
         Err(error) => {
-            complain(&format!("basalt: {}\n", one_line(&format!("{error:#}"))));
+            complain(&format!("basalt: {}\n", one_line(&with_causes(&error))));
             ExitCode::FAILURE
         }
     }
@@ -85,6 +85,34 @@ fn complain(text: &str) {
 }
 
 /// Log shippers and people both read errors by the line.
+/// An error and its causes, but for those that it names itself.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn each_cause_is_named_once() {
+        let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let address = "n1:3301".to_owned();
+        let named = basalt_net::peer_client::AskError::Connect { address, source: refused() };
+        assert_eq!(with_causes(&named.into()), "cannot connect to n1:3301: connection refused");
+        let context = Err::<(), _>(refused()).context("no answer").unwrap_err();
+        assert_eq!(with_causes(&context), "no answer: connection refused");
+    }
 }
