@@ -26,10 +26,6 @@ use std::process::ExitCode;
 
 use arguments::{Arguments, Command, ConfigCommand};
 
-/// Each row, message and reply is a small object, made and freed on one thread.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A panic is a bug of ours: what the instance holds in memory can no longer be trusted, so the whole
 /// process ends at once and recovers from its disk. Unwinding would leave the other threads serving.
 fn end_at_panics() {
@@ -84,7 +80,6 @@ fn complain(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Log shippers and people both read errors by the line.
 /// An error and its causes, but for those that it names itself.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -97,6 +92,7 @@ fn with_causes(error: &anyhow::Error) -> String {
     text
 }
 
+/// Log shippers and people both read errors by the line.
 fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

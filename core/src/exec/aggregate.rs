@@ -75,21 +75,19 @@ fn add(
     let Scratch { key, values, args } = scratch;
     key.clear();
     values.clear();
+    values.reserve_exact(plan.keys.len());
     for expr in &plan.keys {
         let value = expr.eval(row, &context.eval)?;
         group_key(expr.ty(), &value, key)?;
         values.push(value);
     }
-    if !groups.contains_key(key) {
-        context.memory.take_row(values)?;
-        context.memory.take(key.len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
-        groups.insert(key.clone(), new_group(plan, std::mem::take(values)));
+    if let Some(group) = groups.get_mut(key) {
+        return group.add(plan, args, row, context);
     }
-    let group = groups.get_mut(key).expect("it is there, or was just made");
-    for (call, state) in plan.calls.iter().zip(&mut group.states) {
-        state.add(call, args, row, context)?;
-    }
-    Ok(())
+    context.memory.take_row(values)?;
+    context.memory.take(key.len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
+    let group = new_group(plan, std::mem::take(values));
+    groups.entry(key.clone()).or_insert(group).add(plan, args, row, context)
 }
 
 fn new_group(plan: &HashAggregate, keys: Row) -> Group {
@@ -157,6 +155,20 @@ impl State {
 }
 
 impl Group {
+    /// Adds a row; `args` is room for the arguments.
+    fn add(
+        &mut self,
+        plan: &HashAggregate,
+        args: &mut Row,
+        row: &Row,
+        context: &ExecContext<'_>,
+    ) -> SqlResult<()> {
+        for (call, state) in plan.calls.iter().zip(&mut self.states) {
+            state.add(call, args, row, context)?;
+        }
+        Ok(())
+    }
+
     fn finish(self, calls: &[AggregateCall]) -> SqlResult<Row> {
         let mut row = self.keys;
         for (state, call) in self.states.into_iter().zip(calls) {

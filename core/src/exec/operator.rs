@@ -79,8 +79,8 @@ pub fn drain(
     Poll::Ready(Ok(()))
 }
 
-/// What expressions are over a row, in one piece of memory: a `collect` of results does not know how many
-/// come.
+/// The values of expressions over a row, in one piece of memory: a `collect` of results does not know how
+/// many come.
 pub fn evaluated<'e>(
     exprs: impl ExactSizeIterator<Item = &'e Expr>,
     row: &dyn ColumnSource,

@@ -96,7 +96,8 @@ impl Operator for TableScanning<'_> {
     }
 }
 
-fn project(row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<Row> {
+/// These columns of a stored row.
+pub fn project(row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<Row> {
     let mut values = Vec::with_capacity(columns.len());
     for column in columns {
         values.push(row.datum(usize::from(*column))?);

@@ -1,5 +1,6 @@
 //! Where rows of a result go.
 
+use super::scan::project;
 use crate::base::schema::ColumnIndex;
 use crate::base::{Datum, RowRef, SqlResult};
 
@@ -13,9 +14,7 @@ pub trait RowSink {
 
     /// One stored row, of which the result has these columns.
     fn stored(&mut self, row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<()> {
-        let values: SqlResult<Vec<Datum>> =
-            columns.iter().map(|column| row.datum(usize::from(*column))).collect();
-        self.row(&values?)
+        self.row(&project(row, columns)?)
     }
 }
 

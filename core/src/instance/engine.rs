@@ -766,7 +766,7 @@ fn after_changes(error: SqlError, done: usize) -> SqlError {
 
 /// A change of users, rights or configuration.
 async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
-    let (mut entries, deadline) = {
+    let (entries, deadline) = {
         let state = &mut *me.borrow_mut();
         let deadline = state.now.mono + state.config.times.statement_patience;
         let entries = match (&call.prepared.plan, &state.ring) {
@@ -781,14 +781,10 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
             Err(error) => return failed(error),
         }
     };
-    let entry = match entries.len() {
-        0 | 1 => entries.pop(),
-        _ => Some(RingEntry::Together(entries)),
-    };
-    if let Some(entry) = entry
-        && let Err(error) = propose(me, call.interrupt, &entry, deadline).await
-    {
-        return failed(error);
+    for (done, entry) in entries.into_iter().enumerate() {
+        if let Err(error) = propose(me, call.interrupt, &entry, deadline).await {
+            return failed(after_changes(error, done));
+        }
     }
     serve::everyone_reached(me, everyone_by(me)).await;
     let tag = Tag { words: words_of(&call.prepared.plan), rows: None };

@@ -65,7 +65,7 @@ pub struct Governing {
     /// The newest word of each group's leader, and its term.
     groups: BTreeMap<GroupId, (Term, GroupFacts)>,
     in_flight: Vec<Step>,
-    /// Something was heard since the last plan, or somebody fell silent.
+    /// Since the last plan a fact changed, a step ended, or this instance began to lead.
     dirty: bool,
     planned_at: LogIndex,
     next_report: Mono,
@@ -114,8 +114,11 @@ impl Governing {
             if reachable != heard.reachable {
                 *heard = Heard { reachable, since: now, lost: false, ..*heard };
                 self.dirty = true;
-            } else if !reachable && !heard.lost && now.since(heard.since) > tolerated() {
-                heard.lost = true;
+            }
+            // What is tolerated may change while it lasts.
+            let lost = !reachable && now.since(heard.since) > tolerated();
+            if lost != heard.lost {
+                heard.lost = lost;
                 self.dirty = true;
             }
         }
@@ -696,5 +699,50 @@ mod tests {
         assert_eq!(turns(&mut governing, 0..1_000), [0, 11, 42]);
         governing.reported(Mono(10_000_000_000), report(1));
         assert_eq!(turns(&mut governing, 1_000..2_000), [1_000, 1_011, 1_042]);
+    }
+
+    #[test]
+    fn a_longer_silence_that_is_tolerated_later_counts() {
+        let mut governing = Governing::default();
+        let report = Report { from: InstanceId(1), leaving: false, groups: Vec::new() };
+        governing.reported(Mono(0), report);
+        let mut watch = |at_ms: u64, tolerated_ms: u64| {
+            governing.dirty = false;
+            let tolerated = || Duration::from_millis(tolerated_ms);
+            governing.watch(Mono(at_ms * 1_000_000), Duration::from_millis(100), tolerated);
+            governing.dirty
+        };
+        assert!(watch(0, 300) && watch(110, 300), "heard, then silent");
+        assert!(watch(420, 300), "lost");
+        assert!(watch(430, 900), "not lost any more");
+        assert!(!watch(1_000, 900) && watch(1_020, 900) && !watch(1_030, 900), "lost at last");
+    }
+
+    #[test]
+    fn a_report_is_planned_for_where_a_fact_changed() {
+        let group = |term, committed| GroupReport {
+            group: GroupId(1),
+            term: Term(term),
+            leads: true,
+            committed: LogIndex(committed),
+            applied: LogIndex(committed),
+            schema: Default::default(),
+            membership: None,
+            changing: false,
+            progress: vec![(InstanceId(2), LogIndex(committed.min(7)), true)],
+            refused: None,
+        };
+        let mut governing = Governing::default();
+        let mut plans = |from, term, committed| {
+            governing.dirty = false;
+            let (from, groups) = (InstanceId(from), vec![group(term, committed)]);
+            governing.reported(Mono(0), Report { from, leaving: false, groups });
+            governing.dirty
+        };
+        assert!(plans(1, 2, 5), "the first word of a group");
+        assert!(!plans(1, 2, 6), "everyone as far as before");
+        assert!(plans(1, 2, 9), "somebody is behind");
+        assert!(plans(3, 3, 9), "another leads");
+        assert!(!plans(1, 2, 7), "a word of an earlier term");
     }
 }

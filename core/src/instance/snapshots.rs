@@ -87,9 +87,7 @@ impl Snapshots {
     /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
     /// the leader of a later term has sent what made it needless.
     pub fn drop_staged(&mut self) {
-        if !self.staged.is_empty() {
-            self.staged.clear();
-        }
+        self.staged.clear();
     }
 
     /// Being taken or fetched.

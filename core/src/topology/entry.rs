@@ -129,9 +129,6 @@ pub enum RingEntry {
     SetClusterVersion {
         version: FormatVersion,
     },
-    /// What one statement changes: all of it, or where one part is refused nothing. A part is no schema
-    /// change, and not again one of these.
-    Together(Vec<RingEntry>),
 }
 
 const FORMAT: u8 = 1;
@@ -157,7 +154,6 @@ mod tag {
     pub const SET_CONFIG: u8 = 17;
     pub const SET_CLUSTER_VERSION: u8 = 18;
     pub const BOOTSTRAP_WITH_SECRET: u8 = 19;
-    pub const TOGETHER: u8 = 20;
 }
 
 impl RingEntry {
@@ -236,25 +232,11 @@ impl Wire for RingEntry {
             RingEntry::SetClusterVersion { version } => {
                 put!(w, tag::SET_CLUSTER_VERSION, version);
             }
-            RingEntry::Together(parts) => put!(w, tag::TOGETHER, parts),
         }
     }
 
     fn read(r: &mut Reader) -> CodecResult<Self> {
-        match r.u8()? {
-            tag::TOGETHER => Ok(RingEntry::Together(r.list(|r| {
-                let tag = r.u8()?;
-                RingEntry::read_one(tag, r)
-            })?)),
-            tag => RingEntry::read_one(tag, r),
-        }
-    }
-}
-
-impl RingEntry {
-    /// The entry behind a tag, unless it is [`RingEntry::Together`]: nothing nests without a bound.
-    fn read_one(tag: u8, r: &mut Reader) -> CodecResult<RingEntry> {
-        Ok(match tag {
+        Ok(match r.u8()? {
             tag::BOOTSTRAP => RingEntry::Bootstrap(Wire::read(r)?, None),
             tag::ADD_REPLICASET => RingEntry::AddReplicaset(Wire::read(r)?),
             tag::ADD_INSTANCE => {

@@ -146,35 +146,7 @@ impl RingState {
         if self.cluster.is_none() && !matches!(entry, RingEntry::Bootstrap(..)) {
             return Err(conflict("there is no cluster yet"));
         }
-        self.apply_entry(index, entry)
-    }
-
-    /// Applies all parts, or none.
-    fn apply_together(&mut self, index: LogIndex, parts: &[RingEntry]) -> ApplyOutcome {
-        // A schema change is known by the index of its entry.
-        let is_whole =
-            |part| matches!(part, &RingEntry::DdlPrepare { .. } | &RingEntry::Together(_));
-        if parts.iter().any(is_whole) {
-            return Err(SqlError::internal("a part of an entry that has to be a whole one"));
-        }
-        let before = self.clone();
-        let mut all = Applied::Nothing(String::new());
-        for part in parts {
-            match self.apply_entry(index, part) {
-                Ok(Applied::Nothing(_)) => {}
-                Ok(_) => all = Applied::Done,
-                Err(error) => {
-                    *self = before;
-                    return Err(error);
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    fn apply_entry(&mut self, index: LogIndex, entry: &RingEntry) -> ApplyOutcome {
         match entry {
-            RingEntry::Together(parts) => self.apply_together(index, parts),
             RingEntry::Bootstrap(bootstrap, secret) => self.bootstrap(bootstrap, secret.clone()),
             RingEntry::AddReplicaset(seed) => self.add_replicaset(seed),
             RingEntry::AddInstance { seed, at } => self.add_instance(seed, *at),

@@ -56,7 +56,9 @@ impl LeaseCheck {
         let group = view.group;
         let known = self.held.iter().position(|lease| (lease.group, lease.host) == (group, host));
         let Some(until) = view.lease_until else {
-            known.map(|at| self.held.swap_remove(at));
+            if let Some(at) = known {
+                self.held.swap_remove(at);
+            }
             return Ok(());
         };
         if until < clock.mono(now_ns) {

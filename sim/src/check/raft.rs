@@ -120,6 +120,7 @@ impl Group {
             return Err(format!("commit {} past the last entry {}", view.commit, view.last));
         }
         self.acknowledged_is_there(view)?;
+        // What follows looks at what changed.
         let seen = (member.term, member.commit, member.was_leader);
         if before.is_some() && seen == (view.term, view.commit, view.is_leader) {
             return Ok(());

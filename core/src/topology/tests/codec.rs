@@ -82,25 +82,11 @@ fn entries_have_these_bytes_for_ever() {
             "0111016b00010176",
         ),
         (RingEntry::SetClusterVersion { version: 2 }, "011202"),
-        (
-            RingEntry::Together(vec![
-                RingEntry::SetClusterVersion { version: 2 },
-                RingEntry::DropUser { id: ADMIN },
-            ]),
-            "01140212020e0a",
-        ),
     ];
     for (entry, bytes) in golden {
         assert_eq!(hex(&entry.encode()), bytes, "{entry:?}");
         assert_eq!(RingEntry::decode(entry.encode()), Ok(entry));
     }
-}
-
-#[test]
-fn what_belongs_together_does_not_nest() {
-    let inner = RingEntry::Together(vec![RingEntry::SetClusterVersion { version: 2 }]);
-    let nested = RingEntry::Together(vec![inner]).encode();
-    assert!(matches!(RingEntry::decode(nested), Err(CodecError::UnknownTag { .. })));
 }
 
 #[test]

@@ -209,32 +209,6 @@ fn users_may_do_what_they_were_granted() {
 }
 
 #[test]
-fn what_one_statement_changes_is_changed_together_or_not_at_all() {
-    let mut state = cluster(1, "");
-    let (ann, bob) = (create_user(&mut state, "ann"), create_user(&mut state, "bob"));
-    let own = crate::topology::ddl::CreateTableRequest { owner: bob, ..table("own") };
-    run_ddl(&mut state, DdlRequest::CreateTable(own)).unwrap();
-    let before = state.clone();
-    let drop = |ids: &[UserId]| {
-        RingEntry::Together(ids.iter().map(|id| RingEntry::DropUser { id: *id }).collect())
-    };
-    let error = apply(&mut state, drop(&[ann, bob])).unwrap_err();
-    assert_eq!(error.state, SqlState::DependentObjectsStillExist);
-    assert_eq!(state.catalog, before.catalog);
-    assert_eq!(state.applied.0, before.applied.0 + 1);
-
-    let eve = create_user(&mut state, "eve");
-    assert_eq!(apply(&mut state, drop(&[ann, eve])), Ok(Applied::Done));
-    assert!(state.catalog.users.get(ann).is_none() && state.catalog.users.get(eve).is_none());
-    let ddl = RingEntry::DdlPrepare {
-        by: ADMIN,
-        request: Box::new(DdlRequest::CreateTable(table("new"))),
-    };
-    let error = apply(&mut state, RingEntry::Together(vec![ddl])).unwrap_err();
-    assert_eq!(error.state, SqlState::InternalError);
-}
-
-#[test]
 fn a_login_needs_a_user_that_may_log_in() {
     let mut state = cluster(1, "");
     let ann = create_user(&mut state, "ann");
@@ -305,11 +279,6 @@ fn the_cluster_version_waits_for_the_slowest_and_never_falls() {
 
 /// Entries that meet and miss each other often: few names, few ids.
 pub(super) fn entries() -> impl Strategy<Value = RingEntry> {
-    let parts = proptest::collection::vec(single_entries(), 0..4);
-    prop_oneof![9 => single_entries(), 1 => parts.prop_map(RingEntry::Together)]
-}
-
-fn single_entries() -> impl Strategy<Value = RingEntry> {
     let name = prop_oneof![Just("t"), Just("u"), Just("ann"), Just("bob")];
     let id = (1..5u64).prop_map(InstanceId);
     let presence =
