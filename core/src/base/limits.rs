@@ -23,6 +23,9 @@ pub const FORWARDED_BYTES_MAX: usize = 48 << 20;
 pub const ARRAY_ELEMENTS_MAX: usize = 1 << 20;
 /// Bytes of an encoded key (54000): keys are copied into log entries, locks and range ends.
 pub const KEY_BYTES_MAX: usize = 8 << 10;
+/// Changes of users, rights and parameters that one statement may make (54000): each is an entry of the
+/// ring, and grantees, privileges and objects multiply.
+pub const CATALOG_CHANGES_MAX: usize = 1_000;
 /// Items of all FROM clauses of a statement (54001): each makes the tree of joins one level deeper.
 pub const RELATIONS_MAX: usize = 500;
 /// Depth of a parsed or built expression (54001): evaluation recurses once a level.

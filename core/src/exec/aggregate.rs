@@ -12,9 +12,6 @@ use crate::expr::aggregate::Accumulator;
 use crate::sql::plan::logical::AggregateCall;
 use crate::sql::plan::physical::HashAggregate;
 
-/// Bytes an accumulator is counted with.
-const ACCUMULATOR_BYTES: usize = 64;
-
 /// Groups its input.
 pub struct Aggregation<'p> {
     plan: &'p HashAggregate,
@@ -51,6 +48,8 @@ struct State {
     seen: Option<BTreeSet<Vec<u8>>>,
     /// Arguments with the keys they are ordered by, for ORDER BY.
     ordered: Option<Vec<Keyed>>,
+    /// Bytes of the accumulator that were counted.
+    counted: usize,
 }
 
 impl<'p> Aggregation<'p> {
@@ -75,7 +74,8 @@ fn add(
     let Scratch { key, values, args } = scratch;
     key.clear();
     values.clear();
-    values.reserve_exact(plan.keys.len());
+    // The results come behind the keys.
+    values.reserve_exact(plan.keys.len() + plan.calls.len());
     for expr in &plan.keys {
         let value = expr.eval(row, &context.eval)?;
         group_key(expr.ty(), &value, key)?;
@@ -85,7 +85,7 @@ fn add(
         return group.add(plan, args, row, context);
     }
     context.memory.take_row(values)?;
-    context.memory.take(key.len() + plan.calls.len() * ACCUMULATOR_BYTES)?;
+    context.memory.take(key.len() + plan.calls.len() * size_of::<State>())?;
     let group = new_group(plan, std::mem::take(values));
     groups.entry(key.clone()).or_insert(group).add(plan, args, row, context)
 }
@@ -100,6 +100,7 @@ impl State {
             accumulator: Accumulator::new(call.aggregate),
             seen: call.distinct.then(BTreeSet::new),
             ordered: (!call.order.is_empty()).then(Vec::new),
+            counted: 0,
         }
     }
 
@@ -117,6 +118,7 @@ impl State {
             return Ok(());
         }
         args.clear();
+        args.reserve_exact(call.args.len());
         for arg in &call.args {
             args.push(arg.eval(row, &context.eval)?);
         }
@@ -132,10 +134,19 @@ impl State {
             seen.insert(key);
         }
         match &mut self.ordered {
-            None => self.accumulator.add(args),
+            None => {
+                self.accumulator.add(args)?;
+                let bytes = self.accumulator.memory_bytes();
+                if bytes > self.counted {
+                    context.memory.take(bytes - self.counted)?;
+                    self.counted = bytes;
+                }
+                Ok(())
+            }
             Some(ordered) => {
-                context.memory.take_row(args)?;
                 let keys = evaluated(call.order.iter().map(|key| &key.expr), row, context)?;
+                context.memory.take_row(args)?;
+                context.memory.take_row(&keys)?;
                 ordered.push((keys, std::mem::take(args)));
                 Ok(())
             }

@@ -5,7 +5,8 @@ use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::hash_key;
-use super::operator::{BATCH_ROWS, Operator, Row, drain, open};
+use super::memory::row_bytes;
+use super::operator::{BATCH_BYTES, BATCH_ROWS, Operator, Row, drain, open};
 use crate::base::{Datum, SqlResult};
 use crate::expr::Expr;
 use crate::sql::plan::Physical;
@@ -24,6 +25,8 @@ struct Matcher<'p> {
     matched: Vec<bool>,
     /// Joined rows not yet given.
     ready: VecDeque<Row>,
+    /// Bytes of the left rows that went into them; the right rows are kept anyway.
+    ready_bytes: usize,
     /// Whether the right rows without a match were added.
     finished: bool,
 }
@@ -54,6 +57,7 @@ impl<'p> Matcher<'p> {
             joining,
             matched,
             ready,
+            ready_bytes: 0,
             finished,
         }
     }
@@ -67,6 +71,7 @@ impl<'p> Matcher<'p> {
 
     /// Begins with the next left row.
     fn begin(&mut self, row: Row) {
+        self.ready_bytes += row_bytes(&row);
         self.joining = Some(Joining { row, next: 0, found: false });
     }
 
@@ -121,6 +126,14 @@ impl<'p> Matcher<'p> {
                 self.ready.push_back(row);
             }
         }
+    }
+
+    /// Whether another left row fits in the batch.
+    fn wants_more(&mut self) -> bool {
+        if self.ready.is_empty() {
+            self.ready_bytes = 0;
+        }
+        self.ready.len() < BATCH_ROWS && self.ready_bytes < BATCH_BYTES
     }
 
     fn batch(&mut self) -> Option<Vec<Row>> {
@@ -208,7 +221,7 @@ impl<'p> HashJoining<'p> {
 impl Operator for HashJoining<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         ready!(self.build(context))?;
-        while self.matcher.ready.len() < BATCH_ROWS {
+        while self.matcher.wants_more() {
             if !ready!(self.left.feed(&mut self.matcher, context))? {
                 self.matcher.finish();
                 break;
@@ -264,7 +277,7 @@ impl<'p> LoopJoining<'p> {
 impl Operator for LoopJoining<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         ready!(self.build(context))?;
-        while self.matcher.ready.len() < BATCH_ROWS {
+        while self.matcher.wants_more() {
             if !ready!(self.left.feed(&mut self.matcher, context))? {
                 self.matcher.finish();
                 break;

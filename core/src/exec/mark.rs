@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use super::ExecContext;
 use super::inquiry::Inquiry;
 use super::key::hash_key;
-use super::operator::{Operator, Row, drain, open};
+use super::operator::{BATCH_BYTES, Operator, Row, drain, open};
 use crate::base::{Datum, SqlError, SqlResult, SqlType, compare};
 use crate::expr::{EvalContext, Expr};
 use crate::sql::plan::is_hashable;
@@ -22,6 +22,8 @@ pub struct Marking<'p> {
     /// Rows of the input, of which the first `marked` have their column.
     batch: Vec<Row>,
     marked: usize,
+    /// Bytes of those columns.
+    marked_bytes: usize,
     /// The subquery under way: about the next row, or about all.
     asking: Option<Asking<'p>>,
 }
@@ -74,7 +76,8 @@ impl<'p> Subquery<'p> {
 impl<'p> Marking<'p> {
     pub fn new(plan: &'p MarkJoin) -> Marking<'p> {
         let input = open(&plan.input);
-        Marking { plan, input, known: None, batch: Vec::new(), marked: 0, asking: None }
+        let (batch, marked, marked_bytes) = (Vec::new(), 0, 0);
+        Marking { plan, input, known: None, batch, marked, marked_bytes, asking: None }
     }
 
     /// The subquery's outcome about every row, or with the columns of `row` as parameters.
@@ -124,14 +127,14 @@ impl Operator for Marking<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         if self.batch.is_empty() {
             match ready!(self.input.next(context))? {
-                Some(batch) => (self.batch, self.marked) = (batch, 0),
+                Some(batch) => self.batch = batch,
                 None => return Poll::Ready(Ok(None)),
             }
         }
         if self.known.is_none() && self.plan.arguments.is_empty() {
             self.known = Some(ready!(self.ask(None, context))?);
         }
-        while self.marked < self.batch.len() {
+        while self.marked < self.batch.len() && self.marked_bytes < BATCH_BYTES {
             let at = self.marked;
             let value = match &self.known {
                 Some(answer) => self.mark(answer, &self.batch[at], context)?,
@@ -140,10 +143,13 @@ impl Operator for Marking<'_> {
                     self.mark(&answer, &self.batch[at], context)?
                 }
             };
+            self.marked_bytes += value.memory_bytes();
             self.batch[at].push(value);
             self.marked += 1;
         }
-        Poll::Ready(Ok(Some(std::mem::take(&mut self.batch))))
+        let unmarked = self.batch.split_off(self.marked);
+        (self.marked, self.marked_bytes) = (0, 0);
+        Poll::Ready(Ok(Some(std::mem::replace(&mut self.batch, unmarked))))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bound on what one statement keeps in memory.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use crate::base::{Datum, SqlError, SqlResult, SqlState};
 
@@ -15,28 +16,58 @@ const ROW_BYTES: usize = 48;
 pub struct Memory {
     used: Cell<usize>,
     limit: usize,
+    pool: Rc<Pool>,
+}
+
+/// Counts what all statements of an instance keep together.
+#[derive(Debug)]
+pub struct Pool {
+    used: Cell<usize>,
+    limit: usize,
+}
+
+impl Pool {
+    pub fn new(limit: usize) -> Rc<Pool> {
+        Rc::new(Pool { used: Cell::new(0), limit })
+    }
+
+    pub fn used(&self) -> usize {
+        self.used.get()
+    }
+}
+
+/// Bytes that a kept row is counted with.
+pub fn row_bytes(row: &[Datum]) -> usize {
+    ROW_BYTES + row.iter().map(Datum::memory_bytes).sum::<usize>()
 }
 
 impl Memory {
-    pub fn new(limit: usize) -> Memory {
-        Memory { used: Cell::new(0), limit }
+    /// Of a statement that may keep `limit` bytes, as long as the pool has them.
+    pub fn new(limit: usize, pool: &Rc<Pool>) -> Memory {
+        Memory { used: Cell::new(0), limit, pool: pool.clone() }
     }
 
     /// Counts bytes about to be kept; 53200 when they are too many.
     pub fn take(&self, bytes: usize) -> SqlResult<()> {
         let used = self.used.get().saturating_add(bytes);
         if used > self.limit {
-            return Err(SqlError::new(SqlState::OutOfMemory, "out of memory").with_detail(
-                format!("The statement needs more than {} bytes of memory.", self.limit),
-            ));
+            let detail = format!("The statement needs more than {} bytes of memory.", self.limit);
+            return Err(out_of_memory().with_detail(detail));
+        }
+        let together = self.pool.used.get().saturating_add(bytes);
+        if together > self.pool.limit {
+            let limit = self.pool.limit;
+            let detail = format!("The statements under way need more than {limit} bytes together.");
+            return Err(out_of_memory().with_detail(detail).with_hint("Retry the statement."));
         }
         self.used.set(used);
+        self.pool.used.set(together);
         Ok(())
     }
 
     /// Counts a row about to be kept.
     pub fn take_row(&self, row: &[Datum]) -> SqlResult<()> {
-        self.take(ROW_BYTES + row.iter().map(Datum::memory_bytes).sum::<usize>())
+        self.take(row_bytes(row))
     }
 
     /// Counts an entry of a tree keyed by bytes.
@@ -46,10 +77,44 @@ impl Memory {
 
     /// Gives back what was counted.
     pub fn give(&self, bytes: usize) {
-        self.used.set(self.used.get().saturating_sub(bytes));
+        let given = bytes.min(self.used.get());
+        self.used.set(self.used.get() - given);
+        self.pool.used.set(self.pool.used.get() - given);
     }
 
     pub fn used(&self) -> usize {
         self.used.get()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.give(self.used());
+    }
+}
+
+fn out_of_memory() -> SqlError {
+    SqlError::new(SqlState::OutOfMemory, "out of memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_share_what_there_is() {
+        let pool = Pool::new(100);
+        let one = Memory::new(80, &pool);
+        one.take(80).unwrap();
+        assert!(one.take(1).unwrap_err().fields.detail.unwrap().contains("more than 80 bytes"));
+        let other = Memory::new(80, &pool);
+        other.take(20).unwrap();
+        assert!(other.take(1).unwrap_err().fields.detail.unwrap().contains("100 bytes together"));
+        one.give(10);
+        other.take(10).unwrap();
+        drop(one);
+        assert_eq!((pool.used(), other.used()), (30, 30));
+        other.give(1_000);
+        assert_eq!(pool.used(), 0);
     }
 }

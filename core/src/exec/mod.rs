@@ -30,7 +30,7 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
-pub use memory::Memory;
+pub use memory::{Memory, Pool};
 pub use reader::{KeyRange, Reader, ScanPosition, ScanRequest, ScanSource};
 pub use sink::RowSink;
 pub use slice::Slice;

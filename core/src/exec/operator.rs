@@ -9,10 +9,12 @@ use super::ExecContext;
 use super::aggregate::Aggregation;
 use super::join::{HashJoining, LoopJoining};
 use super::mark::Marking;
+use super::memory::row_bytes;
 use super::scan::{SeriesScan, TableScanning, VirtualScanning};
 use super::set::{Distinguishing, SetMerging};
 use super::sort::Sorting;
-use crate::base::{Datum, SqlError, SqlResult, SqlState};
+use crate::base::schema::ColumnIndex;
+use crate::base::{Datum, RowRef, SqlError, SqlResult, SqlState};
 use crate::expr::Expr;
 use crate::expr::context::{ColumnSource, NoRow};
 use crate::sql::plan::Physical;
@@ -89,6 +91,15 @@ pub fn evaluated<'e>(
     let mut values = Vec::with_capacity(exprs.len());
     for expr in exprs {
         values.push(expr.eval(row, &context.eval)?);
+    }
+    Ok(values)
+}
+
+/// These columns of a stored row, in one piece of memory as well.
+pub fn project(row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<Row> {
+    let mut values = Vec::with_capacity(columns.len());
+    for column in columns {
+        values.push(row.datum(usize::from(*column))?);
     }
     Ok(values)
 }
@@ -171,7 +182,7 @@ fn computed(
     let mut bytes = 0;
     while let Some(row) = next() {
         let row = row?;
-        bytes += row.iter().map(Datum::memory_bytes).sum::<usize>();
+        bytes += row_bytes(&row);
         batch.push(row);
         if bytes >= BATCH_BYTES {
             context.slice.look_at(BATCH_ROWS.saturating_sub(batch.len()));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::ExecContext;
 use super::key::{self, End, Fit, fit};
-use super::operator::{BATCH_ROWS, Operator, Row};
+use super::operator::{BATCH_ROWS, Operator, Row, project};
 use super::reader::{KeyRange, ScanPosition, ScanRequest, ScanSource};
 use crate::base::schema::{ColumnIndex, TableDef};
 use crate::base::{
@@ -94,15 +94,6 @@ impl Operator for TableScanning<'_> {
         }
         Poll::Ready(Ok(None))
     }
-}
-
-/// These columns of a stored row.
-pub fn project(row: RowRef<'_>, columns: &[ColumnIndex]) -> SqlResult<Row> {
-    let mut values = Vec::with_capacity(columns.len());
-    for column in columns {
-        values.push(row.datum(usize::from(*column))?);
-    }
-    Ok(values)
 }
 
 /// Where a scan begins: its keys, or its range, from the values of its expressions.

@@ -1,6 +1,6 @@
 //! Where rows of a result go.
 
-use super::scan::project;
+use super::operator::project;
 use crate::base::schema::ColumnIndex;
 use crate::base::{Datum, RowRef, SqlResult};
 

@@ -6,6 +6,7 @@ use std::task::{Poll, ready};
 use itertools::Itertools;
 
 use super::ExecContext;
+use super::memory::{Memory, row_bytes};
 use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, limit_value, offset_value};
 use crate::base::{Datum, KeyOrder, SqlResult, SqlType, compare};
 use crate::sql::plan::logical::SortKey;
@@ -16,6 +17,11 @@ const TOP_ROWS_MAX: u64 = 16 * BATCH_ROWS as u64;
 
 /// A row with the values it is sorted by.
 pub type Keyed = (Row, Row);
+
+/// Bytes of a row on its way into order. Its keys are columns of it: what they point to is counted once.
+fn kept_bytes(keys: &Row, row: &Row) -> usize {
+    row_bytes(row) + size_of_val(keys.as_slice())
+}
 
 /// Rows are sorted in runs of so many as they come, and the runs merged as they are asked for: no
 /// single step is long.
@@ -46,7 +52,12 @@ struct Runs {
 }
 
 impl Runs {
-    fn add(&mut self, keys: Row, row: Row) {
+    fn add(&mut self, keys: Row, row: Row, memory: &Memory) -> SqlResult<()> {
+        let bytes = kept_bytes(&keys, &row);
+        if let Err(error) = memory.take(bytes) {
+            self.cut(memory).ok_or(error)?;
+            memory.take(bytes)?;
+        }
         self.rows.push((keys, row));
         match self.wanted {
             None if self.rows.len() == RUN_ROWS => {
@@ -54,11 +65,20 @@ impl Runs {
                 self.sorted.push(std::mem::take(&mut self.rows));
             }
             Some(wanted) if self.rows.len() >= 2 * wanted.max(BATCH_ROWS) => {
-                self.sort();
-                self.rows.truncate(wanted);
+                self.cut(memory);
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Drops the rows behind the limit and gives back what they took; `None` if all are wanted.
+    fn cut(&mut self, memory: &Memory) -> Option<()> {
+        let wanted = self.wanted?;
+        self.sort();
+        let dropped = self.rows.drain(wanted.min(self.rows.len())..);
+        memory.give(dropped.map(|(keys, row)| kept_bytes(&keys, &row)).sum());
+        Some(())
     }
 
     fn sort(&mut self) {
@@ -115,12 +135,8 @@ impl Operator for Sorting<'_> {
         }
         if let Stage::Taking(runs) = &mut self.stage {
             ready!(drain(self.input.as_mut(), context, |row| {
-                if runs.wanted.is_none() {
-                    context.memory.take_row(&row)?;
-                }
                 let keys = evaluated(self.keys.iter().map(|key| &key.expr), &row, context)?;
-                runs.add(keys, row);
-                Ok(())
+                runs.add(keys, row, context.memory)
             }))?;
             self.stage = Stage::Giving(runs.merge());
         }

@@ -62,11 +62,22 @@ fn memory_is_bounded() {
         "select g, count(*) from generate_series(1, 100000) g group by g",
         "select count(*) from generate_series(1, 100000) a join generate_series(1, 100000) b on a.a = b.b",
         "select count(distinct g) from generate_series(1, 100000) g",
+        "select array_agg(g order by repeat('x', 1000 + g)) from generate_series(1, 1000) g",
+        "select g % 100, max(repeat('x', 2000 + g)) from generate_series(1, 1000) g group by 1",
+        "select string_agg(repeat('x', 1000), '') from generate_series(1, 1000)",
+        "select array_agg(repeat('x', 1000)) from generate_series(1, 1000)",
+        "select repeat('x', 10000) || g from generate_series(1, 1000) g order by 1 limit 100",
     ] {
         assert_eq!(db.try_run(query, &[]).unwrap_err().state, SqlState::OutOfMemory, "{query}");
     }
     let top = "select g from generate_series(1, 100000) g order by g desc limit 2";
     assert_eq!(db.run(top), "g\n100000\n99999\nSELECT 2");
+    // What is dropped or replaced is not counted again and again.
+    let top = "select length(s) from (select repeat('x', g) s from generate_series(1, 3000) g) t \
+               order by s desc limit 1";
+    assert_eq!(db.run(top), "length\n3000\nSELECT 1");
+    let longest = "select length(max(repeat('x', g))) from generate_series(1, 10000) g";
+    assert_eq!(db.run(longest), "length\n10000\nSELECT 1");
 }
 
 /// Whatever a statement is busy with, it stops where its slice is spent.
@@ -294,5 +305,12 @@ fn batches_of_long_values_are_short() {
     for text in [rows, &values] {
         assert_eq!(db.slices(text, usize::MAX), 1);
         assert!(db.slices(text, 2 * BATCH_ROWS) >= 4, "{text:.40}");
+    }
+    let joined = format!("select * from ({rows}) t cross join (values (1), (2)) u(v)");
+    let marked = "select g, (select repeat('x', 1000000 + g)) from generate_series(1, 40) g";
+    for (text, count) in [(rows, 40), (&values, 40), (&joined, 80), (marked, 40)] {
+        let batches = db.batches(text);
+        assert!(batches.iter().all(|rows| *rows <= 10), "{text:.60}: {batches:?}");
+        assert_eq!(batches.iter().sum::<usize>(), count);
     }
 }

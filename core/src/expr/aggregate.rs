@@ -233,6 +233,8 @@ pub struct Accumulator {
     /// others.
     delimiter: Datum,
     elements: Vec<Datum>,
+    /// Bytes of the elements.
+    elements_bytes: usize,
 }
 
 impl Accumulator {
@@ -245,7 +247,14 @@ impl Accumulator {
             joined: Vec::new(),
             delimiter: Datum::Null,
             elements: Vec::new(),
+            elements_bytes: 0,
         }
+    }
+
+    /// Bytes of what it keeps, beside its own size.
+    pub fn memory_bytes(&self) -> usize {
+        let beyond = |value: &Datum| value.memory_bytes() - size_of::<Datum>();
+        beyond(&self.value) + beyond(&self.delimiter) + self.joined.len() + self.elements_bytes
     }
 
     /// Takes one row's arguments, of the aggregate's types.
@@ -455,6 +464,7 @@ impl Accumulator {
         if self.elements.len() + elements.len() > limits::ARRAY_ELEMENTS_MAX {
             return Err(too_large());
         }
+        self.elements_bytes += elements.iter().map(Datum::memory_bytes).sum::<usize>();
         self.elements.extend_from_slice(elements);
         Ok(())
     }

@@ -51,6 +51,9 @@ pub struct Limits {
     pub message: usize,
     /// Rows and values a statement may hold at once, in bytes.
     pub statement_memory: usize,
+    /// What all statements under way may hold together, in bytes.
+    #[serde(default = "statements_memory")]
+    pub statements_memory: usize,
     /// Rounds of hashing that a new password takes, as PostgreSQL's `scram_iterations`.
     pub scram_iterations: u32,
     /// Bytes of the log that may wait for a majority before the next write waits too: twice what one
@@ -67,6 +70,10 @@ pub struct Limits {
 
 fn slice_rows() -> usize {
     SLICE_ROWS
+}
+
+fn statements_memory() -> usize {
+    1 << 30
 }
 
 fn uncommitted_max() -> u64 {
@@ -96,6 +103,7 @@ impl Default for Limits {
             connections: 10_000,
             message: 64 << 20,
             statement_memory: 256 << 20,
+            statements_memory: statements_memory(),
             scram_iterations: scram::DEFAULT_ITERATIONS,
             uncommitted: uncommitted_max(),
             slice_rows: slice_rows(),

@@ -1,7 +1,10 @@
 //! Statements that change the catalog: from the binder's words to entries of the ring.
 
+use std::collections::BTreeSet;
+
 use super::state::State;
 use crate::base::error::SqlState;
+use crate::base::limits::CATALOG_CHANGES_MAX;
 use crate::base::{SqlError, SqlResult, UserId};
 use crate::pgwire::scram;
 use crate::seam::Rng;
@@ -95,16 +98,19 @@ pub fn of_access(
             Ok(changes.into_iter().map(entry).collect())
         }
         AccessStmt::DropUser { names, if_exists } | AccessStmt::DropRole { names, if_exists } => {
-            let mut entries = Vec::new();
+            let mut dropped = Vec::new();
             for name in names {
                 if *if_exists && ring.catalog.users.by_name(name).is_none() {
                     continue;
                 }
                 let user = ring.catalog.users.require(name)?;
                 may(ring, by, object_of(user), Privilege::Drop)?;
-                entries.push(RingEntry::DropUser { id: user.id });
+                dropped.push(user.id);
             }
-            Ok(entries)
+            let mut seen = BTreeSet::new();
+            dropped.retain(|id| seen.insert(*id));
+            bounded(dropped.len())?;
+            Ok(dropped.into_iter().map(|id| RingEntry::DropUser { id }).collect())
         }
         AccessStmt::Grant(grant) => rights(ring, by, grant, false),
         AccessStmt::Revoke(grant) => rights(ring, by, grant, true),
@@ -161,11 +167,11 @@ fn changes_of(
 
 fn rights(ring: &RingState, by: UserId, grant: &Grant, revoke: bool) -> SqlResult<Vec<RingEntry>> {
     let users = &ring.catalog.users;
-    let mut pairs: Vec<(Object, Privilege)> = Vec::new();
+    let mut pairs: BTreeSet<(Object, Privilege)> = BTreeSet::new();
     match &grant.rights {
         Rights::Roles(names) => {
             for name in names {
-                pairs.push((Object::Role(Some(users.require(name)?.id)), Privilege::Execute));
+                pairs.insert((Object::Role(Some(users.require(name)?.id)), Privilege::Execute));
             }
         }
         Rights::Privileges { privileges, on } => {
@@ -185,9 +191,11 @@ fn rights(ring: &RingState, by: UserId, grant: &Grant, revoke: bool) -> SqlResul
             ring.catalog.check(by, Access::Administer)?;
         }
     }
+    let grantees = grant.grantees.iter().map(|name| Ok(users.require(name)?.id));
+    let grantees = grantees.collect::<SqlResult<BTreeSet<UserId>>>()?;
+    bounded(pairs.len().saturating_mul(grantees.len()))?;
     let mut entries = Vec::new();
-    for grantee in &grant.grantees {
-        let grantee = users.require(grantee)?.id;
+    for grantee in grantees {
         for (object, privilege) in &pairs {
             let grant = users::Grant { grantee, object: *object, privilege: *privilege };
             entries.push(if revoke {
@@ -198,6 +206,18 @@ fn rights(ring: &RingState, by: UserId, grant: &Grant, revoke: bool) -> SqlResul
         }
     }
     Ok(entries)
+}
+
+/// 54000 for more changes than a statement may make.
+fn bounded(changes: usize) -> SqlResult<()> {
+    if changes <= CATALOG_CHANGES_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("a statement can make at most {CATALOG_CHANGES_MAX} changes of users and rights");
+    Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
+        .with_detail(format!("This one would make {changes}."))
+        .with_hint("Write it as several statements."))
 }
 
 fn objects(ring: &RingState, on: &Objects) -> SqlResult<Vec<Object>> {

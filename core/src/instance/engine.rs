@@ -26,7 +26,7 @@ use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
     TableId, Timestamp, UserId, binary_format, limits,
 };
-use crate::exec::{CommandTag, RowSink, point};
+use crate::exec::{CommandTag, Pool, RowSink, point};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
 use crate::session::settings::{Fixed, Settings};
@@ -56,10 +56,11 @@ pub struct InstanceEngine {
     me: Shared,
 }
 
-/// What statements share: plans, room for keys, the stream of `random()`.
+/// What statements share: plans, memory, room for keys, the stream of `random()`.
 #[derive(Debug)]
 pub struct Workbench {
     plans: PlanCache,
+    pub memory: Rc<Pool>,
     key: point::KeyBuffer,
     pub rng: Rc<RefCell<Rng>>,
     /// The gate of the highest position waited for: replies of one turn share it.
@@ -67,9 +68,11 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    pub fn new(rng: Rng) -> Workbench {
+    /// `memory`: bytes that the statements under way may keep together.
+    pub fn new(rng: Rng, memory: usize) -> Workbench {
         Workbench {
             plans: PlanCache::new(CacheLimits::default()),
+            memory: Pool::new(memory),
             key: point::KeyBuffer::default(),
             rng: Rc::new(RefCell::new(rng)),
             gate: None,
@@ -745,23 +748,44 @@ async fn propose(
     }
 }
 
+/// Changes rehearsed in one turn.
+const REHEARSED_AT_ONCE: usize = 50;
+
 /// The error of a statement of several changes, `done` of which were made before it.
-fn after_changes(error: SqlError, done: usize) -> SqlError {
+pub(super) fn after_changes(error: SqlError, done: usize) -> SqlError {
     if done == 0 {
         return error;
     }
-    let told = format!("Changes of this statement that were made before: {done}.");
-    match error.state {
-        // These say that nothing was done.
-        SqlState::CannotConnectNow | SqlState::QueryCanceled | SqlState::AdminShutdown => {
-            SqlError::new(
-                SqlState::StatementCompletionUnknown,
-                format!("the statement was carried out in part: {}", error.message),
-            )
-            .with_detail(told)
-        }
-        _ => error.with_detail(told),
+    let mut told = format!("Changes of this statement that were made before: {done}.");
+    if let Some(detail) = &error.fields.detail {
+        told = format!("{detail}\n{told}");
     }
+    let mut error = error.with_detail(told);
+    // These say that nothing was done.
+    if let SqlState::CannotConnectNow | SqlState::QueryCanceled | SqlState::AdminShutdown =
+        error.state
+    {
+        error.state = SqlState::StatementCompletionUnknown;
+        error.message = format!("the statement was carried out in part: {}", error.message);
+    }
+    error
+}
+
+/// Refuses, before anything is done, what would be refused half-way. What other sessions change meanwhile
+/// can still end a statement half-way.
+async fn rehearse(me: &Shared, entries: &[RingEntry]) -> SqlResult<()> {
+    if entries.len() < 2 {
+        return Ok(());
+    }
+    let state = me.borrow().ring.as_ref().map(|ring| ring.state.clone());
+    let mut state = state.ok_or_else(starting)?;
+    for part in entries.chunks(REHEARSED_AT_ONCE) {
+        for entry in part {
+            state.apply(LogIndex(state.applied.0 + 1), entry)?;
+        }
+        serve::pause(me).await;
+    }
+    Ok(())
 }
 
 /// A change of users, rights or configuration.
@@ -781,6 +805,9 @@ async fn decision(me: &Shared, call: &Call<'_>) -> Outcome {
             Err(error) => return failed(error),
         }
     };
+    if let Err(error) = rehearse(me, &entries).await {
+        return failed(error);
+    }
     for (done, entry) in entries.into_iter().enumerate() {
         if let Err(error) = propose(me, call.interrupt, &entry, deadline).await {
             return failed(after_changes(error, done));

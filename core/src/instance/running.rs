@@ -136,7 +136,8 @@ impl<'a> Run<'a> {
     /// As [`Execution::new`].
     pub fn begin(state: &State, statement: Statement<'a>) -> SqlResult<Run<'a>> {
         let Statement { prepared, params, .. } = statement;
-        let memory = Memory::new(state.config.limits.statement_memory);
+        let pool = &state.workbench.memory;
+        let memory = Memory::new(state.config.limits.statement_memory, pool);
         let shard = state.shard.as_ref().filter(|_| !engine::reads_ring_only(prepared));
         Ok(Run {
             statement,

@@ -108,7 +108,8 @@ const RAFT_BATCH_BYTES: usize = 256 << 10;
 
 impl State {
     pub fn new(config: Config, rng: Rng, spawner: Spawner) -> State {
-        let workbench = Workbench::new(rng.fork("statements"));
+        let memory = config.limits.statements_memory;
+        let workbench = Workbench::new(rng.fork("statements"), memory);
         let requests = Requests::new(rng.fork("requests").next_u64());
         State {
             workbench,

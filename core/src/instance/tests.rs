@@ -3,6 +3,7 @@
 //! The simulator in `sim` is the unkind one; this is where a change of the instance is seen first.
 
 mod bounds;
+mod catalog_changes;
 mod leaving;
 mod lost_lead;
 mod snapshot_files;

@@ -17,8 +17,10 @@ use crate::base::{
     BucketId, CatalogVersion, Datum, IndexId, KeyOrder, RowRef, RowWrite, SqlError, SqlResult,
     SqlState, SqlType, TableId, UserId, keycode, text_format,
 };
+use crate::exec::operator::open;
 use crate::exec::{
-    ExecOutcome, Execution, Memory, Reader, ScanPosition, ScanRequest, ScanSource, Slice,
+    ExecContext, ExecOutcome, Execution, Memory, Pool, Reader, ScanPosition, ScanRequest,
+    ScanSource, Slice,
 };
 use crate::expr::{EvalContext, SessionValues};
 use crate::seam::Rng;
@@ -152,6 +154,25 @@ impl TestDb {
         slices
     }
 
+    /// How many rows each batch of a query has.
+    pub fn batches(&self, text: &str) -> Vec<usize> {
+        let prepared = self.prepare(text).unwrap();
+        let Plan::Query(plan) = &prepared.plan else { panic!("{text} is no query") };
+        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX));
+        // Room for what subqueries take from the rows around them.
+        let params = vec![Datum::Null; prepared.outer_params];
+        self.with_eval(&params, &self.rng, |eval| {
+            let context =
+                ExecContext { reader: self, eval, memory: &memory, slice: &Slice::endless() };
+            let mut operator = open(plan);
+            let mut batches = Vec::new();
+            while let Poll::Ready(Ok(Some(batch))) = operator.next(&context) {
+                batches.push(batch.len());
+            }
+            batches
+        })
+    }
+
     fn run_in_slices(
         &self,
         prepared: &Prepared,
@@ -159,6 +180,25 @@ impl TestDb {
         rng: &RefCell<Rng>,
         mut slice: impl FnMut() -> Slice,
     ) -> SqlResult<(Vec<Vec<Datum>>, ExecOutcome)> {
+        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX));
+        let mut rows: Vec<Vec<Datum>> = Vec::new();
+        self.with_eval(params, rng, |eval| {
+            let mut execution = Execution::new(prepared, eval.params, memory)?;
+            loop {
+                match execution.advance(self, eval, &slice(), &mut rows) {
+                    Poll::Ready(outcome) => return Ok((rows, outcome?)),
+                    Poll::Pending => {}
+                }
+            }
+        })
+    }
+
+    fn with_eval<T>(
+        &self,
+        params: &[Datum],
+        rng: &RefCell<Rng>,
+        what: impl FnOnce(EvalContext<'_>) -> T,
+    ) -> T {
         let session = SessionValues {
             current_user: "admin".into(),
             session_user: "admin".into(),
@@ -167,23 +207,14 @@ impl TestDb {
             version: "PostgreSQL 15.0 (Basalt)".into(),
             backend_pid: 1,
         };
-        let eval = EvalContext {
+        what(EvalContext {
             params,
             transaction_time: 0,
             statement_time: 0,
             session: &session,
             rng,
             catalog: None,
-        };
-        let memory = Memory::new(self.memory_limit);
-        let mut rows: Vec<Vec<Datum>> = Vec::new();
-        let mut execution = Execution::new(prepared, eval.params, memory)?;
-        loop {
-            match execution.advance(self, eval, &slice(), &mut rows) {
-                Poll::Ready(outcome) => return Ok((rows, outcome?)),
-                Poll::Pending => {}
-            }
-        }
+        })
     }
 
     pub fn apply(&mut self, writes: Vec<RowWrite>) {

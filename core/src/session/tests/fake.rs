@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::base::{CatalogVersion, SqlError, SqlResult, SqlState, SqlType, UserId};
-use crate::exec::{self, Memory};
+use crate::exec::{self, Memory, Pool};
 use crate::expr::EvalContext;
 use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono, Resolver, Rng, Spawner};
@@ -82,7 +82,7 @@ impl Fake {
             rng: &self.rng,
             catalog: Some(&functions),
         };
-        let memory = Memory::new(1 << 20);
+        let memory = Memory::new(1 << 20, &Pool::new(1 << 20));
         let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, memory, rows);
         let writes = matches!(call.prepared.plan, Plan::Insert(_) | Plan::Update(_));
         let gate = self.gate.borrow().clone().filter(|_| writes);

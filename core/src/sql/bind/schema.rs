@@ -420,7 +420,10 @@ impl Binder<'_> {
         let mut names = Vec::with_capacity(truncate.table_names.len());
         for target in &truncate.table_names {
             let table = self.target(&target.name)?;
-            names.push((table.schema.clone(), table.name.clone()));
+            let name = (table.schema.clone(), table.name.clone());
+            if !names.contains(&name) {
+                names.push(name);
+            }
         }
         Ok(Ddl::Truncate(Drop { names, if_exists: false, notices: Vec::new() }))
     }

@@ -268,7 +268,7 @@ impl Wal {
     pub fn retains_more_than(&self, bytes: u64) -> bool {
         let all = self.tracker.sealed.iter().map(|s| s.len).sum::<u64>()
             + self.tracker.current.as_ref().map_or(0, |s| s.end);
-        // What is kept is never less than what is needed, and told at once.
+        // The sum over all segments is an upper bound, and needs no look at the groups.
         all > bytes && self.bytes_retained() > bytes
     }
 
