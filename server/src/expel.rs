@@ -27,7 +27,7 @@ pub fn run(arguments: &ExpelArguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Body::ExpelReply { outcome: Err(error), .. } => match &error.fields.hint {
-            Some(hint) => bail!("{}; {hint}", error.message),
+            Some(hint) => bail!("{}. {}", error.message, hint.trim_end_matches('.')),
             None => bail!("{}", error.message),
         },
         other => bail!("{peer} answered something else: {other:?}"),

@@ -3,11 +3,13 @@
 use anyhow::{Result, bail};
 
 use crate::settings::peers;
+use crate::with_causes;
 
 /// Calls `ask` with one address after another until it succeeds, and gives what it says.
 ///
 /// # Errors
-/// What `ask` said of the last address; a list that cannot be read, or is empty.
+/// What `ask` said of the last address, and how to name others; a list that cannot be read, or is
+/// empty.
 pub fn first_of<T>(list: &str, mut ask: impl FnMut(&str) -> Result<T>) -> Result<T> {
     let mut failed = None;
     for address in peers(list)? {
@@ -17,7 +19,7 @@ pub fn first_of<T>(list: &str, mut ask: impl FnMut(&str) -> Result<T>) -> Result
         }
     }
     match failed {
-        Some(error) => Err(error),
+        Some(error) => bail!("{}; --peer names others to ask", with_causes(&error)),
         None => bail!("no instance to ask is given"),
     }
 }
@@ -35,7 +37,8 @@ mod tests {
         });
         assert_eq!((answer.unwrap(), asked), (7, vec!["127.0.0.1:1".to_owned(), "b:2".to_owned()]));
         let away = first_of::<()>("a:1,b:2", |address| bail!("{address} is away"));
-        assert_eq!(away.unwrap_err().to_string(), "b:2 is away");
+        let told = away.unwrap_err().to_string();
+        assert_eq!(told, "b:2 is away; --peer names others to ask");
         assert!(first_of(",", |_| Ok(())).is_err());
         assert!(first_of("nowhere", |_| Ok(())).is_err());
     }

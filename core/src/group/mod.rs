@@ -298,7 +298,7 @@ impl Group {
         {
             // Nobody took over, and this member gets no lease again in this term: it would lead without
             // serving for as long as the others hear it.
-            tracing::warn!(group = %self.id(), "nobody took over: leads no more");
+            tracing::info!(group = %self.id(), "nobody took over: leads no more");
             self.node.step_down();
         }
         self.making_way = self.making_way.filter(|(_, until)| now < *until);

@@ -109,14 +109,15 @@ impl Governing {
     /// Follows who is reachable at `now`, and who has been silent for too long. There is something to
     /// plan in the moment in which either changes, not for as long as it lasts.
     fn watch(&mut self, now: Mono, patience: Duration, tolerated: impl Fn() -> Duration) {
+        let mut limit = None;
         for heard in self.heard.values_mut() {
             let reachable = !heard.leaving && now.since(heard.last) <= patience;
             if reachable != heard.reachable {
-                *heard = Heard { reachable, since: now, lost: false, ..*heard };
+                *heard = Heard { reachable, since: now, ..*heard };
                 self.dirty = true;
             }
-            // What is tolerated may change while it lasts.
-            let lost = !reachable && now.since(heard.since) > tolerated();
+            // The limit may change during a silence, so this is worked out anew.
+            let lost = !reachable && now.since(heard.since) > *limit.get_or_insert_with(&tolerated);
             if lost != heard.lost {
                 heard.lost = lost;
                 self.dirty = true;

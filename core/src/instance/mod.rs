@@ -164,7 +164,12 @@ impl Instance {
             Body::Join(_) | Body::JoinReply(_) | Body::Status { .. } | Body::Expel { .. }
         );
         if msg.cluster != own && !stranger {
-            tracing::warn!(from = %from.0, "message of another cluster dropped");
+            if own == 0 || msg.cluster == 0 {
+                // Members speak to one that joins before it has heard that it is one, and hear it.
+                tracing::debug!(from = %from.0, "message from before joining dropped");
+            } else {
+                tracing::warn!(from = %from.0, "message of another cluster dropped");
+            }
             return;
         }
         match msg.body {
