@@ -1,5 +1,5 @@
-//! Collects the names of all `sometimes!` marks in `core`, so that a sweep can list those it never
-//! reached: a branch that never runs cannot report itself.
+//! Collects the names of all `sometimes!` marks and `buggify!` sites in `core`, so that a sweep can list
+//! those it never reached: a branch that never runs cannot report itself.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ fn main() {
     collect(&core, &mut marks);
     marks.sort();
     marks.dedup();
-    let mut out = String::from("/// Every mark in `core`.\npub const MARKS: &[&str] = &[\n");
+    let mut out = String::from(
+        "/// Every mark and every site of `buggify!` in `core`.\npub const MARKS: &[&str] = &[\n",
+    );
     for mark in &marks {
         let _ = writeln!(out, "    {mark:?},");
     }
@@ -29,8 +31,9 @@ fn collect(dir: &Path, marks: &mut Vec<String>) {
             collect(&path, marks);
         } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("seam/probe.rs") {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            for part in text.split("sometimes!(\"").skip(1) {
-                marks.extend(part.split('"').next().map(str::to_owned));
+            for begins in ["sometimes!(\"", "buggify!(\""] {
+                let named = text.split(begins).skip(1);
+                marks.extend(named.filter_map(|part| part.split('"').next()).map(str::to_owned));
             }
         }
     }

@@ -101,9 +101,10 @@ impl Clients {
         }
     }
 
-    /// Whether a session waits for the next turn.
+    /// Whether a session waits for the next turn, or has more to say.
     pub fn want_a_turn(&self) -> bool {
-        self.sessions.as_ref().is_some_and(|sessions| sessions.turns().are_wanted())
+        let wants = |s: &Rc<Sessions>| s.turns().are_wanted() || !s.flush_list().is_empty();
+        self.sessions.as_ref().is_some_and(wants)
     }
 
     /// Connections open now.

@@ -49,7 +49,8 @@ impl Durability {
         let only_commit = (written.term, written.vote) == (latest.term, latest.vote);
         let changes_members = !crate::canary!(ForgetMembership)
             && ready.committed.iter().any(|e| e.kind == EntryKind::Config);
-        if ready.snapshot.is_none() && ready.entries.is_empty() && only_commit && !changes_members {
+        let has_news = ready.snapshot.is_some() || !ready.entries.is_empty() || changes_members;
+        if only_commit && !has_news && !crate::buggify!("durability: a commit index alone") {
             return wal.last_lsn().0;
         }
         let mut records = Vec::with_capacity(ready.entries.len() + 3);

@@ -383,6 +383,8 @@ fn next_slice(me: &Shared, scan: &mut SnapshotScan, limits: SliceLimits) -> Opti
     if state.snapshots.fetching.contains_key(&shard.group.id()) {
         return None;
     }
+    let one = SliceLimits { bytes: 1, keys: 1 };
+    let limits = if crate::buggify!("snapshots: a slice of one row") { one } else { limits };
     Some(scan.next_chunk(&shard.store, limits))
 }
 
@@ -437,7 +439,9 @@ fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
     let slowest = progress.iter().filter(|p| p.recent_active).map(|p| p.matched).min();
     let tight = member.node().log_bytes() as u64 > 2 * limit;
     let cut = match slowest {
-        Some(slowest) if !tight => slowest.min(covered),
+        Some(slowest) if !tight && !crate::buggify!("snapshots: cut for all") => {
+            slowest.min(covered)
+        }
         _ => covered,
     };
     // A follower that is further behind is not served from here.
@@ -669,9 +673,10 @@ async fn pull(
     chunk: u32,
     from: &PeerAddr,
 ) -> Result<Option<Bytes>, SnapshotDamage> {
-    for _ in 0..CHUNK_TRIES {
+    for attempt in 0..CHUNK_TRIES {
         let waiting = ask_chunk(me, SnapshotPull { group, index, chunk }, from);
         match waiting.await {
+            Some(_) if attempt == 0 && crate::buggify!("snapshots: a chunk asked for twice") => {}
             Some(arrived) if arrived.last => return Ok(None),
             Some(arrived) if arrived.data.is_empty() => break,
             Some(arrived) => return Ok(Some(arrived.data)),

@@ -4,7 +4,8 @@
 //!   finds it.
 //! - [`sometimes!`](crate::sometimes) marks a rare branch; a sweep lists the marks never reached.
 //! - [`buggify!`](crate::buggify) is true now and then in some simulated runs, to take a legal but
-//!   unlikely way: a smaller batch, an early flush, an answer held back.
+//!   unlikely way: a smaller batch, an early flush, an answer held back. A site that fires counts as a
+//!   mark that was reached.
 //!
 //! Without the cargo feature `canaries`, which only the simulator turns on, all three are constants
 //! and leave no trace in the program. With it they read a thread-local, since a simulated world
@@ -124,7 +125,7 @@ mod active {
         });
     }
 
-    /// How often each mark was reached since the run began.
+    /// How often each mark was reached, and each site fired, since the run began.
     pub fn marks_reached() -> BTreeMap<&'static str, u64> {
         PROBES.with_borrow(|probes| probes.marks.clone())
     }
@@ -145,7 +146,11 @@ mod active {
                 let mut stream = root.fork(site);
                 stream.chance(CHOSEN_PER_MILLION).then_some(stream)
             });
-            stream.as_mut().is_some_and(|stream| stream.chance(FIRE_PER_MILLION))
+            let fires = stream.as_mut().is_some_and(|stream| stream.chance(FIRE_PER_MILLION));
+            if fires {
+                *probes.marks.entry(site).or_default() += 1;
+            }
+            fires
         })
     }
 }
@@ -219,6 +224,8 @@ mod tests {
         for seed in 0..400 {
             begin_run(vec![], Some(Rng::from_u64(seed)));
             let times = (0..100).filter(|_| crate::buggify!("test: site")).count();
+            let counted = marks_reached().get("test: site").copied().unwrap_or(0);
+            assert_eq!(counted, times as u64);
             chosen += usize::from(times > 0);
             fired += times;
         }

@@ -82,7 +82,8 @@ impl Share {
         if self.turn != turn {
             *self = Share { turn, statements: STATEMENTS, text_bytes: TEXT_BYTES };
         }
-        if self.statements == 0 || self.text_bytes == 0 {
+        let spent = self.statements == 0 || self.text_bytes == 0;
+        if spent || crate::buggify!("session: a share spent early") {
             return false;
         }
         self.statements -= 1;

@@ -39,7 +39,7 @@ pub struct Wal {
     config: WalConfig,
     owner: WalOwner,
     tracker: Tracker,
-    /// Batches not yet written, oldest first. All but the last are full.
+    /// Batches not yet written, oldest first. Only the last takes more records.
     gathering: VecDeque<Gathering>,
     /// The one batch being written.
     writing: Option<Writing>,
@@ -181,7 +181,7 @@ impl Wal {
         let first_lsn = Lsn(self.last_lsn.0 + 1);
         let full = self.config.segment_bytes / 2;
         let fits = |g: &Gathering| (g.bytes.len() + encoded.len()) as u64 <= full;
-        if !self.gathering.back().is_some_and(fits) {
+        if !self.gathering.back().is_some_and(fits) || crate::buggify!("wal: a batch of its own") {
             let mut bytes = Writer::new();
             bytes.raw(&[0; HEADER]);
             self.gathering.push_back(Gathering { bytes, records: 0, first_lsn, changes: vec![] });
@@ -301,7 +301,8 @@ impl Wal {
         let payload = batch.bytes.len() - HEADER;
         // A file that was cut in the padding of its last batch is shorter than what it holds.
         let room = self.tracker.current.as_ref().map_or(0, |s| s.len.saturating_sub(s.end));
-        let head = if room >= size_on_disk(payload) as u64 {
+        let fits = room >= size_on_disk(payload) as u64;
+        let head = if fits && !self.leaves_segment_early() {
             Head::default()
         } else {
             let head = self.segment_head();
@@ -313,6 +314,14 @@ impl Wal {
         };
         let batch = self.gathering.pop_front().expect("looked at above");
         self.write(batch, head, disk);
+    }
+
+    /// Whether to go on in the next segment, which is ready, though the current one has room.
+    fn leaves_segment_early(&self) -> bool {
+        let used = |segment: &Segment| segment.end >= segment.len / 4;
+        self.next.is_some()
+            && self.tracker.current.as_ref().is_some_and(used)
+            && crate::buggify!("wal: the next segment early")
     }
 
     fn write(&mut self, batch: Gathering, head: Head, disk: &DiskHandle) {
