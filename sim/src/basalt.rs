@@ -204,18 +204,21 @@ fn limits(identity: &Identity) -> Limits {
     let limit = |name: &str, usual: u64| identity.limits.get(name).copied().unwrap_or(usual);
     // The log counts in pages.
     let segment = limit("wal_segment_bytes", usual.wal_segment).next_multiple_of(4_096);
-    let connections = limit("connections", usual.connections as u64);
-    let slice = limit("slice_rows", usual.slice_rows as u64);
-    let chunk = limit("snapshot_chunk_bytes", usual.snapshot_chunk as u64);
+    let size = |name: &str, usual: usize| {
+        usize::try_from(limit(name, usual as u64)).expect("no limit is larger than memory")
+    };
     Limits {
+        memory: limit("memory_bytes", usual.memory),
+        uncommitted: limit("uncommitted_bytes", usual.uncommitted),
+        message: size("message_bytes", usual.message),
+        statement_memory: size("statement_bytes", usual.statement_memory),
         wal_segment: segment,
         log_before_snapshot: limit("log_before_snapshot_bytes", usual.log_before_snapshot),
-        snapshot_chunk: usize::try_from(chunk).expect("a chunk is small"),
+        snapshot_chunk: size("snapshot_chunk_bytes", usual.snapshot_chunk),
         // How slow a password is to guess is nothing a cluster can get wrong.
         scram_iterations: 8,
-        connections: usize::try_from(connections).expect("clients can be counted"),
-        slice_rows: usize::try_from(slice).expect("a slice is small"),
-        ..usual
+        connections: size("connections", usual.connections),
+        slice_rows: size("slice_rows", usual.slice_rows),
     }
 }
 

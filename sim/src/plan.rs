@@ -10,10 +10,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Kind;
-use crate::workload::Op;
+use crate::workload::{Manner, Op};
 
 /// Version of the JSON form.
 pub const FORMAT: u32 = 1;
+
+/// Limits at which an instance refuses what it has no room for.
+pub const TIGHT_LIMITS: [&str; 4] =
+    ["memory_bytes", "uncommitted_bytes", "message_bytes", "statement_bytes"];
 
 /// Everything a run follows from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +134,16 @@ impl Plan {
             return Err(format!("a plan of format {}, this build reads {FORMAT}", plan.format));
         }
         Ok(plan)
+    }
+
+    /// Whether an instance may have no room for a statement.
+    pub fn is_tight(&self) -> bool {
+        TIGHT_LIMITS.iter().any(|limit| self.limits.contains_key(*limit))
+    }
+
+    /// How its clients come in.
+    pub fn manner(&self) -> Manner {
+        Manner { has_password: self.passwords, is_tight: self.is_tight() }
     }
 
     /// Whether an instance starts for the first time while faults rage.

@@ -99,8 +99,9 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     IN_RUN.set(false);
     let marks = probe::marks_reached();
     probe::begin_run(Vec::new(), None);
-    // The toys may refuse at any time.
-    let calm = plan.faults.is_empty() && plan.subject == <PgWire as Spoken>::SUBJECT;
+    // The toys may refuse at any time, and so may who has no room.
+    let calm =
+        plan.faults.is_empty() && !plan.is_tight() && plan.subject == <PgWire as Spoken>::SUBJECT;
     let judge = || judge_history(&finished.history, &Excuses::of(plan), calm);
     Verdict {
         failure: finished.failure.clone().or_else(judge),

@@ -18,7 +18,7 @@ use basalt_core::seam::Rng;
 
 use crate::faults::atlas::shuffle;
 use crate::faults::{Area, Budget, Damage, Kind, swarm};
-use crate::plan::{ClientPlan, FORMAT, Fault, Plan, Topology};
+use crate::plan::{ClientPlan, FORMAT, Fault, Plan, TIGHT_LIMITS, Topology};
 use crate::workload::{Mix, Op, ROWS_OF_SETUP, draw_clients, draw_followers};
 
 /// One scenario.
@@ -184,6 +184,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     fit_chunks(&mut limits, rows_at_most(&clients));
     limits.extend(draw_slices(&clients, &mut root.fork("slices")));
     limits.extend(draw_connections(&topology, &clients, &mut root.fork("connections")));
+    limits.extend(draw_tightness(&clients, &mut root.fork("tightness")));
     let mut knobs = root.fork("knobs");
     Plan {
         format: FORMAT,
@@ -337,6 +338,32 @@ fn draw_connections(
     let all: u64 = clients.iter().map(|client| 1 + u64::from(client.followers)).sum();
     let drawn = rng.below(2) == 0 && topology.nodes.len() > 2;
     drawn.then(|| ("connections".to_owned(), rng.range(all / 2 + 2, all + 2)))
+}
+
+/// What the tables take in memory before clients add anything, and the bytes of one of their rows with
+/// all that is kept of it.
+const SETUP_MEMORY: u64 = 40 << 10;
+const ROW_MEMORY: u64 = 200;
+
+/// In every eighth seed there is too little room of one kind: for the rows, for what nobody has confirmed,
+/// for a message or for what a statement keeps. The tables can be made all the same.
+fn draw_tightness(clients: &[ClientPlan], rng: &mut Rng) -> Option<(String, u64)> {
+    if rng.below(8) != 0 {
+        return None;
+    }
+    let name = *rng.choose(&TIGHT_LIMITS).expect("there are some");
+    let limit = match name {
+        "memory_bytes" => {
+            let ops = clients.iter().flat_map(|client| &client.ops);
+            let added: u64 = ops.map(|op| op.rows_added() * ROW_MEMORY + op.text_bytes()).sum();
+            let most = added / rng.range(1, 8);
+            SETUP_MEMORY + rng.below(most + 1)
+        }
+        "uncommitted_bytes" => rng.range(512, 8 << 10),
+        "message_bytes" => rng.range(4 << 10, 64 << 10),
+        _ => rng.range(16 << 10, 128 << 10),
+    };
+    Some((name.to_owned(), limit))
 }
 
 /// What stays broken in `forever`: victims die, alone or with their data centre, or live on with a disk

@@ -4,10 +4,12 @@ use std::process::Command;
 
 use crate::check::Check;
 use crate::mutants::{hunt, mutants};
+use crate::plan::Plan;
 use crate::repeat::{ECHO_PREFIX, Window, compare, echo};
 use crate::run::{run, subject};
 use crate::scenario::{SCENARIOS, Scenario, plan};
 use crate::toy::BUGS;
+use crate::workload::{Entry, Op, Outcome};
 
 fn toy_plan(scenario: &str, seed: u64) -> crate::plan::Plan {
     let scenario = Scenario::by_name(scenario).expect("a scenario of that name");
@@ -118,6 +120,38 @@ fn the_database_passes_every_scenario() {
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{}\n{}", failures.join("\n"), summary.last_line());
     assert!(summary.confirmed > 10_000, "{}", summary.last_line());
+}
+
+/// Where memory is full, growth is refused and nothing else; what was deleted makes room.
+#[test]
+fn the_database_refuses_what_it_has_no_memory_for_and_goes_on() {
+    let abilities = subject("basalt").expect("the database");
+    let scenario = Scenario::by_name("calm-big").expect("a scenario of that name");
+    let deletes = |plan: &Plan| {
+        let ops = plan.clients.iter().flat_map(|client| &client.ops);
+        ops.filter(|op| matches!(op, Op::ItemDelete { .. })).count()
+    };
+    let plans = (0..1_000).map(|seed| plan(scenario, seed, abilities));
+    let mut gone_on = 0;
+    for mut plan in plans.filter(|plan| !plan.is_tight() && deletes(plan) > 10).take(8) {
+        plan.limits.insert("memory_bytes".to_owned(), 44 << 10);
+        let verdict = run(&plan);
+        assert_eq!(verdict.failure, None, "seed {}", plan.seed);
+        let entries = &verdict.history.entries;
+        let after = |from: usize, fits: &dyn Fn(&Entry) -> bool| {
+            entries[from..].iter().position(fits).map(|at| from + at)
+        };
+        let is_refused =
+            |e: &Entry| matches!(&e.outcome, Outcome::Fail(why) if why.starts_with("53200"));
+        let is_deleted = |e: &Entry| {
+            matches!(e.op, Op::ItemDelete { .. }) && e.outcome == Outcome::Ok(vec![(1, None)])
+        };
+        let is_added = |e: &Entry| e.op.rows_added() > 0 && matches!(e.outcome, Outcome::Ok(_));
+        let deleted = after(0, &is_refused).and_then(|at| after(at, &is_deleted));
+        let added = deleted.and_then(|at| after(at, &is_added));
+        gone_on += u32::from(added.is_some());
+    }
+    assert!(gone_on > 1, "{gone_on} of 8 plans were refused, deleted and went on");
 }
 
 /// This test binary again, as the process that repeats a plan.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use basalt_core::seam::Rng;
 use basalt_net::platform::{Reader, Writer};
 use basalt_sim::workload::{
-    Client, History, Move, Op, PAIRS, PgWire, REGISTERS, Request, Role, Situation, Wire,
+    Client, History, Manner, Move, Op, PAIRS, PgWire, REGISTERS, Request, Role, Situation, Wire,
 };
 use madsim::time::timeout;
 
@@ -54,7 +54,8 @@ impl Scene {
         self.states.borrow_mut().push(String::new());
         self.running.set(self.running.get() + 1);
         let rng = rng.fork(&format!("client/c{id}"));
-        let client = Client::new(id, 0, role, requests, (think_us, true), rng);
+        let manner = Manner { has_password: true, is_tight: false };
+        let client = Client::new(id, 0, role, requests, (think_us, manner), rng);
         let (scene, driven) = (self.clone(), Driver::new(client, self.clone()));
         madsim::task::spawn_local(async move {
             driven.run().await;

@@ -398,6 +398,7 @@ impl State {
             return Some(HeldBack::UniqueIndex);
         }
         if shard.uncommitted_bytes() > self.config.limits.uncommitted {
+            crate::sometimes!("statement: too much is unconfirmed for a write");
             return Some(HeldBack::Log);
         }
         let mut alone = self.slices.alone.iter().filter_map(Weak::upgrade);

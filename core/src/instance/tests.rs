@@ -4,6 +4,7 @@
 
 mod bounds;
 mod catalog_changes;
+mod full_memory;
 mod leaving;
 mod lost_lead;
 mod snapshot_files;

@@ -36,6 +36,7 @@ impl MemoryLimit {
         if used.saturating_add(extra) <= allowed {
             return Ok(());
         }
+        crate::sometimes!("memory: refused by the leader");
         Err(SqlError::new(SqlState::OutOfMemory, "out of memory")
             .with_detail(format!(
                 "{used} of {} bytes are in use; {extra} more exceed {percent} %",

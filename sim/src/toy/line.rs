@@ -4,7 +4,7 @@
 //!   hello → ready        w KEY VALUE → ok | refused        r KEY → value KEY VALUE | refused
 //! ```
 
-use crate::workload::{Answer, Op, REGISTERS, Request, Said, Wire};
+use crate::workload::{Answer, Manner, Op, REGISTERS, Request, Said, Wire};
 
 /// The client's side of the line protocol.
 #[derive(Default)]
@@ -13,7 +13,7 @@ pub struct LineWire {
 }
 
 impl Wire for LineWire {
-    fn new(_: &str, _: bool) -> LineWire {
+    fn new(_: &str, _: Manner) -> LineWire {
         LineWire::default()
     }
 

@@ -15,7 +15,7 @@ use basalt_core::seam::Rng;
 
 use super::history::{Entry, History, Outcome};
 use super::op::Op;
-use super::wire::{Answer, Request, Said, Wire};
+use super::wire::{Answer, Manner, Request, Said, Wire};
 
 /// A request that waits for its answer.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +110,7 @@ pub struct Client<W> {
     connection_failures: u32,
     /// Connections made, which makes each one's nonce its own.
     connections: u32,
-    has_password: bool,
+    manner: Manner,
     /// The write it has just begun.
     begun: Option<Op>,
     /// For a follower: it goes once it has its answer.
@@ -119,15 +119,16 @@ pub struct Client<W> {
 }
 
 impl<W: Wire> Client<W> {
-    /// `has_password`: connects over the network, not over the local socket.
+    /// `manner`: but who makes the tables comes over the local socket.
     pub fn new(
         id: u16,
         dc: u8,
         role: Role,
         requests: Vec<Request>,
-        (think_us, has_password): (u64, bool),
+        (think_us, manner): (u64, Manner),
         rng: Rng,
     ) -> Self {
+        let has_password = manner.has_password && role != Role::Setup;
         let follows = matches!(role, Role::Follower { .. });
         let state = if requests.is_empty() && !follows { State::Done } else { State::Away };
         Client {
@@ -149,7 +150,7 @@ impl<W: Wire> Client<W> {
             wire: None,
             connection_failures: 0,
             connections: 0,
-            has_password: has_password && role != Role::Setup,
+            manner: Manner { has_password, ..manner },
             begun: None,
             leaves: false,
             rng,
@@ -246,7 +247,7 @@ impl<W: Wire> Client<W> {
     }
 
     pub fn on_open(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
-        let mut wire = W::new(&format!("c{}x{}", self.id, self.connections), self.has_password);
+        let mut wire = W::new(&format!("c{}x{}", self.id, self.connections), self.manner);
         let mut bytes = Vec::new();
         wire.greet(&mut bytes);
         self.wire = Some(wire);
@@ -314,7 +315,7 @@ impl<W: Wire> Client<W> {
         };
         self.state = State::Connecting;
         self.connections += 1;
-        moves.push(Move::Connect { node, has_password: self.has_password });
+        moves.push(Move::Connect { node, has_password: self.manner.has_password });
         self.due_in(s.now_ns, CONNECT_TIMEOUT_NS, moves);
     }
 
@@ -416,6 +417,7 @@ impl<W: Wire> Client<W> {
             _ => None,
         };
         let unknown = matches!(answer, Answer::Unknown { .. });
+        let no_room = answer.has_no_room();
         if let Request::Op(op) = request {
             let outcome = outcome(op, answer)?;
             self.ended(s.now_ns, of, outcome, history);
@@ -426,6 +428,8 @@ impl<W: Wire> Client<W> {
         let retry = match refused {
             // The moment to follow has passed.
             Some(_) if self.follows() || self.pipelined => false,
+            // Nothing goes away any more when the last reads come.
+            Some(retry) if no_room && self.role == Role::Auditor => retry && self.attempt < RETRIES,
             Some(retry) => must_succeed || (retry && self.attempt < RETRIES),
             None => unknown && must_succeed,
         };

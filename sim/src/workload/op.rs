@@ -263,6 +263,17 @@ impl Op {
         }
     }
 
+    /// Bytes of the text it may leave in a table.
+    pub fn text_bytes(self) -> u64 {
+        match self {
+            Op::ItemInsert { item: Item { t: Some(text), .. }, .. }
+            | Op::ItemUpdate { to: ItemChange::T(Some(text)), .. } => {
+                (text >> TEXT_LENGTH_SHIFT) as u64
+            }
+            _ => 0,
+        }
+    }
+
     /// Whether the data or the schema may be such that this is refused with the SQLSTATE; whether it
     /// was so is for the checks to say.
     pub fn may_be_refused(self, code: &str) -> bool {

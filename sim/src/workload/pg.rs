@@ -26,7 +26,7 @@ use super::op::{
     ACCOUNT_START, ACCOUNTS, GROUPS, Item, ItemChange, ItemKey, OWN_MODULUS, Op, PAIRS, REGISTERS,
     SchemaChange, UNIQUES, text,
 };
-use super::wire::{Answer, Request, Said, Wire};
+use super::wire::{Answer, Manner, NO_ROOM, Request, Said, Wire};
 
 /// Clients with rows of their own, at most.
 const CLIENTS_MAX: u64 = 40;
@@ -45,6 +45,7 @@ pub struct PgWire {
     client: PgClient,
     in_flight: VecDeque<Request>,
     prepared: Prepared,
+    is_tight: bool,
 }
 
 /// The statements a client prepared on its connection, by their text.
@@ -133,13 +134,14 @@ impl From<Option<i64>> for Value {
 }
 
 impl Wire for PgWire {
-    fn new(name: &str, has_password: bool) -> PgWire {
-        let password = has_password.then_some(PASSWORD);
+    fn new(name: &str, manner: Manner) -> PgWire {
+        let password = manner.has_password.then_some(PASSWORD);
         let login = Login { user: "admin", database: "basalt", password, nonce: name };
         PgWire {
             client: PgClient::new(login),
             in_flight: VecDeque::new(),
             prepared: Prepared::default(),
+            is_tight: manner.is_tight,
         }
     }
 
@@ -200,7 +202,9 @@ impl Wire for PgWire {
             said.push(match event {
                 ClientEvent::Ready => Said::Ready { warned: !self.client.greeting().is_empty() },
                 ClientEvent::Closed(error) => {
-                    let undone = error.code() == "40001";
+                    // Of a message that is too long nothing is looked at, nor what comes behind it.
+                    let too_long = self.is_tight && error.code() == "08P01";
+                    let undone = error.code() == "40001" || too_long;
                     Said::Goodbye { why: error.to_string(), undone }
                 }
                 ClientEvent::Reply(reply) => {
@@ -210,7 +214,7 @@ impl Wire for PgWire {
                     if reply.error.is_some() {
                         self.prepared.failed();
                     }
-                    Said::Answer(answer(request, &reply)?)
+                    Said::Answer(answer(request, &reply, self.is_tight)?)
                 }
             });
         }
@@ -367,9 +371,9 @@ fn inline(sql: &str, parameters: &[Value]) -> String {
     text
 }
 
-fn answer(request: Request, reply: &Reply) -> Result<Answer, String> {
+fn answer(request: Request, reply: &Reply, is_tight: bool) -> Result<Answer, String> {
     if let Some(error) = &reply.error {
-        return refusal(request, error);
+        return refusal(request, error, is_tight);
     }
     match request {
         Request::Setup(_) => Ok(Answer::Done { rows: 0 }),
@@ -416,10 +420,12 @@ fn number(value: &Option<Bytes>) -> Result<Option<i64>, String> {
     Ok(Some(number))
 }
 
-/// What an error says of the statement's fate. Errors that no such statement can have are a failure.
-fn refusal(request: Request, error: &ServerError) -> Result<Answer, String> {
+/// What an error says of the statement's fate. Errors that no such statement can have are a failure;
+/// only where room `is_tight` may there be none.
+fn refusal(request: Request, error: &ServerError, is_tight: bool) -> Result<Answer, String> {
     let (code, message) = (error.code().to_owned(), error.message().to_owned());
-    let passes = ["40001", "55P03", "57P03"].contains(&code.as_str());
+    let has_no_room = is_tight && NO_ROOM.contains(&code.as_str());
+    let passes = has_no_room || ["40001", "55P03", "57P03"].contains(&code.as_str());
     let unknown = ["08006", "08007", "40003", "57P01"].contains(&code.as_str());
     match request {
         // The rows of a step that was done already.
@@ -448,16 +454,20 @@ mod tests {
 
     #[test]
     fn errors_say_what_became_of_the_statement() {
-        let error = |code: &str| {
+        let told = |code: &str, is_tight: bool| {
             let mut error = ServerError::default();
             error.fields.insert(b'C', code.to_owned());
-            refusal(Request::Op(Op::BankRead), &error)
+            refusal(Request::Op(Op::BankRead), &error, is_tight)
         };
+        let error = |code: &str| told(code, false);
         assert!(matches!(error("40001"), Ok(Answer::Refused { retry: true, .. })));
         assert!(matches!(error("08007"), Ok(Answer::Unknown { .. })));
         assert!(error("XX000").is_err(), "an internal error is a failure");
         assert!(error("42601").is_err(), "and so is a syntax error");
         assert!(error("23505").is_err(), "and a key that is taken, where nothing is added");
         assert!(error("57014").is_err(), "and a cancel that nobody asked for");
+        assert!(error("53200").is_err(), "and too little room where there is enough");
+        assert!(matches!(told("53200", true), Ok(Answer::Refused { retry: true, .. })));
+        assert!(told("XX000", true).is_err());
     }
 }

@@ -24,6 +24,13 @@ pub enum Answer {
     Unknown { code: String, message: String },
 }
 
+impl Answer {
+    /// Whether an instance had no room for it.
+    pub fn has_no_room(&self) -> bool {
+        matches!(self, Answer::Refused { code, .. } if NO_ROOM.contains(&code.as_str()))
+    }
+}
+
 /// What bytes from the server amount to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
@@ -40,12 +47,24 @@ pub enum Said {
     },
 }
 
+/// How a client comes in, and what it may be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// Over the network; otherwise over the local socket, as the superuser.
+    pub has_password: bool,
+    /// Instances refuse what they have no room for.
+    pub is_tight: bool,
+}
+
+/// SQLSTATEs of an instance that has no room for a statement, which then does nothing.
+pub const NO_ROOM: &[&str] = &["53200", "54000"];
+
 /// Clients that have nothing to say.
 #[derive(Debug)]
 pub struct NoWire;
 
 impl Wire for NoWire {
-    fn new(_: &str, _: bool) -> NoWire {
+    fn new(_: &str, _: Manner) -> NoWire {
         NoWire
     }
 
@@ -68,8 +87,7 @@ impl Wire for NoWire {
 
 /// One connection's protocol, from the client's side. Makes bytes, holds no socket.
 pub trait Wire {
-    /// `has_password`: over the network; otherwise over the local socket, as the superuser.
-    fn new(client: &str, has_password: bool) -> Self;
+    fn new(client: &str, manner: Manner) -> Self;
     /// How many steps making the tables takes.
     fn setup_steps() -> usize;
     /// Reads that cover everything the clients may have written.

@@ -337,7 +337,7 @@ impl<N: Node> World<'_, N> {
     fn add_client(&mut self, dc: u8, role: Role, requests: Vec<Request>, think_us: u64) {
         let id = self.clients.len() as u16;
         let rng = self.root.fork(&format!("client/c{id}"));
-        let manner = (think_us, self.plan.passwords);
+        let manner = (think_us, self.plan.manner());
         let mut client = Client::new(id, dc, role, requests, manner, rng);
         let mut moves = Vec::new();
         client.start(self.now_ns, &mut moves);
