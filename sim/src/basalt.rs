@@ -145,11 +145,16 @@ impl<W> Inspectable for Basalt<W> {
     fn is_formed(&self, instances: usize) -> bool {
         let mut complete = 0;
         self.instance.members(Now::default(), &mut |member| {
-            let voters = match member.group {
-                GroupId::RING => voter_count(instances),
-                _ => instances.min(self.replication_factor),
+            let is_complete = match member.group {
+                GroupId::RING => member.voters == voter_count(instances),
+                // All replica sets are full but the last, which has the rest.
+                _ => {
+                    let full = instances.min(self.replication_factor);
+                    let rest = instances % full;
+                    member.is_voter && (member.voters == full || member.voters == rest)
+                }
             };
-            complete += usize::from(member.voters == voters && !member.changing);
+            complete += usize::from(is_complete && !member.changing);
         });
         self.is_ready() && complete == 2
     }

@@ -508,8 +508,8 @@ fn cuts(fault: &Fault, leader: Option<u16>, from: u16, to: u16, nodes: u16) -> b
         Kind::NetRing => {
             let (Some(a), Some(b)) = (place(from), place(to)) else { return false };
             let apart = a.abs_diff(b);
-            // Each sees a majority, itself included: its nearest on both sides.
-            let reach = usize::from(nodes / 4).max(1);
+            // Each sees a bare majority, itself included: its nearest on both sides.
+            let reach = usize::from(nodes / 2).div_ceil(2);
             apart.min(usize::from(nodes) - apart) > reach
         }
         Kind::DcCut => fault.nodes.contains(&from) != fault.nodes.contains(&to),
@@ -557,6 +557,15 @@ mod tests {
         }
         let ring = fault(Kind::NetRing, &[0, 1, 2, 3, 4], &[]);
         assert_eq!(picture(&ring, None, 5), "xx..x xxx.. .xxx. ..xxx x..xx");
+        for nodes in 3..12 {
+            let ring = fault(Kind::NetRing, &(0..nodes).collect::<Vec<u16>>(), &[]);
+            let picture = picture(&ring, None, nodes);
+            for row in picture.split(' ') {
+                let seen = row.matches('x').count();
+                let majority = usize::from(nodes) / 2 + 1;
+                assert!((majority..=majority + 1).contains(&seen), "{nodes} instances: {picture}");
+            }
+        }
     }
 
     fn topology(nodes: usize) -> Topology {

@@ -52,6 +52,7 @@ pub struct Plan {
 pub struct Topology {
     /// For each instance, its data centre.
     pub nodes: Vec<u8>,
+    /// Instances beyond it form more replica sets, which hold no rows.
     pub replication_factor: u8,
     /// One-way latency in µs between data centres; the diagonal is within one.
     pub latency_us: Vec<Vec<u64>>,
@@ -64,6 +65,25 @@ impl Topology {
 
     pub fn dcs(&self) -> u8 {
         self.latency_us.len() as u8
+    }
+
+    /// Whether each replica set has a member in each data centre, and never two in one.
+    pub fn has_one_in_each_dc(&self) -> bool {
+        let dcs = usize::from(self.dcs());
+        dcs == self.copies() && self.nodes.len().is_multiple_of(dcs)
+    }
+
+    /// Members of a replica set that is full.
+    fn copies(&self) -> usize {
+        usize::from(self.replication_factor).min(self.nodes.len()).max(1)
+    }
+
+    /// Instances that may be lost, whichever they are: a group of 2·f + 1 or 2·f + 2 copies survives the loss
+    /// of f. The last replica set has what is left, and who is in it depends on who came when.
+    pub fn survives(&self) -> usize {
+        let rest = self.nodes.len() % self.copies();
+        let least = if rest == 0 { self.copies() } else { rest };
+        (least - 1) / 2
     }
 }
 
@@ -163,5 +183,21 @@ impl Plan {
         lost.sort_unstable();
         lost.dedup();
         lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_may_be_lost_as_the_smallest_replica_set_survives() {
+        let survives = |instances: usize, factor: u8| {
+            let nodes = vec![0; instances];
+            Topology { nodes, replication_factor: factor, latency_us: vec![vec![100]] }.survives()
+        };
+        assert_eq!([1, 2, 3, 4, 5].map(|n| survives(n, n as u8)), [0, 0, 1, 1, 2]);
+        assert_eq!([4, 5, 6, 7].map(|n| survives(n, 3)), [0, 0, 1, 0]);
+        assert_eq!([survives(3, 1), survives(8, 5), survives(2, 5)], [0, 1, 0]);
     }
 }

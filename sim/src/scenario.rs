@@ -10,6 +10,9 @@
 //! | `everything` | all that is survivable | combinations |
 //! | `forever` | a minority lost, cut off or on bad disks, or nobody hears all, for good | what never heals |
 //! | `beyond-budget` | more than a cluster survives | stop or refuse, never lie |
+//!
+//! In part of the seeds of each there are more instances than one replica set takes, and in part of them
+//! instances have too little room for what clients ask.
 
 use std::collections::BTreeMap;
 
@@ -222,12 +225,14 @@ fn allowed_kinds(scenario: &Scenario, abilities: Abilities, lies: bool) -> Vec<K
 }
 
 fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
+    let mut beyond = rng.fork("beyond the factor");
     let count = match shape {
         Shape::ThreeDcs => [3, 5][rng.below(2) as usize],
         // Of two, none may be lost for good.
         Shape::Forever => [3, 4, 5][rng.below(3) as usize],
         _ => [1, 2, 3, 3, 3, 4, 5][rng.below(7) as usize],
     };
+    let (count, factor) = more_than_the_factor(shape, &mut beyond).unwrap_or((count, count));
     let dcs = match shape {
         Shape::ThreeDcs => 3,
         _ if count == 1 => 1,
@@ -241,9 +246,23 @@ fn draw_topology(shape: Shape, rng: &mut Rng) -> Topology {
     }
     Topology {
         nodes: (0..count).map(|k| (k % dcs) as u8).collect(),
-        replication_factor: count as u8,
+        replication_factor: factor as u8,
         latency_us,
     }
+}
+
+/// In every fourth seed there are more instances than one replica set takes: those of the others hold no
+/// rows, and pass on what clients ask.
+fn more_than_the_factor(shape: Shape, rng: &mut Rng) -> Option<(usize, usize)> {
+    let all: &[(usize, usize)] = match shape {
+        // One in each data centre, twice.
+        Shape::ThreeDcs => &[(6, 3)],
+        // No replica set may be too small to lose one.
+        Shape::Forever => &[(6, 3)],
+        _ => &[(2, 1), (3, 1), (3, 2), (4, 3), (5, 3), (6, 3), (7, 3)],
+    };
+    let chosen = rng.choose(all).copied();
+    chosen.filter(|_| rng.below(4) == 0)
 }
 
 /// How many times the longest way between two instances fits into an election timeout, at least.

@@ -13,7 +13,8 @@
 //!
 //! An instance whose disk was lost or damaged comes back as a new one: by its address, or because it
 //! says so, it takes the place of the old one, which is expelled in the same breath. Its replica set
-//! has to have another member, or the rows would be gone without a word.
+//! has to have another member, or no buckets, or the rows would be gone without a word. A replica set
+//! whose last instance goes ends with it: nobody is left to take a newcomer in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +125,8 @@ pub fn predecessor<'a>(state: &'a RingState, request: &JoinRequest) -> Option<&'
 /// The only copy of a replica set's rows is not given up because somebody came up with an empty disk.
 fn check_replaceable(state: &RingState, old: &Instance) -> SqlResult<()> {
     let was_online = old.target.incarnation > 0;
-    if was_online && state.members(old.replicaset).count() == 1 {
+    let alone = state.members(old.replicaset).count() == 1;
+    if was_online && alone && state.owns_buckets(old.replicaset) {
         let set = state.replicasets.get(&old.replicaset).map_or("", |set| set.name.as_str());
         return Err(refused(format!(
             "instance {} was here and holds the only copy of replica set \"{set}\"",
@@ -176,11 +178,11 @@ pub fn choose_replicaset(
         return Ok(ReplicasetChoice::Existing(set.id));
     }
     if let Some(name) = &request.replicaset_name {
-        return named_replicaset(state, tier, name);
+        return named_replicaset(state, tier, name, old);
     }
     let fits = |set: &&Replicaset| {
         set.tier == tier.name
-            && set.state != ReplicasetState::Expelled
+            && !has_ended(state, set, old)
             && has_room(state, set.id, tier)
             && !state
                 .members(set.id)
@@ -192,7 +194,12 @@ pub fn choose_replicaset(
     })
 }
 
-fn named_replicaset(state: &RingState, tier: &Tier, name: &str) -> SqlResult<ReplicasetChoice> {
+fn named_replicaset(
+    state: &RingState,
+    tier: &Tier,
+    name: &str,
+    old: Option<&Instance>,
+) -> SqlResult<ReplicasetChoice> {
     super::ddl::check_name(name)?;
     let Some(set) = state.replicasets.values().find(|set| set.name == name) else {
         return Ok(ReplicasetChoice::New(name.to_owned()));
@@ -203,7 +210,7 @@ fn named_replicaset(state: &RingState, tier: &Tier, name: &str) -> SqlResult<Rep
             set.tier, tier.name
         )));
     }
-    if set.state == ReplicasetState::Expelled {
+    if has_ended(state, set, old) {
         return Err(refused(format!("replica set \"{name}\" was expelled")));
     }
     if !has_room(state, set.id, tier) {
@@ -214,6 +221,13 @@ fn named_replicaset(state: &RingState, tier: &Tier, name: &str) -> SqlResult<Rep
         )));
     }
     Ok(ReplicasetChoice::Existing(set.id))
+}
+
+/// Whether nobody is, or will be, left of those that were in a replica set, now that `old` is replaced.
+fn has_ended(state: &RingState, set: &Replicaset, old: Option<&Instance>) -> bool {
+    let stays = |member: &Instance| old.is_none_or(|old| old.id != member.id);
+    set.state == ReplicasetState::Expelled
+        || (set.founder.is_some() && !state.members(set.id).any(stays))
 }
 
 fn has_room(state: &RingState, set: GroupId, tier: &Tier) -> bool {

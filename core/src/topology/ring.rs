@@ -110,6 +110,11 @@ impl RingState {
         Some(range.owner)
     }
 
+    /// Whether a replica set is to hold rows.
+    pub fn owns_buckets(&self, set: GroupId) -> bool {
+        self.buckets.values().any(|range| range.owner == set)
+    }
+
     /// The value of a cluster parameter, or of a tier's where it has its own.
     pub fn config_value(&self, key: &str, tier: &str) -> SqlResult<String> {
         let parameter = config::find(key)?;
@@ -238,7 +243,9 @@ impl RingState {
             return Err(conflict(format!("replica set {} does not exist", seed.replicaset)));
         };
         let factor = self.tiers.get(&set.tier).map_or(0, |t| usize::from(t.replication_factor));
-        if count >= factor || set.state == ReplicasetState::Expelled {
+        let has_ended =
+            set.state == ReplicasetState::Expelled || (set.founder.is_some() && count == 0);
+        if count >= factor || has_ended {
             return Err(conflict(format!("replica set \"{}\" takes no more instances", set.name)));
         }
         set.founder.get_or_insert(seed.id);
@@ -307,7 +314,7 @@ impl RingState {
                 .with_hint("Stop it first, or use --force."));
         }
         let last_of_set = self.members(set).count() == 1;
-        if last_of_set && self.buckets.values().any(|range| range.owner == set) {
+        if last_of_set && self.owns_buckets(set) {
             return Err(SqlError::new(
                 SqlState::DependentObjectsStillExist,
                 format!("instance {name} is the last one of a replica set that owns buckets"),

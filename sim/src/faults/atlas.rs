@@ -1,7 +1,7 @@
 //! The atlas: what a survivable run may take from a cluster.
 //!
-//! A group of 2·f + 1 or 2·f + 2 copies survives the loss of f. So at most f instances of a run are *victims*:
-//! only they may lose durable copies or be lost for good. Everything else — crashes of all at once,
+//! A cluster survives the loss of so many instances ([`Topology::survives`]). So at most that many of a run are
+//! *victims*: only they may lose durable copies or be lost for good. Everything else — crashes of all at once,
 //! cuts, slow disks — leaves the copies where they are, and the cluster has to be back once it is over.
 
 use basalt_core::seam::Rng;
@@ -21,8 +21,7 @@ impl Budget {
     /// Draws the victims of a run. A beyond-budget run has no others.
     pub fn draw(topology: &Topology, beyond: bool, rng: &mut Rng) -> Budget {
         let count = topology.nodes.len();
-        let copies = usize::from(topology.replication_factor).min(count);
-        let allowed = if beyond { count } else { copies.saturating_sub(1) / 2 };
+        let allowed = if beyond { count } else { topology.survives() };
         let mut nodes: Vec<u16> = (0..count as u16).collect();
         shuffle(&mut nodes, rng);
         nodes.truncate(allowed);
@@ -49,7 +48,6 @@ impl Budget {
 
     /// Whether a plan keeps to the rule, however it was made.
     pub fn is_survivable(topology: &Topology, faults: &[Fault]) -> bool {
-        let copies = usize::from(topology.replication_factor).min(topology.nodes.len());
         let mut harmed: Vec<u16> = Vec::new();
         for fault in faults {
             match fault.kind.damage() {
@@ -64,7 +62,7 @@ impl Budget {
         }
         harmed.sort_unstable();
         harmed.dedup();
-        harmed.len() <= copies.saturating_sub(1) / 2
+        harmed.len() <= topology.survives()
     }
 }
 

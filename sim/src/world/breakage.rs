@@ -1,5 +1,7 @@
 //! Faults at work: what each kind does when it begins and when it ends.
 
+use std::cmp::Reverse;
+
 use basalt_core::base::GroupId;
 use basalt_core::seam::{Event, PeerAddr, StopReason};
 
@@ -85,7 +87,9 @@ impl<N: Node> World<'_, N> {
         });
         let of_ring = fault.amount.is_multiple_of(2);
         let wanted = leaders.filter(|(view, _)| (view.group == GroupId::RING) == of_ring);
-        wanted.max_by_key(|(view, node)| (view.group, view.term, *node)).map(|(_, node)| node)
+        // Of the replica sets it is the first that holds the rows.
+        let chosen = wanted.max_by_key(|(view, node)| (Reverse(view.group), view.term, *node));
+        chosen.map(|(_, node)| node)
     }
 
     /// Lasting conditions of network and disks follow from the list of active faults.

@@ -337,7 +337,7 @@ fn identities(plan: &Plan) -> Vec<Identity> {
             peers: peers.clone(),
             dc: *dc,
             replication_factor: plan.topology.replication_factor,
-            one_in_each_dc: usize::from(plan.topology.dcs()) == plan.topology.nodes.len(),
+            one_in_each_dc: plan.topology.has_one_in_each_dc(),
             may_bootstrap: node == 0,
             limits: plan.limits.clone(),
             canaries: plan.canaries.clone(),

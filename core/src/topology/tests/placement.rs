@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::SqlState;
 use crate::topology::placement::{VoterCandidate, check_tiers, choose_ring_voters, voter_count};
 
 /// Runs `join [tier=T] [domain=D] [name=N] [set=S]` and `expel NAME` lines; answers one line each.
@@ -117,6 +118,53 @@ default_2_2 in default_2
 fn a_place_left_by_an_expelled_instance_is_filled_under_a_new_name() {
     let out = run(2, "", "join\nexpel default_1_2\njoin");
     assert_eq!(out, "default_1_2 in default_1\nexpelled default_1_2\ndefault_1_3 in default_1\n");
+}
+
+#[test]
+fn a_replica_set_ends_with_its_last_instance_and_takes_nobody_in() {
+    let out = run(1, "", "join\nexpel default_2_1\njoin\njoin set=default_2");
+    assert_eq!(
+        out,
+        "default_2_1 in default_2
+expelled default_2_1
+default_3_1 in default_3
+replica set \"default_2\" was expelled (SQLSTATE 55000)
+"
+    );
+}
+
+#[test]
+fn a_newcomer_whose_only_companion_was_expelled_meanwhile_is_sent_elsewhere() {
+    let mut state = cluster(2, "");
+    for k in 2..4 {
+        join(&mut state, &join_request(k, "default", FailureDomain::default())).unwrap();
+    }
+    let request = join_request(4, "default", FailureDomain::default());
+    let JoinPlan::Propose(entries) = plan_join(&state, &request, Wall(5)).unwrap() else {
+        panic!("not a member yet");
+    };
+    let alone = state.instance_by_name("default_2_1").unwrap().id;
+    apply(&mut state, RingEntry::Expel { id: alone, force: true, at: Wall(5) }).unwrap();
+    let rejected = apply(&mut state, entries.last().unwrap().clone()).unwrap_err();
+    assert_eq!(rejected.state, SqlState::SerializationFailure);
+    let id = join(&mut state, &request).unwrap();
+    assert_eq!(state.instances[&id].name, "default_3_1");
+}
+
+#[test]
+fn one_that_holds_no_rows_is_replaced_though_it_is_alone() {
+    let mut state = cluster(1, "");
+    let second = join_request(2, "default", FailureDomain::default());
+    let old = join(&mut state, &second).unwrap();
+    set_online(&mut state, old);
+    let again = JoinRequest {
+        endpoints: second.endpoints,
+        ..join_request(3, "default", FailureDomain::default())
+    };
+    let new = join(&mut state, &again).unwrap();
+    let set = |id| state.replicasets[&state.instances[&id].replicaset].name.as_str();
+    assert_eq!((set(old), set(new)), ("default_2", "default_3"));
+    assert!(!state.instances[&old].is_member());
 }
 
 #[test]
