@@ -59,7 +59,7 @@ fn one(options: &ServerOptions, k: usize, count: usize, spin: Duration) -> Resul
         true => format!("{name}_{k}"),
         false => name.clone(),
     });
-    let limits = instance::Limits { memory: options.memory_bytes, ..instance::Limits::default() };
+    let limits = instance::Limits::of_memory(options.memory_bytes);
     let reactor = reactor::Config {
         listen: listen.to_string(),
         // With a port yet to be chosen, what was bound.

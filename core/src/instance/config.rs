@@ -73,7 +73,7 @@ fn slice_rows() -> usize {
 }
 
 fn statements_memory() -> usize {
-    1 << 30
+    512 << 20
 }
 
 fn uncommitted_max() -> u64 {
@@ -111,6 +111,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Of an instance with so many bytes for its rows: less than the usual gibibyte bounds what
+    /// statements and the tails of the logs keep in memory as well.
+    pub fn of_memory(memory: u64) -> Limits {
+        let usual = Limits::default();
+        let part = |n: u64, least: u64| (memory / n).max(least);
+        let statement_memory = usual.statement_memory.min(part(4, 16 << 20) as usize);
+        Limits {
+            memory,
+            log_before_snapshot: usual.log_before_snapshot.min(part(8, 8 << 20)),
+            statement_memory,
+            statements_memory: (part(2, 32 << 20) as usize).max(2 * statement_memory),
+            ..usual
+        }
+    }
+}
+
 impl Default for Times {
     fn default() -> Times {
         Times {
@@ -119,5 +136,23 @@ impl Default for Times {
             statement_patience: Duration::from_secs(10),
             join_retry: Duration::from_millis(250),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_memory_bounds_statements_and_logs_as_well() {
+        let bounds = |memory: u64| {
+            let limits = Limits::of_memory(memory);
+            let statements = (limits.statement_memory >> 20, limits.statements_memory >> 20);
+            (limits.memory >> 20, limits.log_before_snapshot >> 20, statements)
+        };
+        assert_eq!(bounds(1 << 30), (1024, 128, (256, 512)));
+        assert_eq!(bounds(64 << 20), (64, 8, (16, 32)));
+        assert_eq!(bounds(1 << 20), (1, 8, (16, 32)));
+        assert_eq!(bounds(64 << 30), (64 << 10, 128, (256, 32 << 10)));
     }
 }
