@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use basalt_sim::check::Check;
+use basalt_sim::faults;
 use basalt_sim::faults::Kind;
 use basalt_sim::mutants::{Catch, Caught, Mutant, hunt, mutants};
 use basalt_sim::plan::Plan;
 use basalt_sim::repeat::{ECHO_PREFIX, Window, compare, echo};
 use basalt_sim::replay::{Replayed, recordings};
+use basalt_sim::report::{self, Bundle};
 use basalt_sim::run::{MARKS, SUBJECTS, Verdict, run, run_recorded, subject};
 use basalt_sim::scenario::{SCENARIOS, Scenario, plan};
-use basalt_sim::shrink::shrink;
+use basalt_sim::shrink::Bounds;
 use basalt_sim::sweep::{Summary, sweep};
-use basalt_sim::{faults, report};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -68,6 +70,7 @@ enum What {
     },
     /// Plants each known bug and reports in how many seeds it was caught.
     Mutants {
+        /// Seeds of the scenario in which the bug shows soonest; then as many of all others together.
         #[arg(long, default_value_t = 100)]
         seeds: u64,
         /// Only this bug.
@@ -108,6 +111,10 @@ struct Subject {
     /// Where failing runs leave their bundles.
     #[arg(long, default_value = "target/sim-failures")]
     bundles: PathBuf,
+    /// A failing plan is made smaller for so many seconds at most; `shrink` itself takes its time
+    /// unless told.
+    #[arg(long)]
+    shrink_seconds: Option<u64>,
 }
 
 #[derive(Args)]
@@ -133,6 +140,12 @@ macro_rules! say {
         let _ = writeln!(std::io::stdout(), $($part)*);
     }};
 }
+
+/// A failing plan of `run` and `sweep` is made smaller with at most so many runs, in so many seconds.
+/// Of a sweep only the first few are: what fails often mostly fails for one reason.
+const SHRINK_RUNS: u32 = 300;
+const SHRINK_SECONDS: u64 = 20;
+const SHRUNK_PER_SWEEP: u64 = 8;
 
 /// Exit status of a wrong command line.
 const USAGE: u8 = 64;
@@ -240,7 +253,7 @@ fn run_one(which: &Which, trace: Option<&Path>, diagram: Option<&Path>) -> Resul
     if let Some(path) = diagram {
         write(path, &report::space_time(&plan))?;
     }
-    finish_one(&plan, &verdict, &which.subject.bundles)
+    finish_one(&plan, &verdict, &which.subject)
 }
 
 fn run_traced(plan: &Plan, path: &Path) -> Result<Verdict, String> {
@@ -261,8 +274,9 @@ fn run_traced(plan: &Plan, path: &Path) -> Result<Verdict, String> {
     }
 }
 
-fn finish_one(plan: &Plan, verdict: &Verdict, bundles: &Path) -> Result<u8, String> {
-    say!("{}", report::describe(plan, verdict).trim_end());
+fn finish_one(plan: &Plan, verdict: &Verdict, which: &Subject) -> Result<u8, String> {
+    let dir = report::bundle_dir(&which.bundles, plan);
+    say!("{}", report::describe(plan, verdict, &report::plan_file(&dir)).trim_end());
     say!(
         "simulated {:.1} s, events {}, operations confirmed {}",
         verdict.simulated_ns as f64 / 1e9,
@@ -270,13 +284,32 @@ fn finish_one(plan: &Plan, verdict: &Verdict, bundles: &Path) -> Result<u8, Stri
         verdict.confirmed
     );
     let Some(failure) = &verdict.failure else { return Ok(0) };
-    let dir = report::write_bundle(bundles, plan, verdict).map_err(|e| e.to_string())?;
-    say!("bundle: {}", dir.display());
+    let bundle = report::write_bundle(&which.bundles, plan, verdict, bounds(which), &mut |_, _| {});
+    say!("{}", describe_bundle(plan, &bundle.map_err(|e| e.to_string())?));
     Ok(failure.check.exit_status())
 }
 
+/// What a failing plan of `run` and `sweep` may cost besides.
+fn bounds(which: &Subject) -> Bounds {
+    let seconds = which.shrink_seconds.unwrap_or(SHRINK_SECONDS);
+    Bounds { runs: SHRINK_RUNS, until: Some(Instant::now() + Duration::from_secs(seconds)) }
+}
+
+fn describe_bundle(plan: &Plan, bundle: &Bundle) -> String {
+    let dir = bundle.dir.display();
+    match &bundle.shrunk {
+        Some(shrunk) => format!(
+            "bundle: {dir}\nshrunk in {} runs from {} to {}: basalt-sim run --plan {dir}/minimal.json",
+            shrunk.runs,
+            size(plan),
+            size(&shrunk.plan)
+        ),
+        None => format!("bundle: {dir}"),
+    }
+}
+
 fn replay(dir: &Path) -> Result<u8, String> {
-    if dir.join("plan.json").exists() {
+    if report::plan_file(dir).exists() {
         return replay_bundle(dir);
     }
     let found = recordings(dir)?;
@@ -307,9 +340,10 @@ fn replay_recording(name: &str, path: &Path) -> Result<Replayed, String> {
 }
 
 fn replay_bundle(dir: &Path) -> Result<u8, String> {
-    let plan = read_plan(&dir.join("plan.json"))?;
+    let file = report::plan_file(dir);
+    let plan = read_plan(&file)?;
     let verdict = run(&plan);
-    say!("{}", report::describe(&plan, &verdict).trim_end());
+    say!("{}", report::describe(&plan, &verdict, &file).trim_end());
     if let Err(message) = compare(&plan, &verdict, &other) {
         say!("check determinism failed: {message}");
         return Ok(Check::Determinism.exit_status());
@@ -358,11 +392,20 @@ fn run_sweep(
     };
     let each = |plan: &Plan, verdict: &Verdict| {
         if verdict.failure.is_some() {
-            let bundle = report::write_bundle(&which.bundles, plan, verdict);
-            let place = bundle.map_or_else(|e| e.to_string(), |dir| dir.display().to_string());
-            let text = report::describe(plan, verdict);
-            progress.suspend(|| say!("{text}bundle: {place}\n"));
-            *failed.lock().expect("no worker panics") += 1;
+            let earlier = {
+                let mut failed = failed.lock().expect("no worker panics");
+                *failed += 1;
+                *failed - 1
+            };
+            let file = report::plan_file(&report::bundle_dir(&which.bundles, plan));
+            let text = report::describe(plan, verdict, &file);
+            progress.suspend(|| say!("{}", text.trim_end()));
+            let mut bounds = bounds(which);
+            bounds.runs *= u32::from(earlier < SHRUNK_PER_SWEEP);
+            let bundle =
+                report::write_bundle(&which.bundles, plan, verdict, bounds, &mut |_, _| {});
+            let place = bundle.map_or_else(|e| e.to_string(), |b| describe_bundle(plan, &b));
+            progress.suspend(|| say!("seed {} scenario {}: {place}\n", plan.seed, plan.scenario));
         }
         progress.set_message(format!("{} failed", failed.lock().expect("no worker panics")));
         progress.inc(1);
@@ -400,7 +443,7 @@ fn print_summary(summary: &Summary, gaps: &[String]) {
             );
         }
     }
-    say!("operations confirmed {}", summary.confirmed);
+    say!("{}", summary.rates_line());
     say!("{}", summary.last_line());
 }
 
@@ -444,28 +487,35 @@ fn summary_json(summary: &Summary) -> String {
 
 fn run_shrink(which: &Which, runs: u32) -> Result<u8, String> {
     let plan = chosen_plan(which)?;
+    let verdict = run(&plan);
+    let Some(failure) = &verdict.failure else {
+        say!("seed {} scenario {} does not fail", plan.seed, plan.scenario);
+        return Ok(0);
+    };
     let progress = bar(u64::from(runs));
     let mut show = |done: u32, best: &Plan| {
         progress.set_position(u64::from(done));
         progress.set_message(size(best));
     };
-    let shrunk = shrink(&plan, runs, &mut show);
+    let seconds = which.subject.shrink_seconds;
+    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let bounds = Bounds { runs, until };
+    let bundle = report::write_bundle(&which.subject.bundles, &plan, &verdict, bounds, &mut show);
     progress.finish_and_clear();
-    let Some(shrunk) = shrunk else {
-        say!("seed {} scenario {} does not fail", plan.seed, plan.scenario);
-        return Ok(0);
-    };
-    let bundles = &which.subject.bundles;
-    let dir =
-        report::write_bundle(bundles, &shrunk.plan, &shrunk.verdict).map_err(|e| e.to_string())?;
-    write(&dir.join("plan.json"), &plan.to_json())?;
-    let minimal = dir.join("minimal.json");
-    write(&minimal, &shrunk.plan.to_json())?;
-    write(&dir.join("space-time.html"), &report::space_time(&shrunk.plan))?;
-    say!("{}", report::describe(&shrunk.plan, &shrunk.verdict).trim_end());
-    say!("shrunk in {} runs from {} to {}", shrunk.runs, size(&plan), size(&shrunk.plan));
-    say!("replay: basalt-sim run --plan {}", minimal.display());
-    Ok(shrunk.verdict.failure.map_or(0, |failure| failure.check.exit_status()))
+    let bundle = bundle.map_err(|e| e.to_string())?;
+    match &bundle.shrunk {
+        Some(shrunk) => {
+            let minimal = bundle.dir.join("minimal.json");
+            say!("{}", report::describe(&shrunk.plan, &shrunk.verdict, &minimal).trim_end());
+        }
+        None => {
+            let file = report::plan_file(&bundle.dir);
+            say!("{}", report::describe(&plan, &verdict, &file).trim_end());
+            say!("no smaller plan found");
+        }
+    }
+    say!("{}", describe_bundle(&plan, &bundle));
+    Ok(failure.check.exit_status())
 }
 
 fn size(plan: &Plan) -> String {
@@ -487,7 +537,6 @@ fn run_mutants(
     make_plan(&which.subject, 0, "everything")?;
     let wanted: Vec<_> =
         mutants(&which.subject).into_iter().filter(|m| only.is_none_or(|o| o == m.name)).collect();
-    let scenarios = ["everything", "disk", "net", "clock", "forever"];
     let progress = bar(wanted.len() as u64);
     let queue = Mutex::new(wanted.clone().into_iter());
     let results = Mutex::new(Vec::new());
@@ -500,7 +549,7 @@ fn run_mutants(
                     let make = |seed: u64, name: &str| {
                         make_plan(&which.subject, seed, name).expect("looked up before")
                     };
-                    let caught = hunt(mutant, seeds, &scenarios, &make);
+                    let caught = hunt(mutant, seeds, &make);
                     results.lock().expect("no worker panics").push(caught);
                     progress.inc(1);
                 }
@@ -522,7 +571,7 @@ fn run_mutants(
 
 /// A line for the fitting check, and one before it where another check failed first.
 fn print_caught(caught: &Caught) {
-    let Mutant { name, fitting } = caught.mutant;
+    let Mutant { name, fitting, .. } = caught.mutant;
     let line = |catch: &Catch, note: &str| {
         let Catch { seeds, check, message } = catch;
         let message: String = message.chars().take(100).collect();

@@ -3,11 +3,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `plan.json` | the plan; `basalt-sim run --plan` runs it, `basalt-sim replay` the directory |
-//! | `minimal.json` | the shrunk plan, if it was shrunk |
+//! | `minimal.json` | the shrunk plan, where shrinking found a smaller one |
 //! | `verdict.txt` | the check, its message, the trace hash |
 //! | `story.txt` | what happened, the last 200 lines |
 //! | `history.edn` | every operation, as Jepsen writes it |
-//! | `space-time.html` | a column an instance, a row an event of the last moments |
+//! | `space-time.html` | the smallest plan's run: its story, and a column an instance, a row an event |
 
 use std::fmt::Write;
 use std::fs;
@@ -15,26 +15,72 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::plan::Plan;
-use crate::run::{Verdict, run_recorded};
+use crate::run::{Verdict, run_recorded, subject};
+use crate::scenario::{Scenario, plan as plan_of_seed};
+use crate::shrink::{Bounds, Shrunk, shrink};
 
 /// Lines of a story that are kept.
 pub const STORY_LINES: usize = 200;
 /// Events shown in a space-time diagram.
 const DIAGRAM_EVENTS: usize = 1_500;
 
-/// Writes the bundle of a run; gives its directory.
-pub fn write_bundle(root: &Path, plan: &Plan, verdict: &Verdict) -> io::Result<PathBuf> {
-    let dir = root.join(format!("{}-{}", plan.scenario, plan.seed));
-    fs::create_dir_all(&dir)?;
-    fs::write(dir.join("plan.json"), plan.to_json())?;
-    fs::write(dir.join("verdict.txt"), describe(plan, verdict))?;
-    fs::write(dir.join("story.txt"), story(verdict, STORY_LINES))?;
-    fs::write(dir.join("history.edn"), verdict.history.to_edn())?;
-    Ok(dir)
+/// A bundle of a failed run.
+#[derive(Debug)]
+pub struct Bundle {
+    pub dir: PathBuf,
+    /// A smaller plan with the same failure, as `minimal.json` has it.
+    pub shrunk: Option<Shrunk>,
 }
 
-/// What is printed of a failed run: seed, check, the end of the story and how to repeat it.
-pub fn describe(plan: &Plan, verdict: &Verdict) -> String {
+/// Where the bundle of a run is, below `root`. An edited plan has a place of its own, so that running a
+/// `minimal.json` leaves the bundle it came from as it is.
+pub fn bundle_dir(root: &Path, plan: &Plan) -> PathBuf {
+    let name = format!("{}-{}", plan.scenario, plan.seed);
+    if is_of_its_seed(plan) {
+        return root.join(name);
+    }
+    root.join(format!("{name}-{:08x}", crc32fast::hash(plan.to_json().as_bytes())))
+}
+
+/// Where a bundle has its plan.
+pub fn plan_file(dir: &Path) -> PathBuf {
+    dir.join("plan.json")
+}
+
+/// Writes the bundle of a failed run below `root`. The plan is shrunk within `bounds`, and `progress`
+/// hears of each run that takes.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_bundle(
+    root: &Path,
+    plan: &Plan,
+    verdict: &Verdict,
+    bounds: Bounds,
+    progress: &mut dyn FnMut(u32, &Plan),
+) -> io::Result<Bundle> {
+    let dir = bundle_dir(root, plan);
+    fs::create_dir_all(&dir)?;
+    fs::write(plan_file(&dir), plan.to_json())?;
+    fs::write(dir.join("verdict.txt"), describe(plan, verdict, &plan_file(&dir)))?;
+    fs::write(dir.join("story.txt"), story(verdict, STORY_LINES))?;
+    fs::write(dir.join("history.edn"), verdict.history.to_edn())?;
+    let minimal = dir.join("minimal.json");
+    let shrunk = shrink(plan, verdict, bounds, progress).filter(|shrunk| shrunk.plan != *plan);
+    match &shrunk {
+        Some(shrunk) => fs::write(&minimal, shrunk.plan.to_json())?,
+        // One of an earlier run may be there.
+        None if minimal.exists() => fs::remove_file(&minimal)?,
+        None => {}
+    }
+    let smallest = shrunk.as_ref().map_or(plan, |shrunk| &shrunk.plan);
+    fs::write(dir.join("space-time.html"), space_time(smallest))?;
+    Ok(Bundle { dir, shrunk })
+}
+
+/// What is printed of a run: seed, and if it failed the check, the end of the story and how to repeat
+/// it, by `file` where the seed is not enough.
+pub fn describe(plan: &Plan, verdict: &Verdict, file: &Path) -> String {
     let mut out = String::new();
     match &verdict.failure {
         None => {
@@ -50,21 +96,32 @@ pub fn describe(plan: &Plan, verdict: &Verdict) -> String {
                 failure.message
             );
             out.push_str(&story(verdict, 20));
-            let _ = writeln!(out, "replay: {}", replay_command(plan));
+            let _ = writeln!(out, "replay: {}", replay_command(plan, file));
         }
     }
     let _ = writeln!(out, "trace hash {:016x}", verdict.trace_hash);
     out
 }
 
-/// The command that runs exactly this again.
-pub fn replay_command(plan: &Plan) -> String {
+/// The command that runs exactly this again: by its seed where this build draws this plan from it, else
+/// by the `file` that holds it.
+pub fn replay_command(plan: &Plan, file: &Path) -> String {
+    if !is_of_its_seed(plan) {
+        return format!("basalt-sim run --plan {}", file.display());
+    }
     let mut command = format!("basalt-sim run --seed {} --scenario {}", plan.seed, plan.scenario);
     let _ = write!(command, " --subject {}", plan.subject);
     for canary in &plan.canaries {
         let _ = write!(command, " --canary {canary}");
     }
     command
+}
+
+/// Whether seed and scenario make this plan, but for the bugs planted.
+fn is_of_its_seed(plan: &Plan) -> bool {
+    let (scenario, abilities) = (Scenario::by_name(&plan.scenario), subject(&plan.subject));
+    let drawn = scenario.zip(abilities).map(|(s, abilities)| plan_of_seed(s, plan.seed, abilities));
+    drawn.is_some_and(|drawn| Plan { canaries: plan.canaries.clone(), ..drawn } == *plan)
 }
 
 /// The last lines of what happened.
@@ -131,4 +188,52 @@ fn shorten(text: &str) -> String {
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Check;
+    use crate::run::run;
+
+    fn toy_plan(seed: u64) -> Plan {
+        let scenario = Scenario::by_name("disk").expect("a scenario");
+        plan_of_seed(scenario, seed, subject("toy-quorum").expect("the toy"))
+    }
+
+    #[test]
+    fn the_replay_line_names_what_makes_this_very_plan() {
+        let file = Path::new("somewhere/plan.json");
+        let mut plan = toy_plan(3);
+        plan.canaries = vec!["toy-ack-before-sync".to_owned()];
+        let by_seed = "basalt-sim run --seed 3 --scenario disk --subject toy-quorum \
+                       --canary toy-ack-before-sync";
+        assert_eq!(replay_command(&plan, file), by_seed);
+        assert_eq!(bundle_dir(Path::new("b"), &plan), Path::new("b/disk-3"));
+        plan.clients.pop();
+        assert_eq!(replay_command(&plan, file), "basalt-sim run --plan somewhere/plan.json");
+        assert_ne!(bundle_dir(Path::new("b"), &plan), Path::new("b/disk-3"));
+    }
+
+    #[test]
+    fn a_bundle_holds_the_smaller_plan_and_its_diagram() {
+        let mut plan = toy_plan(3);
+        plan.canaries = vec!["toy-ack-before-sync".to_owned()];
+        let verdict = run(&plan);
+        let root = std::env::temp_dir().join(format!("basalt-bundle-{}", std::process::id()));
+        let bounds = Bounds { runs: 100, until: None };
+        let bundle = write_bundle(&root, &plan, &verdict, bounds, &mut |_, _| {}).unwrap();
+        let read = |name: &str| fs::read_to_string(bundle.dir.join(name)).unwrap();
+        assert_eq!(Plan::from_json(&read("plan.json")).unwrap(), plan);
+        let minimal = Plan::from_json(&read("minimal.json")).unwrap();
+        assert!(minimal.faults.len() < plan.faults.len());
+        assert_eq!(run(&minimal).failure.map(|f| f.check), Some(Check::Linearizability));
+        let html = read("space-time.html");
+        assert!(html.contains("linearizability") && html.contains("class=\"event\""));
+        // Nothing smaller is looked for now, so the older one must not stay.
+        let none = Bounds { runs: 0, until: None };
+        write_bundle(&root, &plan, &verdict, none, &mut |_, _| {}).unwrap();
+        assert!(!bundle.dir.join("minimal.json").exists());
+        fs::remove_dir_all(root).unwrap();
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
@@ -93,7 +94,10 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     let buggify = plan.buggify.then(|| Rng::from_u64(plan.seed).fork("buggify"));
     probe::begin_run(planted, buggify);
     quiet_panics();
-    RUNNING.set(crate::report::replay_command(plan));
+    // Only asked for where a panic ends the process.
+    if cfg!(panic = "abort") {
+        RUNNING.set(crate::report::replay_command(plan, Path::new("THE-PLAN-OF-THIS-RUN.json")));
+    }
     let world = World::<N>::new(plan, recorder);
     let finished = world.run(&last_panic);
     IN_RUN.set(false);

@@ -4,6 +4,8 @@
 //! again until nothing goes. Streams are named after places, so leaving one thing out leaves the draws
 //! of the rest as they were.
 
+use std::time::Instant;
+
 use crate::check::Check;
 use crate::faults::Budget;
 use crate::plan::{ClientPlan, Plan};
@@ -17,20 +19,41 @@ pub struct Shrunk {
     pub runs: u32,
 }
 
+/// What shrinking may cost: so many runs, the last of them begun before `until`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub runs: u32,
+    pub until: Option<Instant>,
+}
+
+impl Bounds {
+    fn are_reached(&self, runs: u32) -> bool {
+        runs >= self.runs || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
 struct Shrinker<'a> {
     check: Check,
     best: Plan,
     verdict: Verdict,
     runs: u32,
-    runs_max: u32,
+    bounds: Bounds,
     progress: &'a mut dyn FnMut(u32, &Plan),
 }
 
-/// Shrinks a failing plan with at most `runs_max` runs. `None`: the plan does not fail.
-pub fn shrink(plan: &Plan, runs_max: u32, progress: &mut dyn FnMut(u32, &Plan)) -> Option<Shrunk> {
-    let verdict = run(plan);
+/// Shrinks a plan whose run came to `verdict`. `None`: there is no failure that another run could show.
+pub fn shrink(
+    plan: &Plan,
+    verdict: &Verdict,
+    bounds: Bounds,
+    progress: &mut dyn FnMut(u32, &Plan),
+) -> Option<Shrunk> {
     let check = verdict.failure.as_ref()?.check;
-    let mut shrinker = Shrinker { check, best: plan.clone(), verdict, runs: 1, runs_max, progress };
+    if check == Check::Determinism {
+        return None;
+    }
+    let (best, verdict) = (plan.clone(), verdict.clone());
+    let mut shrinker = Shrinker { check, best, verdict, runs: 0, bounds, progress };
     loop {
         let before = shrinker.best.clone();
         shrinker.cut_time();
@@ -39,7 +62,7 @@ pub fn shrink(plan: &Plan, runs_max: u32, progress: &mut dyn FnMut(u32, &Plan)) 
         shrinker.drop_instances();
         shrinker.shorten_faults();
         shrinker.drop_knobs();
-        if shrinker.best == before || shrinker.runs >= runs_max {
+        if shrinker.best == before || bounds.are_reached(shrinker.runs) {
             break;
         }
     }
@@ -49,7 +72,7 @@ pub fn shrink(plan: &Plan, runs_max: u32, progress: &mut dyn FnMut(u32, &Plan)) 
 impl Shrinker<'_> {
     /// Takes the candidate if the same check fails on it.
     fn attempt(&mut self, candidate: Plan) -> bool {
-        if self.runs >= self.runs_max || candidate == self.best {
+        if candidate == self.best || self.bounds.are_reached(self.runs) {
             return false;
         }
         if !candidate.beyond_budget

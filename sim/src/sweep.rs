@@ -47,21 +47,31 @@ impl Summary {
         Kind::ALL.iter().copied().filter(is_idle).collect()
     }
 
-    /// The line that ends every sweep.
-    pub fn last_line(&self) -> String {
-        let simulated_s = self.simulated_ns as f64 / 1e9;
+    /// What was confirmed, and how fast: the line before the last.
+    pub fn rates_line(&self) -> String {
         format!(
-            "seeds {}, failures {}, simulated {:.2} h, wall {:.1} s, events {}, determinism checked {}, \
-             a second: {:.0} simulated s, {:.0} events",
+            "operations confirmed {}, a second: {:.0} simulated s, {:.0} events",
+            self.confirmed,
+            self.simulated_s() / self.wall_s,
+            self.events as f64 / self.wall_s,
+        )
+    }
+
+    /// The line that ends every sweep. Programs read it, so its form is fixed.
+    pub fn last_line(&self) -> String {
+        format!(
+            "seeds {}, failures {}, simulated {:.2} h, wall {:.1} s, events {}, determinism checked {}",
             self.runs.len(),
             self.failures().count(),
-            simulated_s / 3600.0,
+            self.simulated_s() / 3600.0,
             self.wall_s,
             self.events,
             self.repeated,
-            simulated_s / self.wall_s,
-            self.events as f64 / self.wall_s,
         )
+    }
+
+    fn simulated_s(&self) -> f64 {
+        self.simulated_ns as f64 / 1e9
     }
 
     /// A crash weighs more than a failed check, a failed check more than a missed deadline.
@@ -149,5 +159,25 @@ fn done(plan: &Plan, verdict: Verdict) -> Done {
         trace_hash: verdict.trace_hash,
         failure: verdict.failure,
         confirmed: verdict.confirmed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_has_the_form_that_programs_read() {
+        let summary = Summary {
+            simulated_ns: 7_200_000_000_000,
+            events: 12,
+            repeated: 3,
+            wall_s: 1.26,
+            ..Summary::default()
+        };
+        assert_eq!(
+            summary.last_line(),
+            "seeds 0, failures 0, simulated 2.00 h, wall 1.3 s, events 12, determinism checked 3"
+        );
     }
 }
