@@ -102,6 +102,13 @@ impl Instance {
         }
     }
 
+    /// Bytes of its store that are neither newest rows nor their index entries. It looks at all rows.
+    pub fn surplus_bytes(&self) -> u64 {
+        let state = self.state.borrow();
+        let surplus = |store: &Store| store.bytes().saturating_sub(store.needed_bytes());
+        state.shard.as_ref().map_or(0, |shard| surplus(&shard.store))
+    }
+
     /// Tasks but for the `asleep`.
     fn tasks_awake(&self, asleep: usize) -> u64 {
         let all = self.executor.len();

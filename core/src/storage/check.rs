@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
+use super::key::Key;
 use super::ordered::ALL_KEYS;
 use super::secondary::SecondaryIndex;
 use super::store::Store;
 use super::table::{BucketTree, Table};
-use super::version::Version;
+use super::version::{Chain, Version};
 use crate::base::{BucketId, TableId, Timestamp};
 
 /// Rows of one bucket.
@@ -35,6 +36,21 @@ impl Store {
             |table: &Table| indexes(table).map(SecondaryIndex::recount_bytes).sum::<u64>();
         let tables = self.each_table().map(|table| rows(table) + indexes(table)).sum::<u64>();
         tables + self.recount_queued() + self.doomed_bytes()
+    }
+
+    /// The bytes that the newest rows take with their index entries, one version each: what is here beyond
+    /// that is old, undone, deleted or dropped, and goes once nobody needs it.
+    pub fn needed_bytes(&self) -> u64 {
+        let live = |(key, chain): (&Key, &Chain)| match chain.newest().row() {
+            Some(_) => BucketTree::ENTRY_BYTES + key.heap_bytes() + chain.newest().heap_bytes(),
+            None => 0,
+        };
+        let rows = |table: &Table| -> u64 {
+            table.buckets().flat_map(|(_, tree)| tree.range(ALL_KEYS)).map(live).sum()
+        };
+        let entries =
+            |table: &Table| indexes(table).map(SecondaryIndex::recount_bytes).sum::<u64>();
+        self.each_table().map(|table| rows(table) + entries(table)).sum()
     }
 
     /// A table's rows, those of dropped buckets that its indexes still have included.
