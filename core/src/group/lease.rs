@@ -17,6 +17,9 @@
 //! `pre_vote`); a member that restarts refuses to vote for one election timeout, since the promise
 //! was not on disk; and a leader drops its lease before it hands leadership over, for the rest of
 //! the term, because a transfer forces votes and its message may arrive late.
+//!
+//! Where answers take longer than 0.8 election timeouts there is never a lease, though the followers hear the
+//! leader and elect nobody else. Such a leader steps down after some election timeouts.
 
 use std::time::Duration;
 

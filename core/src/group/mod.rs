@@ -90,7 +90,12 @@ pub struct Group {
     led_since: Option<(Term, Mono)>,
     /// Whom this leader makes way for once its log is committed, and until when it tries.
     making_way: Option<(InstanceId, Mono)>,
+    /// Ticks counted since this member leads and its lease was valid last.
+    ticks_without_lease: u64,
 }
+
+/// A leader without a lease for so many election timeouts leads no more.
+const LEASELESS_TIMEOUTS: u64 = 8;
 
 /// A leader that was not heard for so many election timeouts leads no more.
 const SILENT_TIMEOUTS: usize = 3;
@@ -137,6 +142,7 @@ impl Group {
             heard: BTreeMap::new(),
             led_since: None,
             making_way: None,
+            ticks_without_lease: 0,
         }
     }
 
@@ -273,6 +279,7 @@ impl Group {
     /// Counts `count` ticks for `passed` that have passed.
     fn count(&mut self, count: u64, passed: u64) {
         self.ticked = Mono(self.ticked.0 + passed * self.times.tick.as_nanos() as u64);
+        self.ticks_without_lease += count;
         for _ in 0..count {
             self.node.tick();
         }
@@ -304,12 +311,27 @@ impl Group {
             tracing::info!(group = %self.id(), "nobody took over: leads no more");
             self.node.step_down();
         }
+        self.give_up_without_lease(now);
         self.making_way = self.making_way.filter(|(_, until)| now < *until);
         if self.is_leader() && now >= self.next_question {
             // On multiples of the period: the questions of all groups of an instance leave together.
             let period = self.times.heartbeat().as_nanos() as u64;
             self.next_question = Mono((now.0 / period + 1) * period);
             self.node.confirm(now.0.to_le_bytes().to_vec());
+        }
+    }
+
+    /// Steps down where answers keep coming too late for a lease. Followers hear such a leader all the same,
+    /// so nobody else would ever lead, and nobody serve; one with faster links may win the next election.
+    fn give_up_without_lease(&mut self, now: Mono) {
+        if !self.is_leader() || self.lease.is_valid(self.node.term(), now) {
+            self.ticks_without_lease = 0;
+        }
+        if self.ticks_without_lease > LEASELESS_TIMEOUTS * self.times.election_ticks as u64 {
+            crate::sometimes!("group: a leader whose answers come too late for a lease gives up");
+            tracing::warn!(group = %self.id(), "answers come too late for a lease: leads no more");
+            self.ticks_without_lease = 0;
+            self.node.step_down();
         }
     }
 
@@ -481,6 +503,9 @@ mod tests {
     struct Trio {
         members: BTreeMap<InstanceId, Group>,
         cut: Option<InstanceId>,
+        /// What this one sends takes so long.
+        slow: Option<(InstanceId, Duration)>,
+        underway: Vec<(Mono, Message)>,
         now: Mono,
         committed: BTreeMap<InstanceId, Vec<Bytes>>,
     }
@@ -499,6 +524,8 @@ mod tests {
             Trio {
                 members: ids.into_iter().map(member).collect(),
                 cut: None,
+                slow: None,
+                underway: Vec::new(),
                 now: Mono(0),
                 committed: BTreeMap::new(),
             }
@@ -543,8 +570,16 @@ mod tests {
                     group.applied(last.index);
                 }
             }
+            let slow = |message: &Message| self.slow.filter(|(id, _)| *id == message.from());
+            let arrival = |message: &Message| match slow(message) {
+                Some((_, delay)) => self.now + delay,
+                None => self.now,
+            };
+            self.underway.extend(mail.into_iter().map(|message| (arrival(&message), message)));
+            let now = self.now;
+            let mail: Vec<_> = self.underway.extract_if(.., |(at, _)| *at <= now).collect();
             let any = !mail.is_empty();
-            for message in mail {
+            for (_, message) in mail {
                 if self.cut.is_some_and(|id| id == message.to() || id == message.from()) {
                     continue;
                 }
@@ -703,6 +738,28 @@ mod tests {
         trio.run(100);
         let serving = trio.members.values().filter(|group| group.may_serve(trio.now)).count();
         assert_eq!(serving, 1);
+    }
+
+    #[test]
+    fn a_leader_whose_answers_come_too_late_for_a_lease_makes_room_for_one_that_serves() {
+        for seed in 0..10 {
+            let (mut trio, old) = Trio::led(seed);
+            // Slower step by step, so that the others are never out of patience; in the end answers take
+            // longer than a lease lasts.
+            for tenths in [6, 9] {
+                trio.slow = Some((old, GroupTimes::default().election_timeout() * tenths / 10));
+                trio.run(20);
+            }
+            assert_eq!(trio.leaders(), [old], "seed {seed}: it is heard");
+            assert!(!trio.members[&old].may_serve(trio.now), "seed {seed}");
+            let mut ticks = 0;
+            while !trio.members.values().any(|group| group.may_serve(trio.now)) {
+                trio.run(10);
+                ticks += 10;
+                assert!(ticks < 2_000, "seed {seed}: nobody serves after 20 s");
+            }
+            assert!(!trio.members[&old].may_serve(trio.now), "seed {seed}");
+        }
     }
 
     #[test]
