@@ -101,6 +101,10 @@ impl<W> Inspectable for Basalt<W> {
         });
     }
 
+    fn electorates(&self, out: &mut Vec<(GroupId, Vec<InstanceId>)>) {
+        self.instance.electorates(&mut |group, voters| out.push((group, voters.to_vec())));
+    }
+
     fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
         self.instance.entry_digest(group, index)
     }

@@ -111,6 +111,8 @@ pub struct Network {
     dc_of: Vec<u8>,
     latency_us: Vec<Vec<u64>>,
     latency_jump_ns: u64,
+    /// No fault touches the links among these.
+    healed: Vec<u16>,
     pub messages: u64,
     /// How often a fault of each kind did something.
     pub struck: Struck,
@@ -135,6 +137,7 @@ impl Network {
             dc_of: topology.nodes.clone(),
             latency_us: topology.latency_us.clone(),
             latency_jump_ns: 0,
+            healed: Vec::new(),
             messages: 0,
             struck: Struck::default(),
         }
@@ -261,7 +264,8 @@ impl Network {
         for k in 0..self.links.len() {
             let (from, to) = self.ends(k as u32);
             let mut rules = Rules::default();
-            for (fault, leader) in active {
+            let is_healed = self.healed.contains(&from) && self.healed.contains(&to);
+            for (fault, leader) in active.iter().filter(|_| !is_healed) {
                 add_rule(&mut rules, fault, *leader, from, to, self.nodes as u16);
             }
             let newly_cut = rules.cut.is_some() && self.links[k].rules.cut.is_none();
@@ -273,6 +277,11 @@ impl Network {
                 self.unclog(k, now_ns, queue);
             }
         }
+    }
+
+    /// From the next `apply` on, no fault touches the links among these instances.
+    pub fn heal_between(&mut self, nodes: &[u16]) {
+        self.healed = nodes.to_vec();
     }
 
     fn unclog(&mut self, k: usize, now_ns: u64, queue: &mut Queue<Happening>) {

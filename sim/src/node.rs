@@ -99,6 +99,9 @@ pub trait Inspectable {
     /// Adds a view of each group it is a member of.
     fn groups(&self, _now: Now, _out: &mut Vec<GroupView>) {}
 
+    /// Adds each set of voters of which a group of its needs a majority, as far as it knows.
+    fn electorates(&self, _out: &mut Vec<(GroupId, Vec<InstanceId>)>) {}
+
     /// Term and digest of an entry in its log; `None` where it is compacted away or not there.
     fn entry(&self, _group: GroupId, _index: LogIndex) -> Option<(Term, u64)> {
         None

@@ -41,6 +41,10 @@ pub struct Plan {
     /// Whether clients come over the network and log in with a password.
     #[serde(default)]
     pub passwords: bool,
+    /// Where not empty, only a core heals when faults are over: the first of these instances that hold a
+    /// quorum of every group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub core: Vec<u16>,
     /// Bugs planted, by name.
     pub canaries: Vec<String>,
     /// More is taken than a cluster can survive: it may stop, it must not lie, unless disks or clocks

@@ -188,6 +188,12 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
     limits.extend(draw_slices(&clients, &mut root.fork("slices")));
     limits.extend(draw_connections(&topology, &clients, &mut root.fork("connections")));
     limits.extend(draw_tightness(&clients, &mut root.fork("tightness")));
+    let core = match scenario.shape {
+        Shape::Any | Shape::ThreeDcs if abilities.has_members => {
+            draw_core(&topology, &faults, &mut root.fork("core"))
+        }
+        _ => Vec::new(),
+    };
     let mut knobs = root.fork("knobs");
     Plan {
         format: FORMAT,
@@ -203,6 +209,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         faults,
         buggify: knobs.below(4) == 0,
         passwords: knobs.below(8) == 0,
+        core,
         canaries: Vec::new(),
         beyond_budget: beyond,
     }
@@ -383,6 +390,23 @@ fn draw_tightness(clients: &[ClientPlan], rng: &mut Rng) -> Option<(String, u64)
         _ => rng.range(16 << 10, 128 << 10),
     };
     Some((name.to_owned(), limit))
+}
+
+/// In one of so many seeds only a core heals.
+const CORE_EVERY: u64 = 3;
+
+/// The order in which instances are taken into a core that alone heals; empty where everything does, as
+/// where somebody is gone for good anyway, or too few are there to do without one.
+fn draw_core(topology: &Topology, faults: &[Fault], rng: &mut Rng) -> Vec<u16> {
+    let mut order: Vec<u16> = (0..topology.nodes.len() as u16).collect();
+    shuffle(&mut order, rng);
+    let drawn = rng.below(CORE_EVERY) == 0;
+    let fits = order.len() >= 3 && !faults.is_empty();
+    if drawn && fits && faults.iter().all(|fault| fault.for_ms.is_some()) {
+        order
+    } else {
+        Vec::new()
+    }
 }
 
 /// What stays broken in `forever`: victims die, alone or with their data centre, or live on with a disk

@@ -136,6 +136,7 @@ impl Shrinker<'_> {
                 fault.peers.retain(|node| *node < count);
             }
             candidate.faults.retain(|fault| !fault.nodes.is_empty());
+            candidate.core.retain(|node| *node < count);
             if self.attempt(candidate) {
                 return;
             }
@@ -157,6 +158,9 @@ impl Shrinker<'_> {
     fn drop_knobs(&mut self) {
         let mut candidate = self.best.clone();
         candidate.buggify = false;
+        self.attempt(candidate);
+        let mut candidate = self.best.clone();
+        candidate.core.clear();
         self.attempt(candidate);
         for k in 0..self.best.clients.len() {
             let mut candidate = self.best.clone();

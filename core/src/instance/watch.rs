@@ -146,6 +146,21 @@ impl Instance {
         }
     }
 
+    /// Hands each group and each set of voters of which it needs a majority, two while its membership
+    /// changes, to `see`.
+    pub fn electorates(&self, see: &mut dyn FnMut(GroupId, &[InstanceId])) {
+        let state = self.state.borrow();
+        let ring = state.ring.as_ref().map(|ring| &ring.group);
+        let shard = state.shard.as_ref().map(|shard| &shard.group);
+        for group in [ring, shard].into_iter().flatten() {
+            let membership = group.membership();
+            see(group.id(), &membership.voters);
+            if membership.is_joint() {
+                see(group.id(), &membership.voters_outgoing);
+            }
+        }
+    }
+
     /// Term and digest of a log entry; `None` where the log does not reach.
     pub fn entry_digest(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
         let state = self.state.borrow();

@@ -50,7 +50,7 @@ impl Check {
         (Check::Replicas, "equal state at equal applied index, also of who would recover now"),
         (Check::Sql, "every answer has the right shape and the value of a plain model"),
         (Check::Acks, "nothing acknowledged is lost, nothing refused is seen, unknowns resolve"),
-        (Check::Liveness, "once everything is healed all clients finish"),
+        (Check::Liveness, "once everything, or a quorum, is healed all clients finish"),
         (Check::Resources, "queues and sizes are back in their bounds after a rest"),
         (Check::Crash, "no assertion fails"),
         (Check::Determinism, "the same plan gives the same trace in another process"),

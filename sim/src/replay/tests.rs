@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::io::Cursor;
 
 use basalt_core::base::codec::CodecResult;
-use basalt_core::base::{GroupId, LogIndex, Term};
+use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::instance::Msg;
 use basalt_core::seam::probe::{self, Canary};
 use basalt_core::seam::{
@@ -79,6 +79,10 @@ impl Node for Taped {
 impl Inspectable for Taped {
     fn groups(&self, now: Now, out: &mut Vec<GroupView>) {
         self.inner.groups(now, out);
+    }
+
+    fn electorates(&self, out: &mut Vec<(GroupId, Vec<InstanceId>)>) {
+        self.inner.electorates(out);
     }
 
     fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {

@@ -196,6 +196,13 @@ impl<W: Wire> Client<W> {
         }
     }
 
+    /// Cuts its work short: so many requests more, and it is done.
+    pub fn shorten(&mut self, more: usize) {
+        if self.role == Role::Worker {
+            self.requests.truncate(self.at + self.in_flight.len() + more);
+        }
+    }
+
     /// For a follower: whom it follows is done.
     pub fn leave(&mut self, moves: &mut Vec<Move>) {
         self.leaves = true;

@@ -46,19 +46,41 @@ impl<N: Node> World<'_, N> {
     }
 
     pub(super) fn fault_ends(&mut self, index: u32) {
+        // What did not heal with the core stays as it is.
+        if self.chosen_core.is_none() {
+            self.heal(index);
+        }
+    }
+
+    /// Ends a fault on all instances that heal.
+    fn heal(&mut self, index: u32) {
         let Some(at) = self.active.iter().position(|(active, _, _)| *active == index) else {
             return;
         };
-        let (_, fault, _) = self.active.remove(at);
-        self.tell(format!("fault {index} ends: {}", fault.kind.name()));
+        let fault = self.active[at].1.clone();
+        let stays = if self.chosen_core.is_some() { self.what_stays(&fault) } else { None };
+        match &stays {
+            Some(stays) => {
+                self.tell(format!("fault {index} stays for good: {}", stays.describe()));
+                self.active[at].1 = stays.clone();
+            }
+            None => {
+                self.tell(format!("fault {index} ends: {}", fault.kind.name()));
+                self.active.remove(at);
+            }
+        }
         self.active_changed();
-        for node in fault.nodes.clone() {
+        let stay = stays.map_or(Vec::new(), |stays| stays.nodes);
+        for node in fault.nodes.iter().copied().filter(|node| !stay.contains(node)) {
             self.end_on(node, index, &fault);
         }
     }
 
-    /// Everything that can heal heals now.
+    /// Everything that can heal heals now, or only what the core needs.
     pub(super) fn heal_all(&mut self) {
+        if let Some(core) = &self.chosen_core {
+            self.network.heal_between(core);
+        }
         let healing: Vec<u32> = self
             .active
             .iter()
@@ -66,10 +88,12 @@ impl<N: Node> World<'_, N> {
             .map(|(index, _, _)| *index)
             .collect();
         for index in healing {
-            self.fault_ends(index);
+            self.heal(index);
         }
         self.fail_power_overdue();
-        for host in 0..self.hosts.len() as u16 {
+        for host in
+            (0..self.hosts.len() as u16).filter(|host| self.heals(*host)).collect::<Vec<_>>()
+        {
             let machine = &mut self.hosts[usize::from(host)];
             machine.kill_switch = None;
             machine.clock.heal(self.now_ns);
@@ -135,6 +159,9 @@ impl<N: Node> World<'_, N> {
     }
 
     fn ends_at_ns(&self, index: u32) -> u64 {
+        if self.chosen_core.is_some() {
+            return u64::MAX;
+        }
         let fault = &self.plan.faults[index as usize];
         let length_ms = fault.for_ms.unwrap_or(0);
         self.chaos_begins_ns + (fault.at_ms + length_ms) * 1_000_000
@@ -191,6 +218,7 @@ impl<N: Node> World<'_, N> {
                 self.kill(node, None);
                 let machine = &mut self.hosts[usize::from(node)];
                 machine.disk.wipe();
+                machine.forget_groups();
                 machine.identity.may_bootstrap = false;
                 // Alone, it would have nobody to join: it stays off.
                 machine.held_down += u32::from(machine.identity.peers.len() == 1);

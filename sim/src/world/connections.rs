@@ -345,6 +345,16 @@ impl<N: Node> World<'_, N> {
         }
     }
 
+    /// Clients go elsewhere.
+    pub(super) fn break_connections(&mut self, host: u16) {
+        for (held, connection) in self.connections.iter().zip(0..) {
+            if held.node == host && held.client_open {
+                self.queue.push(self.now_ns, Happening::ClientClosed { connection });
+                self.queue.push(self.now_ns, Happening::NodeClosed { connection });
+            }
+        }
+    }
+
     fn note_delay(&mut self, connection: u32) {
         let delayed = self.client_fault(connection, Kind::ClientDelay) > 0;
         self.struck.note_if(delayed, Kind::ClientDelay);
@@ -372,7 +382,9 @@ impl<N: Node> World<'_, N> {
         let held = &self.connections[connection as usize];
         let from = self.clients[usize::from(held.client)].dc;
         let to = self.hosts[usize::from(held.node)].identity.dc;
+        let is_healed = self.chosen_core.is_some() && self.heals(held.node);
         from != to
+            && !is_healed
             && self.active.iter().any(|(_, fault, _)| {
                 fault.kind == Kind::DcCut
                     && fault.nodes.iter().any(|node| {

@@ -1,5 +1,6 @@
 //! One machine: its configuration, disk, clocks and the process on it, if one runs.
 
+use basalt_core::base::{GroupId, InstanceId};
 use basalt_core::seam::{Event, Mono, PeerAddr, StopReason};
 use bytes::Bytes;
 
@@ -7,6 +8,9 @@ use super::blackout::KillSwitch;
 use crate::clock::Clock;
 use crate::disk::{Disk, Image};
 use crate::node::{GroupView, Identity, Node};
+
+/// A group, and voters of which it needs a majority.
+pub type Electorate = (GroupId, Vec<InstanceId>);
 
 /// One machine.
 pub struct Host<N: Node> {
@@ -34,6 +38,9 @@ pub struct Host<N: Node> {
     pub is_damaged: bool,
     /// Members of groups as of the last turn.
     pub views: Vec<GroupView>,
+    /// What the last process knew of who votes, and the names it went by.
+    pub last_electorates: Vec<Electorate>,
+    pub last_members: Vec<InstanceId>,
 }
 
 /// What waits for a process' next turn.
@@ -89,6 +96,8 @@ impl<N: Node> Host<N> {
             saved_image: None,
             is_damaged: false,
             views: Vec::new(),
+            last_electorates: Vec::new(),
+            last_members: Vec::new(),
         }
     }
 

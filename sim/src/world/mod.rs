@@ -15,6 +15,7 @@
 mod blackout;
 mod breakage;
 mod connections;
+mod healing;
 mod host;
 mod phases;
 mod processes;
@@ -135,6 +136,8 @@ pub struct World<'a, N: Node> {
     stays_with: BTreeMap<u16, u16>,
     connections: Vec<Connection>,
     history: History,
+    /// Who alone has healed, once faults are over; `None` where everything has.
+    chosen_core: Option<Vec<u16>>,
     /// Faults at work, and the leader at their start.
     active: Vec<(u32, Fault, Option<u16>)>,
     phase: Phase,
@@ -201,6 +204,7 @@ impl<'a, N: Node> World<'a, N> {
             stays_with: BTreeMap::new(),
             connections: Vec::new(),
             history: History::default(),
+            chosen_core: None,
             active: Vec::new(),
             phase: Phase::Setup,
             recovery: Recovery::default(),

@@ -35,6 +35,7 @@ impl<N: Node> World<'_, N> {
         let machine = &mut self.hosts[usize::from(host)];
         // Also where none runs: events still on their way to the last one must miss.
         machine.incarnation += 1;
+        machine.remember_groups();
         let ran = machine.process.take().is_some();
         machine.views.clear();
         machine.kill_switch = None;
