@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use basalt_core::seam::Rng;
 
 use super::op::{
-    ACCOUNTS, GROUPS, ITEM_ROWS, Item, ItemChange, ItemKey, Op, PAIRS, REGISTERS, SchemaChange,
-    TEXT_BYTES_MAX, UNIQUES, text_number,
+    ACCOUNTS, BATCH_ROWS_MAX, GROUPS, ITEM_ROWS, Item, ItemChange, ItemKey, Op, PAIRS, REGISTERS,
+    SchemaChange, TEXT_BYTES_MAX, UNIQUES, text_number,
 };
 use super::pg::OWN_ROWS;
 use crate::plan::{ClientPlan, Topology};
@@ -108,6 +108,41 @@ fn replace(clients: &mut [ClientPlan], times: u64, make: Make, rng: &mut Rng) {
         ops[k as usize] = make(client as u16, k, 1, rng);
     }
 }
+
+/// The clients of a seed in which a table grows to about this many rows, in statements
+/// of up to [`BATCH_ROWS_MAX`].
+pub fn draw_fill(
+    clients: u16,
+    chaos_ms: u64,
+    topology: &Topology,
+    rng: &mut Rng,
+) -> Vec<ClientPlan> {
+    let mut ops: Vec<Vec<Op>> = vec![Vec::new(); usize::from(clients)];
+    let mut left = FILL_ROWS;
+    while left > 0 {
+        let client = rng.below(u64::from(clients)) as u16;
+        let most = *rng.choose(&[3_000, 30_000, BATCH_ROWS_MAX]).expect("three to choose from");
+        let rows = rng.range(1, most).min(left);
+        left -= rows;
+        let list = &mut ops[usize::from(client)];
+        list.push(Op::BatchInsert { batch: unique(client, list.len() as u64), rows });
+        if rng.below(FILL_READ_EVERY) == 0 {
+            list.push(Op::BatchRead);
+        }
+    }
+    let plan = |ops: Vec<Op>, rng: &mut Rng| ClientPlan {
+        dc: rng.below(u64::from(topology.dcs())) as u8,
+        think_us: chaos_ms * 1_000 / (ops.len() as u64 + 1),
+        ops,
+        followers: 0,
+    };
+    ops.into_iter().map(|ops| plan(ops, rng)).collect()
+}
+
+/// Rows that [`draw_fill`] adds. Some statements are refused, so it is more than the million aimed at.
+const FILL_ROWS: u64 = 1_200_000;
+/// One in so many of its statements is followed by a look at all rows.
+const FILL_READ_EVERY: u64 = 12;
 
 /// In every other seed each client has one or two others right behind it.
 pub fn draw_followers(clients: &mut [ClientPlan], rng: &mut Rng) {

@@ -14,7 +14,7 @@ mod pg;
 mod wire;
 
 pub use client::{Client, Move, Role, Situation};
-pub use draw::{Mix, draw_clients, draw_followers};
+pub use draw::{Mix, draw_clients, draw_fill, draw_followers};
 pub use history::{Entry, History, Operation, Outcome, Rows};
 pub use op::{
     ACCOUNT_START, ACCOUNTS, ATTEMPT_SHIFT, ITEM_ROWS, Item, ItemChange, ItemKey, OWN_MODULUS, Op,

@@ -17,6 +17,8 @@ pub const OWN_MODULUS: i64 = 1_000_003;
 /// Rows of `items` that belong to one client.
 pub const ITEM_ROWS: usize = 4;
 /// Values of `u` and `g` in `items`: from 0 up to these, or NULL.
+/// Rows of a batch, at most.
+pub const BATCH_ROWS_MAX: u64 = 100_000;
 pub const UNIQUES: i64 = 16;
 pub const GROUPS: i64 = 4;
 /// Texts grow up to this; a text is told by its number, see [`text`].
@@ -92,7 +94,7 @@ pub enum Op {
     ItemRead {
         by: ItemKey,
     },
-    /// Adds many rows in one statement, all with the number of this batch, never used before.
+    /// Adds many rows, at most [`BATCH_ROWS_MAX`], in one statement, all with the number of this batch, never used before.
     BatchInsert {
         batch: i64,
         rows: u64,

@@ -23,8 +23,8 @@ use basalt_core::pgwire::client::{
 use bytes::{Bytes, BytesMut};
 
 use super::op::{
-    ACCOUNT_START, ACCOUNTS, GROUPS, Item, ItemChange, ItemKey, OWN_MODULUS, Op, PAIRS, REGISTERS,
-    SchemaChange, UNIQUES, text,
+    ACCOUNT_START, ACCOUNTS, BATCH_ROWS_MAX, GROUPS, Item, ItemChange, ItemKey, OWN_MODULUS, Op,
+    PAIRS, REGISTERS, SchemaChange, UNIQUES, text,
 };
 use super::wire::{Answer, Manner, NO_ROOM, Request, Said, Wire};
 
@@ -316,7 +316,7 @@ fn statement(client: u16, op: Op) -> (&'static str, Vec<Value>) {
 }
 
 /// A batch's rows have ids from its number times this.
-const BATCH_IDS: i64 = 10_000;
+const BATCH_IDS: i64 = BATCH_ROWS_MAX as i64 + 1;
 
 fn insert_item(key: i64, Item { u, g, t }: Item) -> (&'static str, Vec<Value>) {
     let sql = "INSERT INTO items (k, u, g, t) VALUES ($1, $2, $3, $4)";
