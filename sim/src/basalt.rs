@@ -223,11 +223,14 @@ fn limits(identity: &Identity) -> Limits {
     let size = |name: &str, usual: usize| {
         usize::try_from(limit(name, usual as u64)).expect("no limit is larger than memory")
     };
+    let statement_memory = size("statement_bytes", usual.statement_memory);
     Limits {
         memory: limit("memory_bytes", usual.memory),
         uncommitted: limit("uncommitted_bytes", usual.uncommitted),
         message: size("message_bytes", usual.message),
-        statement_memory: size("statement_bytes", usual.statement_memory),
+        statement_memory,
+        // Two large ones at a time, as usual.
+        statements_memory: 2 * statement_memory,
         wal_segment: segment,
         log_before_snapshot: limit("log_before_snapshot_bytes", usual.log_before_snapshot),
         snapshot_chunk: size("snapshot_chunk_bytes", usual.snapshot_chunk),
