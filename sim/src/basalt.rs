@@ -11,7 +11,7 @@ use basalt_core::seam::{Effects, Event, Now};
 use basalt_core::topology::placement::voter_count;
 use bytes::Bytes;
 
-use crate::node::{GroupView, Identity, Inspectable, Node, Votes};
+use crate::node::{FILES, GroupView, Identity, Inspectable, Node, Votes};
 use crate::workload::{NoWire, PgWire, Wire};
 
 /// One instance of Basalt, and how its clients speak.
@@ -43,6 +43,8 @@ impl<W: Spoken> Node for Basalt<W> {
     const SUBJECT: &'static str = W::SUBJECT;
     /// The log's present segment, and its next.
     const OPEN_FILES: u64 = 2;
+    const USED_BY_OTHERS: &[&str] =
+        &["questions of others being worked on", "snapshots open for followers", FILES];
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
         let config = config(identity);

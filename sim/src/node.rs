@@ -28,6 +28,9 @@ pub struct Identity {
     pub canaries: Vec<String>,
 }
 
+/// The name of what a host's disk has open, among the resources.
+pub const FILES: &str = "open files";
+
 /// A state machine under test.
 pub trait Node: Inspectable + Sized {
     type Msg: Traced + std::fmt::Debug;
@@ -38,6 +41,8 @@ pub trait Node: Inspectable + Sized {
     const SUBJECT: &'static str;
     /// Files it has open after a rest, at most.
     const OPEN_FILES: u64;
+    /// Resources that are in use for as long as others ask for them.
+    const USED_BY_OTHERS: &[&str] = &[];
 
     /// A new process; the world sends `Event::Boot` first.
     fn boot(identity: &Identity, seed: [u8; 32]) -> Self;
