@@ -4,6 +4,7 @@
 
 mod bounds;
 mod catalog_changes;
+mod forwarders;
 mod full_memory;
 mod leaving;
 mod lost_lead;
