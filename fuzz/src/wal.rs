@@ -103,6 +103,13 @@ fn check_contiguous(recovered: &Recovered) {
         if let Some(first) = group.entries.first() {
             assert!(first.index.0 <= covered.saturating_add(1), "group {id} begins too late");
         }
+        for older in &group.older_marks {
+            assert!(older.index.0 < covered, "group {id} has {older:?} before its mark");
+            let (first, last) = (group.entries.first(), group.entries.last());
+            let goes_on = first.is_some_and(|first| first.index.0 <= older.index.0 + 1)
+                && last.is_some_and(|last| last.index.0 >= covered);
+            assert!(goes_on, "group {id} cannot go on from {older:?}");
+        }
     }
 }
 

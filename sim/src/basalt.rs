@@ -52,8 +52,9 @@ impl<W: Spoken> Node for Basalt<W> {
         Basalt {
             instance: Instance::new(config, seed),
             replication_factor: usize::from(identity.replication_factor),
-            // A snapshot is due two segments past the limit, and cuts whole segments only.
-            log_bytes_max: log_before_snapshot + 4 * wal_segment,
+            // Two snapshots' worth of log and two segments, beyond which another one is due; with one
+            // more each, the older is given up. Whole segments only are cut.
+            log_bytes_max: 3 * log_before_snapshot + 5 * wal_segment,
             wire: PhantomData,
         }
     }

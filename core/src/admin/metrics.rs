@@ -37,6 +37,7 @@ pub struct Metrics {
     pub wal_bytes: u64,
     pub wal_sync_time: Histogram,
     pub snapshots_written: u64,
+    pub snapshots_unreadable: u64,
 
     pub messages_sent: u64,
     pub messages_received: u64,
@@ -82,7 +83,7 @@ const fn gauge(name: &'static str, help: &'static str, value: fn(&Metrics) -> u6
     Plain { kind: "gauge", name, help, value }
 }
 
-static PLAIN: [Plain; 18] = [
+static PLAIN: [Plain; 19] = [
     gauge("uptime_seconds", "Time since the process started.", |m| m.uptime_seconds),
     counter("turns_total", "Turns of the reactor.", |m| m.turns),
     gauge("memory_used_bytes", "Memory in use by data.", |m| m.memory_used_bytes),
@@ -102,6 +103,9 @@ static PLAIN: [Plain; 18] = [
     counter("wal_batches_total", "Batches written to the log.", |m| m.wal_batches),
     counter("wal_bytes_total", "Bytes written to the log.", |m| m.wal_bytes),
     counter("snapshots_written_total", "Snapshots written.", |m| m.snapshots_written),
+    counter("snapshots_unreadable_total", "Snapshots that were found damaged.", |m| {
+        m.snapshots_unreadable
+    }),
     counter("messages_sent_total", "Messages sent to other instances.", |m| m.messages_sent),
     counter("messages_received_total", "Messages received from other instances.", |m| {
         m.messages_received

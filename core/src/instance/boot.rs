@@ -13,6 +13,9 @@
 //! again, so it comes back under a new identity, as a learner first, while the others still have
 //! every row. The only instance of a cluster stops instead.
 //!
+//! Of a damaged snapshot the instance knows what it had: it goes on from the one before
+//! ([`snapshots`](super::snapshots)).
+//!
 //! A torn end of the log looks like a crash in the middle of a write, and a directory that was copied
 //! back from an earlier day looks sound: only the leader of a group can tell, when it names an entry
 //! that this instance has acknowledged and does not have. The instance then notes that beside its
@@ -30,7 +33,7 @@ use super::requests::Answer;
 use super::ring::RingMember;
 use super::serve;
 use super::shard::{ShardMember, ShardPosition};
-use super::snapshots;
+use super::snapshots::{self, Loaded};
 use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
@@ -41,7 +44,9 @@ use crate::seam::{
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::{SNAPSHOT_DIR, SnapshotDamage};
-use crate::storage::wal::{self, RecoveredGroup, WAL_DIR, WalConfig, WalDamage, WalOwner};
+use crate::storage::wal::{
+    self, RecoveredGroup, SnapshotMark, WAL_DIR, WalConfig, WalDamage, WalOwner,
+};
 use crate::topology::RingState;
 
 /// Where every group's log begins: one voter, nothing in its state.
@@ -53,6 +58,16 @@ enum Failure {
     Stop(StopReason),
     /// What is on disk cannot be what was written.
     Damaged(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Disk(error) => f.write_str(&error.message),
+            Failure::Stop(reason) => write!(f, "{reason:?}"),
+            Failure::Damaged(why) => f.write_str(why),
+        }
+    }
 }
 
 /// How often a new instance looks whether its first log batch is on disk.
@@ -306,16 +321,17 @@ async fn start_groups(
     }
     let ring = recovered.groups.remove(&GroupId::RING).unwrap_or_default();
     let data = recovered.groups.remove(&identity.group).unwrap_or_default();
-    let ring = GroupStart::new(GroupId::RING, &ring, identity.ring_founder)?;
-    let data = GroupStart::new(identity.group, &data, identity.group_founder)?;
-    let ring_state = match ring.meta.index {
-        index if index == ORIGIN.0 => RingState::new(),
-        index => snapshots::load_ring(disk, index).await.map_err(bad_snapshot)?,
+    let load_ring = async |index| match index {
+        index if index == ORIGIN.0 => Ok(RingState::new()),
+        index => snapshots::load_ring(disk, index).await,
     };
-    let (store, position) = match data.meta.index {
-        index if index == ORIGIN.0 => (Store::new(), ShardPosition::default()),
-        index => snapshots::load_shard(disk, data.group, index).await.map_err(bad_snapshot)?,
+    let (ring, ring_state) = load(GroupId::RING, &ring, identity.ring_founder, load_ring).await?;
+    let load_shard = async |index| match index {
+        index if index == ORIGIN.0 => Ok((Store::new(), ShardPosition::default())),
+        index => snapshots::load_shard(disk, identity.group, index).await,
     };
+    let (data, (store, position)) =
+        load(identity.group, &data, identity.group_founder, load_shard).await?;
     let state = &mut *me.borrow_mut();
     let hard: BTreeMap<GroupId, HardState> =
         [(ring.group, ring.hard_state), (data.group, data.hard_state)].into();
@@ -324,8 +340,11 @@ async fn start_groups(
         if start.fresh {
             state.durability.mark_snapshot(start.group, &start.meta, start.meta.index);
         } else {
-            // What the snapshot covers was not read into memory: it serves nobody any more.
-            state.durability.release(start.group, start.meta.index);
+            // What no snapshot needs was not read into memory: it serves nobody any more.
+            let loaded = &start.loaded;
+            state.durability.release(start.group, loaded.older.unwrap_or(loaded.index));
+            state.snapshots.loaded(start.group, loaded);
+            state.counting.metrics.snapshots_unreadable += u64::from(loaded.newest_is_damaged);
         }
     }
     let seed = state.rng.fork("elections").next_u64();
@@ -376,17 +395,54 @@ struct GroupStart {
     fresh: bool,
     meta: SnapshotMeta,
     hard_state: HardState,
+    /// Everything behind the snapshot.
     entries: Vec<Entry>,
+    loaded: Loaded,
+}
+
+/// Loads the newest snapshot of a group that can be read, of those that the log can go on from.
+async fn load<T>(
+    group: GroupId,
+    recovered: &RecoveredGroup,
+    founder: InstanceId,
+    read: impl AsyncFn(LogIndex) -> Result<T, SnapshotDamage>,
+) -> Result<(GroupStart, T), Failure> {
+    let newest = GroupStart::new(group, recovered, founder, None)?;
+    let index = newest.meta.index;
+    let failure = match read(index).await {
+        Ok(state) => return Ok((newest, state)),
+        Err(damage) => bad_snapshot(damage),
+    };
+    if matches!(failure, Failure::Stop(_)) {
+        return Err(failure);
+    }
+    for mark in recovered.older_marks.iter().rev() {
+        let start = GroupStart::new(group, recovered, founder, Some(mark))?;
+        match read(mark.index).await {
+            Ok(state) => {
+                crate::sometimes!("boot: an older snapshot in the place of a damaged one");
+                tracing::warn!(%group, %index, %failure, older = %mark.index,
+                    "the newest snapshot cannot be used: going on from an older one");
+                return Ok((start, state));
+            }
+            Err(damage) => {
+                tracing::warn!(%group, index = %mark.index, %damage, "nor can an older snapshot");
+            }
+        }
+    }
+    Err(failure)
 }
 
 impl GroupStart {
+    /// Begins behind the newest snapshot, or behind an older one that the log can go on from.
     fn new(
         group: GroupId,
         recovered: &RecoveredGroup,
         founder: InstanceId,
+        older: Option<&SnapshotMark>,
     ) -> Result<GroupStart, Failure> {
         let damaged = |why: String| unusable(&format!("group {group} in the log: {why}"));
-        let meta = match &recovered.mark {
+        let meta = match older.or(recovered.mark.as_ref()) {
             Some(mark) => meta_from_mark(mark).map_err(damaged)?,
             None => {
                 let (index, term) = ORIGIN;
@@ -396,10 +452,19 @@ impl GroupStart {
         let entries: Result<Vec<Entry>, String> =
             recovered.entries.iter().filter(|e| e.index > meta.index).map(from_log).collect();
         let hs = recovered.hard_state;
+        // What any snapshot covers was committed.
+        let (index, term) =
+            recovered.mark.as_ref().map_or((meta.index, meta.term), |mark| (mark.index, mark.term));
         let hard_state =
-            HardState { term: hs.term.max(meta.term), vote: hs.vote, commit: hs.commit };
+            HardState { term: hs.term.max(term), vote: hs.vote, commit: hs.commit.max(index) };
         let fresh = recovered.mark.is_none();
-        Ok(GroupStart { group, fresh, meta, hard_state, entries: entries.map_err(damaged)? })
+        let loaded = Loaded {
+            index: meta.index,
+            older: older.or(recovered.older_marks.last()).map(|mark| mark.index),
+            newest_is_damaged: older.is_some(),
+        };
+        let entries = entries.map_err(damaged)?;
+        Ok(GroupStart { group, fresh, meta, hard_state, entries, loaded })
     }
 }
 

@@ -13,11 +13,26 @@
 //! stops tells the leader, which then tries again from the beginning.
 //!
 //! A group's own snapshot and one that is fetched are never written at the same time: who is offered
-//! one gives up its own. Older files go when the mark of the newer one is durable; until then, recovery
-//! would ask for them. The file that the newest mark names never goes. Where it cannot be read while
-//! somebody pulls it, another one is taken.
+//! one gives up its own. Where the newest cannot be read while somebody pulls it, another one is taken.
+//!
+//! # Two snapshots back each other
+//!
+//! ```text
+//!      older          newest                    end of the log
+//!   ─────┴───────────────┴───────────────────────────┴
+//!        │ on disk: kept for a start from the older   │
+//!        in memory: some of it, for followers that are a little behind
+//! ```
+//! The log on disk is cut below the older of the last two snapshots. Where a start finds the newest
+//! damaged, it loads the older one, runs what the log holds behind it, and takes another. The
+//! state that a group begins with counts as a snapshot that is never damaged. Older files go when the
+//! mark of the newer one is durable; until then, recovery would ask for them.
+//!
+//! The log on disk has a bound: where it is passed, groups whose old entries keep it long take
+//! a snapshot, and a group that rests gets an entry without a meaning to have something new to show. Where that
+//! does not help, the log begins behind the newest snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +52,7 @@ use crate::storage::snapshot::{
     self, ScanStep, SliceLimits, SnapshotDamage, SnapshotLoad, SnapshotMeta, SnapshotReader,
     SnapshotScan, SnapshotWriter,
 };
+use crate::storage::wal::Wal;
 use crate::storage::{DiskHandle, Store};
 use crate::topology::RingState;
 
@@ -46,8 +62,6 @@ const CHUNK_PATIENCE: Duration = Duration::from_secs(1);
 const CHUNK_TRIES: usize = 3;
 /// A follower that pulls nothing for so long is told that its snapshot failed.
 const PULL_PATIENCE: Duration = Duration::from_secs(5);
-/// Finished snapshots kept of each group.
-const KEPT: usize = 2;
 /// Readers kept open for followers that pull.
 const OPEN_READERS: usize = 8;
 /// Pause after a snapshot that failed: the disk is full, perhaps.
@@ -66,7 +80,9 @@ pub struct Snapshots {
     /// After a failure, when the next one may be tried.
     not_before: BTreeMap<GroupId, Mono>,
     fetching: BTreeMap<GroupId, LogIndex>,
-    /// The newest one of a group, if it could not be read.
+    /// The one whose log is kept on disk besides the newest.
+    older: BTreeMap<GroupId, LogIndex>,
+    /// The newest one of a group that this member knows, if it, or one that was newer, could not be read.
     unreadable: BTreeMap<GroupId, LogIndex>,
     staged: BTreeMap<GroupId, (LogIndex, Staged)>,
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
@@ -88,6 +104,14 @@ impl Snapshots {
     /// the leader of a later term has sent what made it needless.
     pub fn drop_staged(&mut self) {
         self.staged.clear();
+    }
+
+    /// What recovery has loaded of a group.
+    pub fn loaded(&mut self, group: GroupId, loaded: &Loaded) {
+        self.older.extend(loaded.older.map(|older| (group, older)));
+        if loaded.newest_is_damaged {
+            self.unreadable.insert(group, loaded.index);
+        }
     }
 
     /// Being taken or fetched.
@@ -128,7 +152,8 @@ pub fn advance(me: &Shared) {
         state.close_idle_readers();
         let pinned = state.pinned();
         state.release_covered(&pinned);
-        state.make_news_for_unreadable();
+        state.keep_within_bounds(&pinned);
+        state.make_news(&pinned);
         state.snapshots_due(&pinned)
     };
     for group in due {
@@ -143,12 +168,32 @@ impl State {
     fn pinned(&self) -> Vec<GroupId> {
         let limits = &self.config.limits;
         let Some(wal) = self.durability.wal() else { return Vec::new() };
-        let full = wal.retains_more_than(limits.log_before_snapshot + 2 * limits.wal_segment);
+        // Up to the newest snapshot, and behind it.
+        let long = 2 * limits.log_before_snapshot + 2 * limits.wal_segment;
+        let full = wal.retains_more_than(long);
         if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() }
     }
 
-    /// Lets go of entries that a snapshot covers and that were kept for followers which have them by
-    /// now. A group that is hardly ever written to would keep all others' log until its next entry.
+    /// Gives up the log of older snapshots where new ones do not come, or not fast enough.
+    fn keep_within_bounds(&mut self, pinned: &[GroupId]) {
+        let limits = &self.config.limits;
+        let bound = 3 * limits.log_before_snapshot + 3 * limits.wal_segment;
+        let too_long = |wal: &Wal| wal.retains_more_than(bound);
+        if pinned.is_empty() || !self.durability.wal().is_some_and(too_long) {
+            return;
+        }
+        for group in pinned {
+            let Some(older) = self.snapshots.older.remove(group) else { continue };
+            let Some(member) = self.group(*group) else { continue };
+            let newest = member.node().snapshot().index;
+            crate::sometimes!("snapshots: the log grew too long for an older snapshot");
+            tracing::warn!(%group, %older, %newest, "the log is too long to be kept for two snapshots");
+            self.durability.release(*group, newest);
+        }
+    }
+
+    /// Lets go of entries that a snapshot covers and that were kept in memory for followers which have
+    /// them by now. A group that is hardly ever written to would keep them until its next entry.
     fn release_covered(&mut self, pinned: &[GroupId]) {
         let limit = self.config.limits.log_before_snapshot;
         for group in pinned {
@@ -157,7 +202,6 @@ impl State {
             if cut >= member.node().first_index() {
                 crate::sometimes!("snapshots: log kept for followers let go later");
                 member.truncate(cut);
-                self.durability.release(*group, cut);
             }
         }
     }
@@ -185,20 +229,23 @@ impl State {
         due
     }
 
-    /// A snapshot that takes the place of one that cannot be read shows something newer: in a group that rests, an
-    /// entry without a meaning.
-    fn make_news_for_unreadable(&mut self) {
-        for (group, index) in std::mem::take(&mut self.snapshots.unreadable) {
+    /// A snapshot that takes the place of one that cannot be read, or lets the log be cut, shows something
+    /// newer: in a group that rests, an entry without a meaning.
+    fn make_news(&mut self, pinned: &[GroupId]) {
+        let mut unreadable = std::mem::take(&mut self.snapshots.unreadable);
+        unreadable.retain(|group, index| {
+            self.group(*group).is_some_and(|member| member.node().snapshot().index == *index)
+        });
+        let resting = pinned.iter().filter(|group| !self.snapshots.taking.contains_key(group));
+        let groups: BTreeSet<GroupId> = unreadable.keys().chain(resting).copied().collect();
+        self.snapshots.unreadable = unreadable;
+        for group in groups {
             let Some(member) = self.group_mut(group) else { continue };
-            if member.node().snapshot().index != index {
-                continue;
-            }
-            if member.is_leader() && member.last_index() == index {
-                crate::sometimes!("snapshots: nothing is newer than one that cannot be read");
+            if member.is_leader() && member.last_index() == member.node().snapshot().index {
+                crate::sometimes!("snapshots: nothing is newer than the newest");
                 // Refused only by a leader that makes way; who follows it offers its own.
                 let _ = member.propose(Bytes::new());
             }
-            self.snapshots.unreadable.insert(group, index);
         }
     }
 
@@ -206,6 +253,7 @@ impl State {
     fn found_unreadable(&mut self, group: GroupId, index: LogIndex) {
         if self.group(group).is_some_and(|member| member.node().snapshot().index == index) {
             crate::sometimes!("snapshots: the newest one cannot be read");
+            self.counting.metrics.snapshots_unreadable += 1;
             self.snapshots.unreadable.insert(group, index);
         }
     }
@@ -266,6 +314,8 @@ impl State {
     /// Puts a fetched state in place, in the turn in which raft takes the snapshot over.
     pub fn take_over_snapshot(&mut self, group: GroupId, ready: &Ready) {
         let Some(meta) = &ready.snapshot else { return };
+        // The log begins with this one.
+        self.snapshots.older.remove(&group);
         match self.snapshots.staged.remove(&group) {
             Some((index, Staged::Ring(state))) if index == meta.index => {
                 if let Some(ring) = &mut self.ring {
@@ -340,13 +390,9 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
     boot::log_is_durable(me).await;
-    let marked = {
-        let state = me.borrow();
-        let member = state.group(group).filter(|_| state.phase != Phase::Stopped);
-        member.map(|member| member.node().snapshot().index)
-    };
-    match marked {
-        Some(marked) => snapshot::file::clean(&disk, group, KEPT, marked).await,
+    let needed = me.borrow().snapshots_needed(group);
+    match needed {
+        Some(needed) => snapshot::file::clean(&disk, group, &needed).await,
         None => Ok(()),
     }
 }
@@ -424,16 +470,37 @@ impl State {
         if position.index <= member.node().snapshot().index {
             return;
         }
+        let before = member.node().snapshot().index;
         let cut = may_cut(member, position.index, limit);
         member.set_snapshot(position.clone());
         member.truncate(cut);
-        self.durability.mark_snapshot(group, &position, cut);
+        if self.snapshots.unreadable.get(&group) != Some(&before) {
+            self.snapshots.older.insert(group, before);
+        }
+        let older = self.snapshots.older.get(&group).copied().unwrap_or(position.index);
+        self.durability.mark_snapshot(group, &position, older);
         self.counting.metrics.snapshots_written += 1;
+    }
+
+    /// The snapshots that recovery would ask for; `None` if this instance looks after no files any more.
+    fn snapshots_needed(&self, group: GroupId) -> Option<Vec<LogIndex>> {
+        let member = self.group(group).filter(|_| self.phase != Phase::Stopped)?;
+        let older = self.snapshots.older.get(&group).copied();
+        Some(older.into_iter().chain([member.node().snapshot().index]).collect())
     }
 }
 
-/// How far a log may be cut that a snapshot covers up to `covered`. Followers that are a little behind
-/// should not need a snapshot, within a bound.
+/// A snapshot that recovery has loaded.
+pub struct Loaded {
+    pub index: LogIndex,
+    /// The log holds everything behind this one too, which is sound as far as is known.
+    pub older: Option<LogIndex>,
+    /// There is a newer one, which could not be read.
+    pub newest_is_damaged: bool,
+}
+
+/// How far a log may be cut in memory that a snapshot covers up to `covered`. Followers that are a little
+/// behind should not need a snapshot, within a bound.
 fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
     let progress = member.progress();
     let slowest = progress.iter().filter(|p| p.recent_active).map(|p| p.matched).min();
@@ -448,7 +515,7 @@ fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
     cut.max(LogIndex(member.node().first_index().0 - 1))
 }
 
-/// Loads the snapshot that the log's mark names.
+/// Loads the ring's snapshot at a position that a mark in the log names.
 pub async fn load_ring(disk: &DiskHandle, index: LogIndex) -> Result<RingState, SnapshotDamage> {
     let mut reader = SnapshotReader::open(disk.clone(), GroupId::RING, index).await?;
     let first = first_chunk(&mut reader).await;
@@ -459,6 +526,7 @@ pub async fn load_ring(disk: &DiskHandle, index: LogIndex) -> Result<RingState, 
     Ok(state)
 }
 
+/// Loads a replica set's snapshot at a position that a mark in the log names.
 pub async fn load_shard(
     disk: &DiskHandle,
     group: GroupId,

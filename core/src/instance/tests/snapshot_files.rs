@@ -152,3 +152,178 @@ fn a_damaged_snapshot_is_replaced_when_somebody_needs_it() {
     assert_eq!(applied(&world, away), applied(&world, leader));
     world.check_stores();
 }
+
+/// The snapshots of a group on disk, oldest first.
+fn files(world: &World, group: GroupId) -> Vec<String> {
+    let dir = format!("snap/{:016x}/", group.0);
+    let mut paths = world.nodes[0].disk.paths();
+    paths.retain(|path| path.starts_with(&dir));
+    paths
+}
+
+fn flip_a_bit(world: &mut World, path: &str) {
+    let file = world.nodes[0].disk.file(path);
+    let at = file.len() / 2;
+    file[at] ^= 1;
+}
+
+/// One instance with fifteen rows and two snapshots of each group, and with more in its log.
+fn one_with_two_snapshots() -> World {
+    let mut world = one_that_snapshots_often();
+    no_room(&mut world, false);
+    for id in 2..12 {
+        assert!(world.says(0, CONN, &format!("insert into t values ({id}, 1)"), "INSERT 0 1"));
+    }
+    assert!(world.says(0, CONN, "create table u (id int primary key)", "CREATE TABLE"));
+    world.run(Duration::from_secs(2));
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = 1 << 20;
+    for id in 12..16 {
+        assert!(world.says(0, CONN, &format!("insert into t values ({id}, 1)"), "INSERT 0 1"));
+    }
+    for group in [GroupId::RING, GroupId(1)] {
+        assert_eq!(files(&world, group).len(), 2, "of {group}");
+    }
+    world
+}
+
+fn start_again(world: &mut World) {
+    world.kill(0);
+    world.start(0);
+    world.run(Duration::from_secs(3));
+}
+
+fn is_all_there(world: &mut World) -> bool {
+    world.connect(0, CONN);
+    world.says(0, CONN, "select count(*), sum(id) from t", "15120")
+        && world.says(0, CONN, "select count(*) from u", "SELECT 1")
+}
+
+#[test]
+fn a_start_from_the_older_snapshot_loses_nothing() {
+    for group in [GroupId::RING, GroupId(1)] {
+        let mut world = one_with_two_snapshots();
+        let before = files(&world, group);
+        flip_a_bit(&mut world, &before[1]);
+        start_again(&mut world);
+        assert_eq!(world.nodes[0].stopped, None, "{group}");
+        assert!(is_all_there(&mut world), "{group}: {:?}", world.answer(0, CONN));
+        world.check_stores();
+        assert_eq!(world.state(0, |s| s.counting.metrics.snapshots_unreadable), 1);
+        // Another was taken in its place, which the same one backs.
+        let after = files(&world, group);
+        assert_eq!((after.len(), &after[0]), (2, &before[0]), "{group}: {before:?} {after:?}");
+        flip_a_bit(&mut world, &after[1]);
+        start_again(&mut world);
+        assert!(is_all_there(&mut world), "{group}: {:?}", world.answer(0, CONN));
+        start_again(&mut world);
+        assert_eq!(world.state(0, |s| s.counting.metrics.snapshots_unreadable), 0);
+        assert!(is_all_there(&mut world), "{group}: {:?}", world.answer(0, CONN));
+    }
+}
+
+#[test]
+fn the_state_a_group_begins_with_backs_its_first_snapshot() {
+    let mut world = one_that_snapshots_often();
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    for group in [GroupId::RING, GroupId(1)] {
+        me.borrow().spawner.spawn(snapshots::take(me.clone(), group));
+    }
+    drop(me);
+    world.run(Duration::from_secs(1));
+    for group in [GroupId::RING, GroupId(1)] {
+        let taken = files(&world, group);
+        assert_eq!(taken.len(), 1, "{group}");
+        flip_a_bit(&mut world, &taken[0]);
+    }
+    start_again(&mut world);
+    world.connect(0, CONN);
+    assert!(world.says(0, CONN, "select v from t where id = 1", "SELECT 1"));
+}
+
+/// So many statements with much in the log, each; gives the most bytes of log that there were.
+fn write_much(world: &mut World, statements: usize) -> u64 {
+    let many: Vec<String> = (0..40).map(|id| format!("({}, 0)", id + 1_000)).collect();
+    let mut most = 0;
+    for _ in 0..statements {
+        world.query(0, CONN, &format!("insert into t values {}", many.join(", ")));
+        world.run(Duration::from_millis(20));
+        assert!(world.said(0, CONN, "INSERT 0 40"), "{:?}", world.answer(0, CONN));
+        world.query(0, CONN, "delete from t where id >= 1000");
+        world.run(Duration::from_millis(20));
+        most = most.max(world.kept(0).log_bytes);
+    }
+    most
+}
+
+#[test]
+fn an_instance_whose_snapshots_are_both_damaged_says_so() {
+    for group in [GroupId::RING, GroupId(1)] {
+        let mut world = one_with_two_snapshots();
+        write_much(&mut world, 120);
+        assert!(world.says(0, CONN, "create table v (id int primary key)", "CREATE TABLE"));
+        no_room(&mut world, false);
+        assert!(world.says(0, CONN, "create table x (id int primary key)", "CREATE TABLE"));
+        world.run(Duration::from_secs(2));
+        write_much(&mut world, 120);
+        for path in files(&world, group) {
+            flip_a_bit(&mut world, &path);
+        }
+        start_again(&mut world);
+        let stopped = &world.nodes[0].stopped;
+        let told = matches!(stopped, Some(StopReason::Unusable(why)) if why.contains("snapshot"));
+        assert!(told, "{group}: {stopped:?}");
+    }
+}
+
+#[test]
+fn the_log_that_is_kept_for_two_snapshots_is_bounded() {
+    let mut world = one_that_snapshots_often();
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    let limit = 100 << 10;
+    me.borrow_mut().config.limits.log_before_snapshot = limit;
+    let segment = world.nodes[0].config.limits.wal_segment;
+    let most = write_much(&mut world, 300);
+    assert!(most > limit + 2 * segment, "the log was long: {most}");
+    assert!(most <= 3 * limit + 5 * segment, "{most}");
+    // The ring rested meanwhile, and has two snapshots that the log goes on from all the same.
+    for group in [GroupId::RING, GroupId(1)] {
+        let of_group = files(&world, group);
+        assert_eq!(of_group.len(), 2, "{of_group:?}");
+        flip_a_bit(&mut world, &of_group[1]);
+    }
+    start_again(&mut world);
+    world.connect(0, CONN);
+    assert!(
+        world.says(0, CONN, "select count(*), sum(v) from t", "11"),
+        "{:?}",
+        world.answer(0, CONN)
+    );
+}
+
+#[test]
+fn the_log_of_the_older_snapshot_is_given_up_where_no_newer_one_comes() {
+    let mut world = one_that_snapshots_often();
+    let limit = 100 << 10;
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = limit;
+    drop(me);
+    write_much(&mut world, 250);
+    assert_eq!(files(&world, GroupId(1)).len(), 2);
+    world.nodes[0].no_room = true;
+    let written = |w: &World| w.state(0, |s| s.counting.metrics.snapshots_written);
+    let before = written(&world);
+    let bound = 3 * limit + 3 * world.nodes[0].config.limits.wal_segment;
+    let mut log = world.kept(0).log_bytes;
+    let shrunk = (0..500).find(|_| {
+        write_much(&mut world, 1);
+        let was = std::mem::replace(&mut log, world.kept(0).log_bytes);
+        log < was
+    });
+    assert!(shrunk.is_some() && log <= bound, "{log}");
+    assert_eq!(written(&world), before);
+    world.nodes[0].no_room = false;
+    start_again(&mut world);
+    world.connect(0, CONN);
+    assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
+}

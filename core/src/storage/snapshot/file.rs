@@ -230,21 +230,21 @@ pub async fn list(disk: &DiskHandle, group: GroupId) -> Result<Vec<LogIndex>, Sn
     Ok(names.iter().filter_map(|name| finished_index(name)).collect())
 }
 
-/// Removes a group's unfinished snapshots and all but the newest `keep` finished ones, and never the one
-/// at `marked`: the log begins with it, however many newer ones were fetched in vain. Must not run
-/// while one is being written.
+/// Removes a group's unfinished snapshots and all finished ones that are not at a position in `needed`:
+/// older ones, damaged ones, and newer ones that were fetched in vain. Must not run while one is being
+/// written.
 pub async fn clean(
     disk: &DiskHandle,
     group: GroupId,
-    keep: usize,
-    marked: LogIndex,
+    needed: &[LogIndex],
 ) -> Result<(), SnapshotDamage> {
     let dir = group_dir(group);
     let names = disk.list(&dir).await?;
-    let finished: Vec<&String> = names.iter().filter(|n| finished_index(n).is_some()).collect();
-    let old = &finished[..finished.len().saturating_sub(keep)];
-    let is_old = |n: &&String| old.contains(n) && finished_index(n) != Some(marked);
-    let mut gone = names.iter().filter(|n| n.ends_with(".part") || is_old(n)).peekable();
+    let needless = |name: &&String| match finished_index(name) {
+        Some(index) => !needed.contains(&index),
+        None => name.ends_with(".part"),
+    };
+    let mut gone = names.iter().filter(needless).peekable();
     if gone.peek().is_none() {
         return Ok(());
     }

@@ -168,7 +168,7 @@ proptest! {
         for index in found {
             prop_assert_eq!(process(&mut disk, |disk| read_file(disk, index)).unwrap(), Ok(chunks.clone()));
         }
-        process(&mut disk, |disk| async move { clean(&disk, GroupId(3), 0, LogIndex(1)).await }).unwrap().unwrap();
+        process(&mut disk, |disk| async move { clean(&disk, GroupId(3), &[]).await }).unwrap().unwrap();
         prop_assert_eq!(list(&mut disk), []);
         prop_assert!(disk.paths().is_empty());
     }
@@ -220,21 +220,23 @@ fn a_missing_or_short_file_is_told_apart() {
 }
 
 #[test]
-fn the_newest_snapshots_are_kept() {
+fn the_snapshots_that_are_needed_are_kept() {
     let mut disk = ModelDisk::default();
     for index in [5, 70, 300] {
         process(&mut disk, |disk| write_file(disk, vec![meta(index, 1).to_chunk()]))
             .unwrap()
             .unwrap();
     }
-    // The log begins with the oldest: two newer ones were fetched, and not taken over.
-    let left_by = |disk: &mut ModelDisk, marked: u64| {
-        let clean = |disk| async move { clean(&disk, GroupId(3), 2, LogIndex(marked)).await };
+    let left_by = |disk: &mut ModelDisk, needed: &[u64]| {
+        let needed: Vec<LogIndex> = needed.iter().map(|index| LogIndex(*index)).collect();
+        let clean = |disk| async move { clean(&disk, GroupId(3), &needed).await };
         process(disk, clean).unwrap().unwrap();
         process(disk, |disk| async move { list(&disk, GroupId(3)).await }).unwrap().unwrap()
     };
-    assert_eq!(left_by(&mut disk, 5), [5, 70, 300].map(LogIndex));
-    assert_eq!(left_by(&mut disk, 300), [70, 300].map(LogIndex));
+    assert_eq!(left_by(&mut disk, &[1, 5, 70, 300]), [5, 70, 300].map(LogIndex));
+    // The newest was fetched, and not taken over.
+    assert_eq!(left_by(&mut disk, &[5, 70]), [5, 70].map(LogIndex));
+    assert_eq!(left_by(&mut disk, &[70]), [70].map(LogIndex));
 }
 
 /// A later release must still read these.

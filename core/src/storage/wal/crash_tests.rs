@@ -48,9 +48,16 @@ impl ModelGroup {
                 if self.state.entries.last().is_some_and(|e| e.index < mark.index) {
                     self.state.entries.clear();
                 }
-                self.state.mark = Some(mark.clone());
+                self.state.older_marks.retain(|older| older.index < mark.index);
+                let earlier = self.state.mark.replace(mark.clone());
+                self.state.older_marks.extend(earlier.filter(|older| older.index < mark.index));
             }
-            Record::Truncate { from, .. } => self.state.entries.retain(|e| e.index < *from),
+            Record::Truncate { from, .. } => {
+                self.state.entries.retain(|e| e.index < *from);
+                if self.state.mark.as_ref().is_some_and(|mark| *from <= mark.index) {
+                    self.state.older_marks.clear();
+                }
+            }
             Record::Remove(_) => {}
         }
     }
@@ -61,8 +68,23 @@ impl ModelGroup {
         let needed = own.iter().filter(|e| e.index > self.released).count();
         got.hard_state == self.state.hard_state
             && got.mark == self.state.mark
+            && self.older_marks_match(got)
             && got.entries.len() >= needed
             && own.ends_with(&got.entries)
+    }
+}
+
+impl ModelGroup {
+    /// An earlier mark is one that was made, and one behind which nothing was released is there.
+    fn older_marks_match(&self, got: &RecoveredGroup) -> bool {
+        let own = &self.state;
+        let covered = own.mark.as_ref().map_or(LogIndex(0), |mark| mark.index);
+        let goes_on = |older: &&SnapshotMark| {
+            (older.index.0 + 1..=covered.0).all(|at| own.entries.iter().any(|e| e.index.0 == at))
+        };
+        let needed = own.older_marks.iter().filter(|older| older.index >= self.released);
+        got.older_marks.iter().all(|older| own.older_marks.contains(older) && goes_on(&older))
+            && needed.filter(goes_on).all(|older| got.older_marks.contains(older))
     }
 }
 
@@ -132,6 +154,7 @@ impl World {
         for (id, group) in &mut model {
             group.released = LogIndex(0);
             group.state.entries = recovered.groups[id].entries.clone();
+            group.state.older_marks = recovered.groups[id].older_marks.clone();
         }
         self.states = vec![(lsn, model)];
         self.durable = lsn;
@@ -222,8 +245,10 @@ impl World {
             return;
         };
         let Some(mark) = &group.state.mark else { return };
-        group.released = mark.index.max(group.released);
-        wal.release(id, mark.index);
+        let older = group.state.older_marks.last().filter(|_| self.rng.chance(700_000));
+        let index = older.unwrap_or(mark).index;
+        group.released = index.max(group.released);
+        wal.release(id, index);
         // It may take effect as soon as the state of now is durable, and stays in effect.
     }
 }
@@ -537,6 +562,50 @@ fn a_newer_log_is_refused() {
     disk.file("wal/0000000000000001")[..512].copy_from_slice(&bytes);
     let outcome = recover_on(&mut disk, OWNER);
     assert!(matches!(outcome, Err(WalDamage::Newer { .. })), "{outcome:?}");
+}
+
+#[test]
+fn a_log_that_is_kept_for_an_earlier_mark_names_both_however_many_segments_later() {
+    let mut disk = ModelDisk::default();
+    let (mut wal, _) = recover_on(&mut disk, OWNER).unwrap();
+    let handle = DiskHandle::new(Executor::new().spawner());
+    for index in 1..=40 {
+        wal.append(&[entry(1, index, &[7; 700])]);
+        settle(&mut wal, &mut disk, &handle);
+        if index == 10 || index == 20 {
+            wal.append(&[mark(GroupId(1), index, 1)]);
+            wal.release(GroupId(1), LogIndex(10));
+            // No segment that holds the mark holds an entry that it does not cover.
+            for commit in 1..=10 {
+                let state = HardState { commit: LogIndex(commit), ..HardState::default() };
+                wal.append(&[mark(GroupId(2), 10, 1), Record::HardState(GroupId(2), state)]);
+                settle(&mut wal, &mut disk, &handle);
+            }
+        }
+    }
+    assert!(disk.paths()[0].as_str() > "wal/0000000000000002", "{:?}", disk.paths());
+    let indexes = |marks: &[SnapshotMark]| marks.iter().map(|m| m.index.0).collect::<Vec<_>>();
+    let (mut wal, recovered) = recover_on(&mut disk, OWNER).unwrap();
+    let group = &recovered.groups[&GroupId(1)];
+    assert_eq!(group.mark.as_ref().unwrap().index, LogIndex(20));
+    assert_eq!(indexes(&group.older_marks), [10]);
+    assert!(group.entries[0].index <= LogIndex(11), "{}", group.entries[0].index);
+    // Once it is let go, nobody is told of the earlier one.
+    wal.release(GroupId(1), LogIndex(20));
+    for index in 41..=60 {
+        wal.append(&[entry(1, index, &[7; 700])]);
+        settle(&mut wal, &mut disk, &handle);
+    }
+    let (_, recovered) = recover_on(&mut disk, OWNER).unwrap();
+    assert_eq!(recovered.groups[&GroupId(1)].older_marks, []);
+    // A snapshot of another member takes the place of the whole log.
+    let (mut wal, _) = recover_on(&mut disk, OWNER).unwrap();
+    let truncate = Record::Truncate { group: GroupId(1), from: LogIndex(0) };
+    wal.append(&[mark(GroupId(1), 60, 1), truncate, mark(GroupId(1), 99, 1)]);
+    wal.append(&[entry(1, 100, b"a")]);
+    settle(&mut wal, &mut disk, &handle);
+    let (_, recovered) = recover_on(&mut disk, OWNER).unwrap();
+    assert_eq!(recovered.groups[&GroupId(1)].older_marks, []);
 }
 
 /// The first batch of a log, byte for byte: a later release must still read it.

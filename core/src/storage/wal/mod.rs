@@ -19,6 +19,10 @@
 //! them is released, truncated or overwritten; a released file is renamed to become the next
 //! segment. Formats: [`batch`] and [`record`].
 //!
+//! As long as the entries behind an earlier mark are not released, recovery finds that mark too, and the
+//! log can go on from its snapshot: the segment of the first such entry is there, and the mark is in
+//! its head, which repeats it, or behind that.
+//!
 //! # Why a crash at each point is safe
 //!
 //! | crash                                  | what recovery sees                                          |
@@ -79,6 +83,8 @@ pub struct RecoveredGroup {
     pub hard_state: HardState,
     /// The latest snapshot mark, if there is one.
     pub mark: Option<SnapshotMark>,
+    /// Earlier marks that every entry up to the end of the log follows, oldest first.
+    pub older_marks: Vec<SnapshotMark>,
     /// Contiguous; starts at or before the entry after the mark.
     pub entries: Vec<LogEntry>,
 }

@@ -13,8 +13,8 @@ use super::batch::{Batch, Found, SECTOR, looks_torn, read_at};
 use super::log::{Segment, Tracker, Wal, change_of};
 use super::record::{Item, LogEntry, Record, WalOwner, read_item};
 use super::{
-    HardState, Lsn, Recovered, RecoveredGroup, WAL_DIR, WalConfig, WalDamage, WalPosition,
-    segment_path, segment_seq,
+    HardState, Lsn, Recovered, RecoveredGroup, SnapshotMark, WAL_DIR, WalConfig, WalDamage,
+    WalPosition, segment_path, segment_seq,
 };
 use crate::base::codec::{CodecError, Reader};
 use crate::base::{GroupId, LogIndex};
@@ -221,9 +221,14 @@ impl Replay {
                 if group.entries.last().is_some_and(|e| e.index < mark.index) {
                     group.entries.clear();
                 }
-                group.mark = Some(mark);
+                group.add_mark(mark);
             }
-            Record::Truncate { from, .. } => group.truncate(from),
+            Record::Truncate { from, .. } => {
+                group.truncate(from);
+                if group.mark.as_ref().is_some_and(|mark| from <= mark.index) {
+                    group.older_marks.clear();
+                }
+            }
             Record::Remove(id) => {
                 self.groups.remove(&id);
             }
@@ -238,7 +243,7 @@ impl Replay {
             return corrupt(at, "no batch in the only segment, which is not the first");
         }
         for (id, group) in &self.groups {
-            let covered = group.mark.as_ref().map_or(LogIndex(0), |m| m.index);
+            let covered = group.covered();
             if group.entries.first().is_some_and(|e| e.index.0 > covered.0 + 1) {
                 return corrupt(at, format!("entries of group {id} after {covered} are missing"));
             }
@@ -266,6 +271,10 @@ impl Replay {
         let fresh = self.expected.is_none();
         let durable = Lsn(self.expected.map_or(0, |next| next.0.saturating_sub(1)));
         self.tracker.sealed.extend(self.tracker.current.take());
+        for group in self.groups.values_mut() {
+            let older = std::mem::take(&mut group.older_marks);
+            group.older_marks = older.into_iter().filter(|mark| group.goes_on_from(mark)).collect();
+        }
         let leftover = self.empty_segment.is_some();
         let recovered = Recovered { groups: self.groups, durable, cut: self.cut, fresh };
         (Wal::new(config, self.owner, self.tracker, durable, leftover), recovered)
@@ -302,6 +311,24 @@ impl RecoveredGroup {
         // Entries outlive the segment's buffer.
         self.entries.push(LogEntry { data: Bytes::copy_from_slice(&entry.data), ..entry });
         Ok(())
+    }
+
+    /// Takes the mark that is the latest from here on. One that is repeated says nothing new.
+    fn add_mark(&mut self, mark: SnapshotMark) {
+        self.older_marks.retain(|older| older.index < mark.index);
+        let earlier = self.mark.replace(mark);
+        let covered = self.covered();
+        self.older_marks.extend(earlier.filter(|earlier| earlier.index < covered));
+    }
+
+    fn covered(&self) -> LogIndex {
+        self.mark.as_ref().map_or(LogIndex(0), |mark| mark.index)
+    }
+
+    /// Whether every entry behind an earlier mark is there.
+    fn goes_on_from(&self, mark: &SnapshotMark) -> bool {
+        self.entries.first().is_some_and(|first| first.index.0 <= mark.index.0 + 1)
+            && self.entries.last().is_some_and(|last| last.index >= self.covered())
     }
 
     fn truncate(&mut self, from: LogIndex) {
