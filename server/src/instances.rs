@@ -1,9 +1,9 @@
 //! From what a process was told to what each of its instances is told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use basalt_core::instance;
 use basalt_net::reactor;
 
@@ -11,6 +11,9 @@ use crate::settings::{HostPort, ServerOptions};
 
 /// How long a reactor polls before it sleeps, where a core is free for that.
 const SPIN: Duration = Duration::from_micros(20);
+
+/// Of how many cores a directory is searched for instances.
+const CORES_LOOKED_AT: usize = 256;
 
 /// One instance of this process.
 #[derive(Clone, Debug)]
@@ -29,8 +32,13 @@ pub struct InstanceOptions {
 ///
 /// With several, the k-th (from 0) listens `k` ports on, keeps its data in `DIR/k`, and those behind
 /// the first join through it if no peer is given.
+///
+/// # Errors
+/// The data directory was that of one instance and there are to be several, or the other way round:
+/// the rows it has would not be found.
 pub fn of_server(options: &ServerOptions) -> Result<Vec<InstanceOptions>> {
     let count = options.cores.len().max(1);
+    refuse_other_layout(&options.data_dir, count)?;
     let spin = if count < available_cores() { SPIN } else { Duration::ZERO };
     (0..count).map(|k| one(options, k, count, spin)).collect()
 }
@@ -95,6 +103,28 @@ fn one(options: &ServerOptions, k: usize, count: usize, spin: Duration) -> Resul
     })
 }
 
+fn refuse_other_layout(data_dir: &Path, count: usize) -> Result<()> {
+    let shown = data_dir.display();
+    if count > 1 && holds_instance(data_dir) {
+        bail!(
+            "data directory {shown} holds one instance and --cores asks for {count}: start it with one \
+             core, or give the {count} instances a --data-dir of their own"
+        );
+    }
+    let numbered = (0..CORES_LOOKED_AT).find(|k| holds_instance(&data_dir.join(k.to_string())));
+    if let Some(k) = numbered.filter(|_| count == 1) {
+        bail!(
+            "data directory {shown} holds an instance for each of several cores (one is in {shown}/{k}): \
+             start it with --cores as before, or give --data-dir {shown}/{k} to run that one alone"
+        );
+    }
+    Ok(())
+}
+
+fn holds_instance(directory: &Path) -> bool {
+    directory.join(instance::IDENTITY_FILE).exists()
+}
+
 /// Where others reach a port: the advertised host, if the port listens on every address.
 fn reachable(listen: &HostPort, advertised: &HostPort) -> HostPort {
     match listen.is_wildcard() {
@@ -137,6 +167,23 @@ mod tests {
         assert_eq!(one.instance.limits.memory, 2 << 30);
         assert!(one.instance.peers.is_empty());
         assert_eq!(one.core, None);
+    }
+
+    #[test]
+    fn a_directory_of_one_instance_is_not_taken_for_that_of_several_nor_the_other_way_round() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap().to_owned();
+        let start = |cores: &str| of_server(&options(&[("data-dir", &path), ("cores", cores)]));
+        for of_one in [true, false] {
+            let holder = directory.path().join(if of_one { "" } else { "1" });
+            assert!(start("0").is_ok() && start("0-1").is_ok(), "nothing is there yet");
+            std::fs::create_dir_all(&holder).unwrap();
+            std::fs::write(holder.join(instance::IDENTITY_FILE), "x").unwrap();
+            assert_eq!((start("0").is_ok(), start("0-1").is_ok()), (of_one, !of_one));
+            let refused = start(if of_one { "0-1" } else { "0" }).unwrap_err().to_string();
+            assert!(refused.contains(&path) && refused.contains("--cores"), "{refused}");
+            std::fs::remove_file(holder.join(instance::IDENTITY_FILE)).unwrap();
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 pub use config::{Config, Limits, Times};
+pub use identity::FILE as IDENTITY_FILE;
 pub use message::Msg;
 use message::{Body, Response, ResponseKind};
 use state::{Phase, Shared, State};

@@ -76,6 +76,19 @@ fn a_data_directory_in_use_is_refused_and_its_owner_is_not_disturbed() {
 }
 
 #[test]
+fn several_instances_do_not_start_where_one_has_its_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, _) = start(directory.path());
+    let (ok, _, said) = until_ready(&directory.path().join("data/admin.sock"));
+    assert!(ok && server.end("-TERM"), "{said}");
+    let flags =
+        on_free_ports(directory.path()).into_iter().chain(["--cores", "0,1"].map(str::to_owned));
+    let said = refused(&flags.collect::<Vec<_>>());
+    assert!(said.starts_with("data directory ") && said.contains("holds one instance"), "{said}");
+    assert!(start(directory.path()).0.end("-TERM"), "nothing was harmed");
+}
+
+#[test]
 fn a_setting_from_the_environment_is_named_by_its_variable() {
     let words = ["run"];
     let output = basalt(&words).env("BASALT_PG_LISTEN", "x").output().unwrap();
