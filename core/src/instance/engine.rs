@@ -436,7 +436,7 @@ pub fn since_2000(wall: Wall) -> i64 {
 async fn execute(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outcome {
     let began = me.borrow().now.mono;
     let outcome = match &call.prepared.plan {
-        Plan::Ddl(ddl, options) => schema_change(me, call, ddl, timeout_of(options)).await,
+        Plan::Ddl(ddl, options) => schema_change(me, call, ddl, options).await,
         Plan::Access(_) | Plan::AlterSystem(_) => decision(me, call).await,
         _ => match on_leader(me, call, rows).await {
             Ended::Here(ran) => return me.borrow_mut().outcome(ran, call.prepared, began),
@@ -446,10 +446,6 @@ async fn execute(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> Outc
     let state = &mut *me.borrow_mut();
     state.counting.statement(state.now.mono, began, None, false);
     outcome
-}
-
-fn timeout_of(options: &DdlOptions) -> Option<Duration> {
-    options.timeout_seconds.map(|s| Duration::from_secs(s.into()))
 }
 
 fn failed(error: SqlError) -> Outcome {
@@ -516,7 +512,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
 }
 
 /// Waits for `future`, or gives `None` as soon as the statement is to end.
-async fn unless_interrupted<T>(
+pub async fn unless_interrupted<T>(
     interrupt: &Interrupt,
     future: impl Future<Output = T>,
 ) -> Option<T> {
@@ -827,15 +823,10 @@ fn words_of(plan: &Plan) -> &'static str {
 }
 
 /// A schema change: decided by the ring, carried out by every replica set, then finished.
-async fn schema_change(
-    me: &Shared,
-    call: &Call<'_>,
-    ddl: &Ddl,
-    timeout: Option<Duration>,
-) -> Outcome {
+async fn schema_change(me: &Shared, call: &Call<'_>, ddl: &Ddl, options: &DdlOptions) -> Outcome {
     let deadline = {
         let state = me.borrow();
-        state.now.mono + timeout.unwrap_or(state.config.times.statement_patience)
+        state.now.mono + options.timeout.unwrap_or(state.config.times.statement_patience)
     };
     let mut notices = Vec::new();
     let told = match ddl {
@@ -860,7 +851,12 @@ async fn schema_change(
             }
         }
     }
-    serve::everyone_reached(me, everyone_by(me)).await;
+    notices.extend(ddl.warnings().into_iter().map(warning));
+    notices.extend(
+        serve::in_force(me, call.interrupt, options.wait, everyone_by(me), deadline)
+            .await
+            .map(warning),
+    );
     let tag = Tag { words: words_of(&call.prepared.plan), rows: None };
     Outcome { result: Ok(Done { tag, notices }), gate: None }
 }
@@ -874,6 +870,10 @@ fn everyone_by(me: &Shared) -> Mono {
 
 fn notice(text: String) -> Notice {
     Notice { severity: "NOTICE", message: SqlError::new(SqlState::SuccessfulCompletion, text) }
+}
+
+fn warning(text: String) -> Notice {
+    Notice { severity: "WARNING", message: SqlError::new(SqlState::Warning, text) }
 }
 
 /// Waits until the ring says how the schema change with this ticket ended.

@@ -12,12 +12,13 @@ use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlSt
 use crate::raft::{Change, ProposeError};
 use crate::seam::{Completion, Lane, Mono, PeerAddr};
 use crate::session::{self, Interrupt};
+use crate::sql::parse::WaitApplied;
 use crate::storage::MemoryLimit;
 use crate::topology::RingEntry;
 use crate::topology::ddl::SchemaChange;
 
 use bytes::Bytes;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -223,22 +224,79 @@ pub async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> 
 
 /// Waits until every instance that is online has applied the ring as far as this one has, so that a
 /// client that heard of a change finds it wherever it connects. An instance that does not answer by
-/// `deadline` is about to be called offline.
-pub async fn everyone_reached(me: &Shared, deadline: Mono) {
+/// `deadline` is about to be called offline. Gives those that did not say that they have.
+pub async fn everyone_reached(me: &Shared, deadline: Mono) -> Vec<InstanceId> {
     let (index, others) = {
         let state = me.borrow();
-        let Some(ring) = &state.ring else { return };
+        let Some(ring) = &state.ring else { return Vec::new() };
         let online = ring.state.instances.values().filter(|i| i.is_online() && i.is_member());
         let others: Vec<InstanceId> = online.map(|i| i.id).filter(|id| *id != state.me()).collect();
         (ring.applied, others)
     };
-    let ask = |other| ask(me, (other, GroupId::RING), RequestKind::RingReached { index }, deadline);
+    let late = RefCell::new(Vec::new());
+    let ask = async |other| {
+        let what = RequestKind::RingReached { index };
+        let answer = ask(me, (other, GroupId::RING), what, deadline).await;
+        if !matches!(answer, Answer::Response(ResponseKind::Done)) {
+            late.borrow_mut().push(other);
+        }
+    };
     let mut asked: Vec<_> = others.into_iter().map(|other| Box::pin(ask(other))).collect();
     poll_fn(|context| {
         asked.retain_mut(|answer| answer.as_mut().poll(context).is_pending());
         if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+    drop(asked);
+    late.into_inner()
+}
+
+/// Waits until a schema change is in force where `WAIT APPLIED` says; a warning where it may not be.
+/// Where the statement says nothing, the others are waited for until `soon`.
+pub async fn in_force(
+    me: &Shared,
+    interrupt: &Interrupt,
+    wait: Option<WaitApplied>,
+    soon: Mono,
+    deadline: Mono,
+) -> Option<String> {
+    let late = match wait {
+        None => {
+            everyone_reached(me, soon).await;
+            return None;
+        }
+        Some(WaitApplied::Locally) => return None,
+        Some(WaitApplied::Globally) => everyone_surely_reached(me, deadline),
+    };
+    let why = match engine::unless_interrupted(interrupt, late).await {
+        Some(late) if late.is_empty() => return None,
+        Some(late) => format!("in time: {}", late.join(", ")),
+        None => "before the statement was interrupted".to_owned(),
+    };
+    Some(format!("the change is made, but not every instance has it {why}"))
+}
+
+/// How long everyone is waited for before it is looked anew who is online.
+const EVERYONE_ROUND: Duration = Duration::from_secs(1);
+
+/// As [`everyone_reached`], but asks again until `deadline`: gives the names of those that are online and
+/// have not got there.
+pub async fn everyone_surely_reached(me: &Shared, deadline: Mono) -> Vec<String> {
+    loop {
+        let until = deadline.min(me.borrow().now.mono + EVERYONE_ROUND);
+        let late = everyone_reached(me, until).await;
+        {
+            let state = me.borrow();
+            let Some(ring) = state.ring.as_ref().filter(|_| !late.is_empty()) else {
+                return Vec::new();
+            };
+            if state.now.mono >= deadline {
+                let known = ring.state.instances.values().filter(|i| late.contains(&i.id));
+                return known.map(|instance| instance.name.clone()).collect();
+            }
+        }
+        pause(me).await;
+    }
 }
 
 /// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did

@@ -238,7 +238,8 @@ impl TestDb {
             Ddl::CreateTable(create) => {
                 let table = self.table_of(create);
                 self.tables.push(Arc::new(table));
-                "CREATE TABLE".into()
+                let warnings = ddl.warnings().into_iter().map(|w| format!("WARNING {w}\n"));
+                warnings.chain(["CREATE TABLE".into()]).collect()
             }
             Ddl::CreateIndex(create) => {
                 let id = IndexId(self.id());

@@ -433,3 +433,57 @@ fn an_error_by_an_old_catalog_is_not_told() {
     world.run(Duration::from_secs(3));
     assert!(world.said(away, there, "57P03"), "{:?}", world.answer(away, there));
 }
+
+/// How long a statement took to answer, and what it said; one instance is gone and still called online.
+fn with_one_gone(clause: &str) -> (Duration, String) {
+    let mut world = three();
+    let at = world.leaders(GroupId::RING)[0];
+    let gone = (0..3).find(|k| *k != at && world.leaders(GroupId(1)) != [*k]).unwrap();
+    world.connect(at, SHORT);
+    world.kill(gone);
+    let asked = world.now;
+    world.query(at, SHORT, &format!("create table w (id int primary key) {clause}"));
+    world.run(Duration::from_secs(15));
+    let (said, when) = world.answer(at, SHORT).unwrap();
+    assert!(said.contains("CREATE TABLE"), "{clause}: {said}");
+    (Duration::from_nanos(when - asked), said)
+}
+
+#[test]
+fn a_schema_change_waits_for_the_others_as_it_is_told() {
+    let (locally, said) = with_one_gone("wait applied locally");
+    assert!(locally < Duration::from_millis(500) && !said.contains("WARNING"), "{said}");
+    let (usually, said) = with_one_gone("");
+    assert!((1_000..1_500).contains(&usually.as_millis()) && !said.contains("WARNING"), "{said}");
+    let (globally, said) = with_one_gone("wait applied globally option (timeout = 2.5)");
+    assert!((2_500..2_600).contains(&globally.as_millis()), "{globally:?}");
+    assert!(
+        said.contains("WARNING") && said.contains("not every instance has it in time: default_1_")
+    );
+    // Until it is known to be gone.
+    let (globally, said) = with_one_gone("wait applied globally option (timeout = 14)");
+    assert!((3_000..12_000).contains(&globally.as_millis()), "{globally:?}");
+    assert!(!said.contains("WARNING"), "{said}");
+}
+
+#[test]
+fn who_is_waited_for_globally_has_the_change() {
+    let mut world = three();
+    let at = world.leaders(GroupId::RING)[0];
+    let late = (0..3).find(|k| *k != at && world.leaders(GroupId(1)) != [*k]).unwrap();
+    world.connect(at, SHORT);
+    world.connect(late, LONG);
+    // Nothing of the ring reaches it for some seconds, and it is heard all the same.
+    for from in (0..3).filter(|from| *from != late) {
+        world.nodes[from].deaf.push(late);
+    }
+    world.query(at, SHORT, "create table w (id int primary key) wait applied globally");
+    world.run(Duration::from_millis(2_500));
+    assert!(!world.said(at, SHORT, "CREATE TABLE"), "it is waited for");
+    for from in 0..3 {
+        world.nodes[from].deaf.clear();
+    }
+    world.run(Duration::from_secs(3));
+    assert!(world.said(at, SHORT, "CREATE TABLE") && !world.said(at, SHORT, "WARNING"));
+    assert!(world.says(late, LONG, "select count(*) from w", "SELECT 1"));
+}

@@ -1,5 +1,7 @@
 //! Reading tokens for our own grammar, beside sqlparser's parser and over the same tokens.
 
+use std::time::Duration;
+
 use sqlparser::ast::Ident;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan};
@@ -139,11 +141,15 @@ impl<'a> Cursor<'a> {
         Some(digits)
     }
 
-    pub fn integer<T: std::str::FromStr>(&mut self) -> SqlResult<T> {
+    /// A number of seconds, which may have decimals.
+    pub fn seconds(&mut self) -> SqlResult<Duration> {
         let Token::Number(digits, _) = &self.next().token else { return Err(self.unexpected()) };
-        let Ok(value) = digits.parse() else { return Err(self.unexpected()) };
+        let seconds = digits.parse().ok().filter(|seconds| *seconds <= f64::from(u32::MAX));
+        let Some(seconds) = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()) else {
+            return Err(self.unexpected());
+        };
         self.parser.advance_token();
-        Ok(value)
+        Ok(seconds)
     }
 
     /// Skips to the end of the statement.

@@ -1,6 +1,7 @@
 //! What a parsed statement is: sqlparser's tree where it has one, our own where it has none.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use sqlparser::ast;
 
@@ -52,17 +53,17 @@ pub enum DistributedClause {
     By { columns: Vec<ast::Ident>, tier: Option<String> },
 }
 
-/// `WAIT APPLIED …` and `OPTION (TIMEOUT = n)`.
+/// `WAIT APPLIED …` and `OPTION (TIMEOUT = seconds)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DdlOptions {
-    pub wait: WaitApplied,
-    pub timeout_seconds: Option<u32>,
+    /// Where not told, the statement waits for the others for a moment.
+    pub wait: Option<WaitApplied>,
+    pub timeout: Option<Duration>,
 }
 
 /// Where a schema change must be in force before the statement answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitApplied {
-    #[default]
     Globally,
     Locally,
 }

@@ -1,5 +1,7 @@
 //! The clauses behind a DDL statement that sqlparser does not know.
 
+use std::time::Duration;
+
 use sqlparser::ast::{CreateTable, Statement};
 use sqlparser::tokenizer::Token;
 
@@ -35,10 +37,10 @@ pub fn parse(cursor: &mut Cursor<'_>, base: Statement) -> SqlResult<DdlStmt> {
         }
     }
     if cursor.words(&["WAIT", "APPLIED"]) {
-        ddl.options.wait = wait(cursor)?;
+        ddl.options.wait = Some(wait(cursor)?);
     }
     if cursor.word("OPTION") {
-        ddl.options.timeout_seconds = Some(timeout(cursor)?);
+        ddl.options.timeout = Some(timeout(cursor)?);
     }
     Ok(ddl)
 }
@@ -78,11 +80,11 @@ fn wait(cursor: &mut Cursor<'_>) -> SqlResult<WaitApplied> {
     }
 }
 
-fn timeout(cursor: &mut Cursor<'_>) -> SqlResult<u32> {
+fn timeout(cursor: &mut Cursor<'_>) -> SqlResult<Duration> {
     cursor.expect_token(&Token::LParen)?;
     cursor.expect_word("TIMEOUT")?;
     cursor.expect_token(&Token::Eq)?;
-    let seconds = cursor.integer()?;
+    let timeout = cursor.seconds()?;
     cursor.expect_token(&Token::RParen)?;
-    Ok(seconds)
+    Ok(timeout)
 }

@@ -33,7 +33,7 @@ fn shape(stmt: &Stmt) -> String {
                     format!("By {:?} tier {tier:?}", columns.iter().map(fold).collect::<Vec<_>>()),
             },
             ddl.options.wait,
-            ddl.options.timeout_seconds
+            ddl.options.timeout
         ),
         Stmt::Session(s) => format!("Session {s:?}"),
         Stmt::Access(AccessStmt::Grant(g) | AccessStmt::Revoke(g)) => match &g.rights {

@@ -1,5 +1,6 @@
 //! Schema changes as names and positions; ids are given when the ring applies them.
 
+use crate::base::schema::Engine;
 use crate::topology::ddl::{AlterTableRequest, CreateIndexRequest, CreateTableRequest};
 
 /// One DDL statement.
@@ -36,6 +37,18 @@ impl Ddl {
             Ddl::RenameIndex { .. } => "ALTER INDEX",
             Ddl::Nothing { tag, .. } => tag,
         }
+    }
+
+    /// What the statement asks for and does not get, a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        let Ddl::CreateTable(CreateTableRequest { name, unlogged, engine, .. }) = self else {
+            return Vec::new();
+        };
+        let logged =
+            unlogged.then(|| format!("UNLOGGED has no effect: table \"{name}\" is logged"));
+        let in_memory = (*engine == Engine::Vinyl)
+            .then(|| format!("USING VINYL has no effect: table \"{name}\" is kept in memory"));
+        logged.into_iter().chain(in_memory).collect()
     }
 }
 
