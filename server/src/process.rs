@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use basalt_core::instance::{Config, Instance};
-use basalt_core::seam::{PeerAddr, StopReason};
+use basalt_core::seam::{PeerAddr, StopReason, probe};
 use basalt_net::disk::DataDir;
 use basalt_net::{
     Bound, FlightRecorder, InstanceThread, Neighbours, RecordingFile, StartError, ThreadConfig,
@@ -65,6 +65,12 @@ impl Process {
                 Err(_) => bail!(failure(outcomes.blocking_recv())),
             }
             threads.push(thread);
+        }
+        if probe::PRESENT {
+            tracing::warn!(
+                "the simulator's planted bugs are in this program, switched off: it was built together with \
+                 the simulator; `cargo build --release -p basalt-server` makes one without them"
+            );
         }
         Ok(Process { running: threads.len(), threads, outcomes, bound: all_bound })
     }

@@ -11,6 +11,9 @@
 //! and leave no trace in the program. With it they read a thread-local, since a simulated world
 //! lives on one thread.
 
+/// Whether this program was built with the probes in it.
+pub const PRESENT: bool = cfg!(feature = "canaries");
+
 /// Declares the bugs that can be planted: name, what is broken, the checks that fit.
 macro_rules! canaries {
     ($($(#[$doc:meta])* $name:ident => $check:literal,)*) => {

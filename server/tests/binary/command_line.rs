@@ -75,6 +75,16 @@ fn a_data_directory_in_use_is_refused_and_its_owner_is_not_disturbed() {
     assert!(server.end("-TERM"));
 }
 
+/// The tests are built together with the simulator; a build of the server alone has nothing to warn of.
+#[test]
+fn a_server_that_bugs_can_be_planted_in_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, log) = Process::listening_told(&on_free_ports(directory.path()));
+    let said = log.contains("planted bugs are in this program");
+    assert_eq!(said, basalt_core::seam::probe::PRESENT, "{log}");
+    assert!(server.end("-TERM"));
+}
+
 #[test]
 fn several_instances_do_not_start_where_one_has_its_data() {
     let directory = tempfile::tempdir().unwrap();

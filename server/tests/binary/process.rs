@@ -30,10 +30,16 @@ impl Process {
 
     /// Starts a server and waits until it listens; the line of its log that says so.
     pub fn listening(flags: &[String]) -> (Process, String) {
+        let (process, log) = Process::listening_told(flags);
+        (process, log.lines().last().unwrap().to_owned())
+    }
+
+    /// As [`Process::listening`], with its whole log up to there.
+    pub fn listening_told(flags: &[String]) -> (Process, String) {
         let mut process = Process::start(basalt(flags).stderr(Stdio::piped()));
         let log = process.0.stderr.take().unwrap();
-        let line = process.wait_for(log, "listening").lines().last().unwrap().to_owned();
-        (process, line)
+        let said = process.wait_for(log, "listening");
+        (process, said)
     }
 
     /// As [`Process::listening`], and from then on nobody reads its log: what it writes fails.
