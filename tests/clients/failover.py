@@ -200,6 +200,25 @@ def pause_leader(cluster):
         raise SystemExit("stale read: the old leader answered from before its pause")
 
 
+def damage_the_founder(cluster):
+    """The first instance, which is told no peer but itself, comes back as a new one when its log is damaged."""
+    founder = cluster.nodes[0]
+    newest = "SELECT max(raft_id) FROM _pico_instance"
+    before = founder.value(newest)
+    founder.kill()
+    segment = sorted((founder.folder / "wal").iterdir())[0]
+    with open(segment, "r+b") as file:
+        file.seek(3)  # in the header of the first batch: no torn end
+        byte = file.read(1)[0]
+        file.seek(3)
+        file.write(bytes([byte ^ 1]))
+    founder.start()
+    founder.wait_ready()
+    cluster.wait_online(len(cluster.nodes))
+    if founder.value(newest) == before:
+        raise SystemExit("the founder goes on as if its log were sound")
+
+
 def stop_in_turn(cluster):
     """A rolling restart: each instance is told to stop, and started again."""
     for node in cluster.nodes:
@@ -227,6 +246,7 @@ CASES = {
     "kill -9 follower 1": (kill_follower(0), 1.0),
     "kill -9 follower 2": (kill_follower(1), 1.0),
     "kill -9 all three": (kill_all, 5.0),
+    "flipped bit in the founder's log": (damage_the_founder, 1.0),
     # The writers that had asked it hear nothing until it goes on; the others do.
     "SIGSTOP leader 5 s": (pause_leader, 1.0),
     "SIGTERM each in turn": (stop_in_turn, 1.0, only_reconnects),

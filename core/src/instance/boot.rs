@@ -11,7 +11,8 @@
 //! a crash after it one to recover. Nothing that was ever written is removed: what is in the way goes
 //! to `damaged/`. An instance that lost what it had acknowledged must not vote under its old name
 //! again, so it comes back under a new identity, as a learner first, while the others still have
-//! every row. The only instance of a cluster stops instead.
+//! every row. The only instance of a cluster stops instead. The founder of one, which is told no peer
+//! but itself, has written down who the others are ([`members`](super::members)).
 //!
 //! Of a damaged snapshot the instance knows what it had: it goes on from the one before
 //! ([`snapshots`](super::snapshots)).
@@ -28,6 +29,7 @@ use bytes::Bytes;
 
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
+use super::members::{self, Members};
 use super::message::{Body, Join, JoinReply, RequestKind, ResponseKind};
 use super::requests::Answer;
 use super::ring::RingMember;
@@ -70,6 +72,10 @@ impl std::fmt::Display for Failure {
     }
 }
 
+/// Why an instance without an identity does not found a cluster.
+const NOBODY_TO_ASK: &str = "there is no identity, and the file `members` is damaged: give --peer of another \
+     instance, or remove the data directory to found a new cluster";
+
 /// How often a new instance looks whether its first log batch is on disk.
 const LOG_POLL: Duration = Duration::from_millis(1);
 
@@ -101,11 +107,18 @@ pub async fn boot(me: Shared) {
 
 async fn start(me: &Shared) -> Result<(), Failure> {
     let disk = me.borrow().disk.clone();
+    recall_members(me, &disk).await?;
     match resume(me, &disk).await {
         Ok(true) => {}
         Ok(false) => {
-            let identity =
-                if founds_cluster(me) { found_cluster(me) } else { join(me, None).await? };
+            let identity = match founds_cluster(me) {
+                // Somebody who lost its identity, and may have known others.
+                true if me.borrow().members.is_unreadable => {
+                    return Err(Failure::Stop(StopReason::Unusable(NOBODY_TO_ASK.into())));
+                }
+                true => found_cluster(me),
+                false => join(me, None).await?,
+            };
             begin(me, &disk, identity).await?;
         }
         Err(Failure::Damaged(why)) if !founds_cluster(me) => {
@@ -135,11 +148,27 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
     let Some(identity) = read_identity(disk).await? else { return Ok(false) };
     tracing::info!(name = identity.name, id = %identity.id, "resuming");
     me.borrow_mut().identity = Some(identity.clone());
-    if let Some(why) = read_small(disk, identity::LOST_FILE).await? {
+    me.borrow_mut().members.forget_others_than(identity.cluster);
+    if let Some(why) = read_small(disk, identity::LOST_FILE, identity::MAX_BYTES).await? {
         return Err(Failure::Damaged(String::from_utf8_lossy(&why).into_owned()));
     }
     start_groups(me, disk, &identity, true).await?;
     Ok(true)
+}
+
+/// Finds out whom to ask if the rest of the data cannot be used.
+async fn recall_members(me: &Shared, disk: &DiskHandle) -> Result<(), Failure> {
+    let Some(bytes) = read_small(disk, members::FILE, members::MAX_BYTES).await? else {
+        return Ok(());
+    };
+    match Members::decode(bytes) {
+        Ok(members) => me.borrow_mut().members.recall(members),
+        Err(error) => {
+            tracing::warn!(%error, "who the other members are cannot be read");
+            me.borrow_mut().members.is_unreadable = true;
+        }
+    }
+    Ok(())
 }
 
 /// Ends an instance that is shown to have lost what it acknowledged. It takes part in nothing from
@@ -487,7 +516,9 @@ fn found_cluster(me: &Shared) -> Identity {
 }
 
 async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
-    let Some(bytes) = read_small(disk, identity::FILE).await? else { return Ok(None) };
+    let Some(bytes) = read_small(disk, identity::FILE, identity::MAX_BYTES).await? else {
+        return Ok(None);
+    };
     match Identity::decode(bytes) {
         Ok(identity) => Ok(Some(identity)),
         Err(error) => Err(unusable(&format!(
@@ -497,12 +528,12 @@ async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
 }
 
 /// A small file; `None` if there is none of this name.
-async fn read_small(disk: &DiskHandle, name: &str) -> Result<Option<Bytes>, DiskError> {
+async fn read_small(disk: &DiskHandle, name: &str, max: u64) -> Result<Option<Bytes>, DiskError> {
     let (file, len) = match disk.open(name, OpenMode::Existing).await {
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let bytes = disk.read_all(file, len.min(identity::MAX_BYTES)).await?;
+    let bytes = disk.read_all(file, len.min(max)).await?;
     disk.close(file).await?;
     Ok(Some(bytes))
 }
@@ -512,20 +543,24 @@ fn unusable(why: &str) -> Failure {
 }
 
 /// Writes a small file: the whole of it, or nothing, is there after a crash.
-async fn write_durably(disk: &DiskHandle, name: &str, data: Bytes) -> Result<(), DiskError> {
+pub async fn write_durably(disk: &DiskHandle, name: &str, data: Bytes) -> Result<(), DiskError> {
     let new = format!("{name}.new");
     let (file, _) = disk.open(&new, OpenMode::Truncate).await?;
-    disk.run(DiskOp::WriteAt { file, offset: 0, data, then: Sync::Data }).await?;
-    disk.run(DiskOp::Sync { file }).await?;
+    let written = async {
+        disk.run(DiskOp::WriteAt { file, offset: 0, data, then: Sync::Data }).await?;
+        disk.run(DiskOp::Sync { file }).await
+    };
+    let written = written.await;
     disk.close(file).await?;
+    written?;
     disk.run(DiskOp::Rename { from: new.into(), to: name.into() }).await?;
     disk.sync_dir(ROOT_DIR).await
 }
 
-/// Whether this instance is the first of a cluster: it was told no peer but itself.
+/// Whether this instance is the first of a cluster: it was told no peer but itself, and has written
+/// down nobody.
 fn founds_cluster(me: &Shared) -> bool {
-    let state = me.borrow();
-    state.config.peers.iter().all(|peer| *peer == state.config.address)
+    me.borrow().peers_to_ask().is_empty()
 }
 
 /// Asks the peers, in turn, until one of them makes this instance a member, in the place of the one
@@ -535,10 +570,7 @@ async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Fai
         let mut state = me.borrow_mut();
         state.phase = Phase::Joining;
         let uuid = state.random_uuid();
-        let own = &state.config.address;
-        let peers = state.config.peers.iter().filter(|peer| *peer != own).cloned();
-        let peers: Vec<String> = peers.collect();
-        (join_request(&state.config, uuid, replaces), peers)
+        (join_request(&state.config, uuid, replaces), state.peers_to_ask())
     };
     let mut next = 0;
     let mut ask: Option<String> = None;

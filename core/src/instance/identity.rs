@@ -14,7 +14,8 @@
 //! It is written to `identity.new`, synced, renamed, and the directory synced, before the instance
 //! takes part in anything. A crash before the rename leaves a directory that was never anybody's.
 //!
-//! Beside it, the file `lost` says, in words, why nobody may go on under this identity: entries that
+//! Beside it, the file `members` says where the others are ([`members`](super::members)), and the
+//! file `lost` says, in words, why nobody may go on under this identity: entries that
 //! were acknowledged under it are gone. It counts from the moment its name is durable.
 
 use bytes::Bytes;

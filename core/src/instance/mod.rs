@@ -11,7 +11,7 @@
 //! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
 //!   answers other instances; [`engine`] runs statements for sessions; [`governing`] is the loop of
 //!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date; [`reach`] knows who
-//!   hears whom and finds detours.
+//!   hears whom and finds detours; [`members`] writes down where the others are.
 //! * [`replay`] gives an instance a recording of what another was given.
 
 mod boot;
@@ -27,6 +27,7 @@ mod governing;
 mod identity;
 mod index_build;
 mod inspect;
+mod members;
 pub mod message;
 mod reach;
 mod reader;
@@ -132,6 +133,7 @@ impl Instance {
         boot::end_if_lost(&self.state);
         governing::advance(&self.state);
         snapshots::advance(&self.state);
+        members::advance(&self.state);
         let mut more = true;
         let rounds = if crate::buggify!("turn: one round") { 1 } else { turn::MAX_ROUNDS };
         for _ in 0..rounds {

@@ -13,6 +13,7 @@ use super::durability::Durability;
 use super::engine::Workbench;
 use super::governing::Governing;
 use super::identity::Identity;
+use super::members::Remembered;
 use super::message::{Body, Msg};
 use super::reach::Reach;
 use super::requests::{Arrived, Requests};
@@ -91,6 +92,7 @@ pub struct State {
     pub timers: Timers,
     pub clients: Clients,
     pub snapshots: Snapshots,
+    pub members: Remembered,
     pub governing: Governing,
     /// Answers to our `Join` messages, by arrival.
     pub join_replies: Vec<super::message::JoinReply>,
@@ -141,6 +143,7 @@ impl State {
             timers: Timers::default(),
             clients: Clients::default(),
             snapshots: Snapshots::default(),
+            members: Remembered::default(),
             governing: Governing::default(),
             join_replies: Vec::new(),
         }
