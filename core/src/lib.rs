@@ -6,7 +6,7 @@
 //!
 //! # The map
 //!
-//! A folder is a layer; each uses only earlier ones, and a test reads the `use` lines.
+//! A folder is a layer; each uses only earlier ones, and a test reads the paths that are named.
 //!
 //! | layer | what it is | what it never does |
 //! |---|---|---|

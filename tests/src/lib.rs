@@ -1,7 +1,8 @@
 //! Checks of the tree itself.
 //!
-//! [`tidy`] reads the sources and enforces what no compiler knows: layers, bans and sizes.
+//! `tidy` reads the sources and enforces what no compiler knows: layers, bans and sizes.
 //! [`fuzz_targets`] runs the fuzz targets over their corpus.
 
 pub mod fuzz_targets;
-pub mod tidy;
+#[cfg(test)]
+mod tidy;
