@@ -9,12 +9,14 @@
 //! ```
 //!
 //! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
-//!   answers other instances; [`engine`] runs statements for sessions; [`governing`] is the loop of
-//!   the ring's leader; [`snapshots`] cuts logs and brings newcomers up to date; [`reach`] knows who
-//!   hears whom and finds detours; [`members`] writes down where the others are.
+//!   answers other instances; [`engine`] runs statements for sessions, [`catalog_changes`] those that
+//!   change the catalog; [`governing`] is the loop of the ring's leader; [`snapshots`] cuts logs and
+//!   brings newcomers up to date; [`reach`] knows who hears whom and finds detours; [`members`] writes
+//!   down where the others are.
 //! * [`replay`] gives an instance a recording of what another was given.
 
 mod boot;
+mod catalog_changes;
 mod catalog_view;
 mod clients;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::{SqlError, SqlState};
-use crate::instance::engine::after_changes;
+use crate::instance::catalog_changes::after_changes;
 
 const FIRST: ConnId = ConnId(1);
 const SECOND: ConnId = ConnId(2);
