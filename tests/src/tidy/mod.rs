@@ -80,8 +80,8 @@ pub const CRATES: [Crate; 5] = [
         sources: "sim/src",
         layers: &[
             "clock", "queue", "plan", "faults", "workload", "node", "check", "disk", "network",
-            "world", "basalt", "toy", "scenario", "run", "report", "mutants", "repeat", "replay",
-            "shrink", "sweep",
+            "world", "basalt", "toy", "scenario", "run", "shrink", "report", "mutants", "repeat",
+            "replay", "sweep",
         ],
         // A plan is data: of faults, of operations.
         knots: &[("plan", "faults"), ("plan", "workload"), ("network", "world"), ("run", "report")],
