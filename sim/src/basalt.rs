@@ -8,6 +8,7 @@ use basalt_core::base::{GroupId, InstanceId, LogIndex, Term};
 use basalt_core::instance::message::Body;
 use basalt_core::instance::{Config, Instance, Limits, Msg, Times};
 use basalt_core::seam::{Effects, Event, Now};
+use basalt_core::storage::wal::WAL_DIR;
 use basalt_core::topology::placement::voter_count;
 use bytes::Bytes;
 
@@ -43,6 +44,7 @@ impl<W: Spoken> Node for Basalt<W> {
     const SUBJECT: &'static str = W::SUBJECT;
     /// The log's present segment, and its next.
     const OPEN_FILES: u64 = 2;
+    const LOG_DIR: &str = WAL_DIR;
     const USED_BY_OTHERS: &[&str] =
         &["questions of others being worked on", "snapshots open for followers", FILES];
 

@@ -41,6 +41,8 @@ pub trait Node: Inspectable + Sized {
     const SUBJECT: &'static str;
     /// Files it has open after a rest, at most.
     const OPEN_FILES: u64;
+    /// Directory of its log.
+    const LOG_DIR: &str = "";
     /// Resources that are in use for as long as others ask for them.
     const USED_BY_OTHERS: &[&str] = &[];
 

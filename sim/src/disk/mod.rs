@@ -221,9 +221,9 @@ pub struct Disk {
     next_inode: u64,
     next_sequence: u64,
     next_token: u64,
-    /// Where the last write that became durable lies: torn or rotten, it looks the same, so no
-    /// instance could notice rot there.
-    newest: Option<(InodeId, Range<u64>)>,
+    /// Where the last write that became durable lies, by directory: at the end of a log, torn or rotten,
+    /// it looks the same, so no instance could notice rot there.
+    newest: BTreeMap<Arc<str>, (InodeId, Range<u64>)>,
     rng: Rng,
     latency: Latency,
     /// Whether stale reads may be asked for, which costs a copy of every write.
@@ -246,7 +246,7 @@ impl Disk {
             next_inode: 0,
             next_sequence: 0,
             next_token: 0,
-            newest: None,
+            newest: BTreeMap::new(),
             rng,
             latency,
             keep_previous: false,
@@ -342,8 +342,8 @@ impl Disk {
     }
 
     /// Flips one bit somewhere in what was written; `None` on an empty disk and where the draw fell on
-    /// the newest write.
-    pub fn rot_a_bit(&mut self) -> Option<String> {
+    /// the newest write in the directory `log`.
+    pub fn rot_a_bit(&mut self, log: &str) -> Option<String> {
         let places: Vec<(Arc<str>, InodeId, u64)> = self
             .durable
             .files
@@ -360,7 +360,7 @@ impl Disk {
             return None;
         }
         let offset = page * PAGE_BYTES + self.rng.below(in_page);
-        if self.newest.as_ref().is_some_and(|(of, range)| *of == id && range.contains(&offset)) {
+        if self.newest.get(log).is_some_and(|(of, range)| *of == id && range.contains(&offset)) {
             return None;
         }
         let bit = self.rng.below(8) as u8;
@@ -653,17 +653,25 @@ impl Disk {
     fn make_file_durable(&mut self, inode: InodeId, up_to: u64) {
         let id = inode;
         let Some(inode) = self.inodes.get_mut(&id) else { return };
-        let (durable, newest) = (&mut inode.durable, &mut self.newest);
+        let durable = &mut inode.durable;
+        let mut newest = None;
         inode.pending.retain(|(sequence, change)| {
             let now = *sequence < up_to;
             if now {
                 change.apply(durable);
             }
             if let (true, Change::Write { offset, data }) = (now, change) {
-                *newest = Some((id, *offset..offset + data.len() as u64));
+                newest = Some(*offset..offset + data.len() as u64);
             }
             !now
         });
+        let Some(range) = newest else { return };
+        let name = self.cached.files.iter().find(|(_, named)| **named == id);
+        let dir = name.and_then(|(path, _)| path.rsplit_once('/')).map_or("", |(dir, _)| dir);
+        match self.newest.get_mut(dir) {
+            Some(known) => *known = (id, range),
+            None => drop(self.newest.insert(dir.into(), (id, range))),
+        }
     }
 
     fn make_names_durable(&mut self, dir: &str, up_to: u64) {

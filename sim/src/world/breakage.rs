@@ -286,7 +286,7 @@ impl<N: Node> World<'_, N> {
 
     fn rot(&mut self, node: u16, bits: u64) {
         for _ in 0..bits {
-            if let Some(place) = self.hosts[usize::from(node)].disk.rot_a_bit() {
+            if let Some(place) = self.hosts[usize::from(node)].disk.rot_a_bit(N::LOG_DIR) {
                 self.struck.note(Kind::DiskBitRot);
                 self.tell(format!("n{} rots: {place}", node + 1));
             }
