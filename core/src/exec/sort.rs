@@ -9,6 +9,7 @@ use super::ExecContext;
 use super::memory::{Memory, row_bytes};
 use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, limit_value, offset_value};
 use crate::base::{Datum, KeyOrder, SqlResult, SqlType, compare};
+use crate::expr::Expr;
 use crate::sql::plan::logical::SortKey;
 use crate::sql::plan::physical::Top;
 
@@ -17,11 +18,6 @@ const TOP_ROWS_MAX: u64 = 16 * BATCH_ROWS as u64;
 
 /// A row with the values it is sorted by.
 pub type Keyed = (Row, Row);
-
-/// Bytes of a row on its way into order. Its keys are columns of it: what they point to is counted once.
-fn kept_bytes(keys: &Row, row: &Row) -> usize {
-    row_bytes(row) + size_of_val(keys.as_slice())
-}
 
 /// Rows are sorted in runs of so many as they come, and the runs merged as they are asked for: no
 /// single step is long.
@@ -44,6 +40,8 @@ enum Stage {
 /// Rows on their way into order.
 struct Runs {
     order: Order,
+    /// The keys that are no columns of the row.
+    computed: Vec<usize>,
     /// Rows that are enough for the limit above; `None` for all.
     wanted: Option<usize>,
     /// In order, each of [`RUN_ROWS`].
@@ -53,9 +51,14 @@ struct Runs {
 
 impl Runs {
     fn add(&mut self, keys: Row, row: Row, memory: &Memory) -> SqlResult<()> {
-        let bytes = kept_bytes(&keys, &row);
+        let bytes = self.bytes(&keys, &row);
         if let Err(error) = memory.take(bytes) {
-            self.cut(memory).ok_or(error)?;
+            // Where little would go, each row to come would sort them all.
+            let wanted = self.wanted.ok_or_else(|| error.clone())?;
+            if self.rows.len() <= wanted + wanted / 8 {
+                return Err(error);
+            }
+            self.cut(wanted, memory);
             memory.take(bytes)?;
         }
         self.rows.push((keys, row));
@@ -65,20 +68,25 @@ impl Runs {
                 self.sorted.push(std::mem::take(&mut self.rows));
             }
             Some(wanted) if self.rows.len() >= 2 * wanted.max(BATCH_ROWS) => {
-                self.cut(memory);
+                self.cut(wanted, memory);
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// Drops the rows behind the limit and gives back what they took; `None` if all are wanted.
-    fn cut(&mut self, memory: &Memory) -> Option<()> {
-        let wanted = self.wanted?;
+    /// Bytes of a row with its keys. What a key that is a column points to is counted with the row.
+    fn bytes(&self, keys: &Row, row: &Row) -> usize {
+        let beyond = |at: &usize| keys[*at].memory_bytes() - size_of::<Datum>();
+        let computed = self.computed.iter().map(beyond).sum::<usize>();
+        row_bytes(row) + size_of_val(keys.as_slice()) + computed
+    }
+
+    /// Drops the rows behind the first `wanted` and gives back what they took.
+    fn cut(&mut self, wanted: usize, memory: &Memory) {
         self.sort();
-        let dropped = self.rows.drain(wanted.min(self.rows.len())..);
-        memory.give(dropped.map(|(keys, row)| kept_bytes(&keys, &row)).sum());
-        Some(())
+        let dropped = self.rows.split_off(wanted.min(self.rows.len()));
+        memory.give(dropped.iter().map(|(keys, row)| self.bytes(keys, row)).sum());
     }
 
     fn sort(&mut self) {
@@ -124,7 +132,10 @@ impl<'p> Sorting<'p> {
             }
         };
         let order = Order::new(self.keys);
-        Ok(Runs { order, wanted, sorted: Vec::new(), rows: Vec::new() })
+        let keys = self.keys.iter().enumerate();
+        let computed = keys.filter(|(_, key)| !matches!(key.expr, Expr::Column { .. }));
+        let computed = computed.map(|(at, _)| at).collect();
+        Ok(Runs { order, computed, wanted, sorted: Vec::new(), rows: Vec::new() })
     }
 }
 

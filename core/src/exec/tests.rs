@@ -67,6 +67,8 @@ fn memory_is_bounded() {
         "select string_agg(repeat('x', 1000), '') from generate_series(1, 1000)",
         "select array_agg(repeat('x', 1000)) from generate_series(1, 1000)",
         "select repeat('x', 10000) || g from generate_series(1, 1000) g order by 1 limit 100",
+        "(select g from generate_series(1, 1000) g) order by repeat('x', 1000 + g)",
+        "select repeat('x', g % 2) from generate_series(1, 2000) g order by 1 limit 950",
     ] {
         assert_eq!(db.try_run(query, &[]).unwrap_err().state, SqlState::OutOfMemory, "{query}");
     }

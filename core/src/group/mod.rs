@@ -324,7 +324,10 @@ impl Group {
     /// Steps down where answers keep coming too late for a lease. Followers hear such a leader all the same,
     /// so nobody else would ever lead, and nobody serve; one with faster links may win the next election.
     fn give_up_without_lease(&mut self, now: Mono) {
-        if !self.is_leader() || self.lease.is_valid(self.node.term(), now) {
+        // Nothing can be asked before the first entry of the term is committed, which may take as long as
+        // a snapshot does.
+        let can_ask = self.is_leader() && self.node.committed_in_term();
+        if !can_ask || self.lease.is_valid(self.node.term(), now) {
             self.ticks_without_lease = 0;
         }
         if self.ticks_without_lease > LEASELESS_TIMEOUTS * self.times.election_ticks as u64 {
@@ -506,13 +509,19 @@ mod tests {
         /// What this one sends takes so long.
         slow: Option<(InstanceId, Duration)>,
         underway: Vec<(Mono, Message)>,
+        /// Nothing becomes durable any more.
+        stuck: bool,
         now: Mono,
         committed: BTreeMap<InstanceId, Vec<Bytes>>,
     }
 
     impl Trio {
         fn new(seed: u64) -> Trio {
-            let ids = [InstanceId(1), InstanceId(2), InstanceId(3)];
+            Trio::of(&[InstanceId(1), InstanceId(2), InstanceId(3)], seed)
+        }
+
+        /// As many as these.
+        fn of(ids: &[InstanceId], seed: u64) -> Trio {
             let membership = Membership { voters: ids.to_vec(), ..Membership::default() };
             let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
             let hard = HardState { term: Term(1), commit: LogIndex(1), ..HardState::default() };
@@ -522,10 +531,11 @@ mod tests {
                 (id, Group::new(GroupId(1), id, times, seed, Mono(0), false, recovered))
             };
             Trio {
-                members: ids.into_iter().map(member).collect(),
+                members: ids.iter().copied().map(member).collect(),
                 cut: None,
                 slow: None,
                 underway: Vec::new(),
+                stuck: false,
                 now: Mono(0),
                 committed: BTreeMap::new(),
             }
@@ -559,7 +569,9 @@ mod tests {
                 let Some(ready) = group.take_ready() else { continue };
                 mail.extend(ready.messages);
                 group.hold(ready.number, 0, ready.persisted_messages);
-                mail.extend(group.durable(0));
+                if !self.stuck {
+                    mail.extend(group.durable(0));
+                }
                 let normal = ready.committed.iter().filter(|e| e.kind == EntryKind::Normal);
                 let data = normal.map(|e| e.data.clone());
                 self.committed.entry(*id).or_default().extend(data.filter(|d| !d.is_empty()));
@@ -760,6 +772,22 @@ mod tests {
             }
             assert!(!trio.members[&old].may_serve(trio.now), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn a_leader_that_has_committed_nothing_yet_is_given_its_time() {
+        let mut alone = Trio::of(&[FIRST], 7);
+        alone.stuck = true;
+        alone.run(60);
+        assert_eq!(alone.leaders(), [FIRST]);
+        let term = alone.members[&FIRST].term();
+        alone.run(500);
+        assert_eq!((alone.leaders(), alone.members[&FIRST].term()), (vec![FIRST], term));
+        assert!(!alone.members[&FIRST].may_serve(alone.now));
+        alone.stuck = false;
+        alone.members.get_mut(&FIRST).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+        alone.run(60);
+        assert!(alone.members[&FIRST].may_serve(alone.now));
     }
 
     #[test]

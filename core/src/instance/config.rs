@@ -112,8 +112,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Of an instance with so many bytes for its rows: less than the usual gibibyte bounds what
-    /// statements and the tails of the logs keep in memory as well.
+    /// Of an instance with so many bytes for its rows. Beside them, the statements under way may keep half as
+    /// much, at least 32 MiB; less than the usual gibibyte bounds a single statement and the tails of
+    /// the logs as well.
     pub fn of_memory(memory: u64) -> Limits {
         let usual = Limits::default();
         let part = |n: u64, least: u64| (memory / n).max(least);
