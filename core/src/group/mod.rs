@@ -566,12 +566,15 @@ mod tests {
         fn deliver(&mut self) -> bool {
             let mut mail = Vec::new();
             for (id, group) in &mut self.members {
-                let Some(ready) = group.take_ready() else { continue };
-                mail.extend(ready.messages);
-                group.hold(ready.number, 0, ready.persisted_messages);
+                let ready = group.take_ready();
+                if let Some(ready) = &ready {
+                    mail.extend(ready.messages.iter().cloned());
+                    group.hold(ready.number, 0, ready.persisted_messages.clone());
+                }
                 if !self.stuck {
                     mail.extend(group.durable(0));
                 }
+                let Some(ready) = ready else { continue };
                 let normal = ready.committed.iter().filter(|e| e.kind == EntryKind::Normal);
                 let data = normal.map(|e| e.data.clone());
                 self.committed.entry(*id).or_default().extend(data.filter(|d| !d.is_empty()));
@@ -785,7 +788,19 @@ mod tests {
         assert_eq!((alone.leaders(), alone.members[&FIRST].term()), (vec![FIRST], term));
         assert!(!alone.members[&FIRST].may_serve(alone.now));
         alone.stuck = false;
-        alone.members.get_mut(&FIRST).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+        alone.run(60);
+        assert!(alone.members[&FIRST].may_serve(alone.now));
+    }
+
+    #[test]
+    fn one_that_elects_itself_waits_for_its_disk() {
+        let mut alone = Trio::of(&[FIRST], 7);
+        alone.stuck = true;
+        alone.run(60);
+        alone.members.get_mut(&FIRST).unwrap().node.step_down();
+        alone.run(200);
+        assert_eq!(alone.leaders(), []);
+        alone.stuck = false;
         alone.run(60);
         assert!(alone.members[&FIRST].may_serve(alone.now));
     }

@@ -278,14 +278,28 @@ impl Node {
         receiving.map(|(id, _)| InstanceId(*id))
     }
 
-    /// One tick of time.
+    /// One tick of time. It does not count while this member would elect itself alone and its log is not
+    /// durable yet: the library insists on that.
     pub fn tick(&mut self) {
         let was = self.raw.raft.state;
+        if was != StateRole::Leader && self.is_only_voter() && !self.log_is_durable() {
+            return;
+        }
         let fired = self.raw.tick();
         if fired && was != StateRole::Leader {
             self.attempt += 1;
         }
         self.fix_timeout();
+    }
+
+    fn is_only_voter(&self) -> bool {
+        let Membership { voters, voters_outgoing, .. } = &self.membership;
+        voters_outgoing.is_empty() && voters.as_slice() == [InstanceId(self.raw.raft.id)]
+    }
+
+    fn log_is_durable(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        log.persisted == log.last_index()
     }
 
     /// Ticks counted since a leader was heard, a vote given or a campaign begun.
