@@ -109,7 +109,7 @@ pub const CRATES: [Crate; 5] = [
 const ONE_DOOR: [(&[&str], &str); 2] = [(&["raft"], "raft"), (&["pgwire", "messages"], "pgwire")];
 
 /// What must not appear in `core`, in code.
-const BANNED: [&[&str]; 10] = [
+const BANNED: [&[&str]; 16] = [
     &["std", "*"],
     &["std", "fs"],
     &["std", "net"],
@@ -117,6 +117,12 @@ const BANNED: [&[&str]; 10] = [
     // Their order is another in each process.
     &["std", "collections", "HashMap"],
     &["std", "collections", "HashSet"],
+    &["std", "collections", "hash_map"],
+    &["std", "collections", "hash_set"],
+    &["std", "collections", "*"],
+    &["std", "hash", "RandomState"],
+    &["std", "hash", "*"],
+    &["hashbrown"],
     &["std", "time", "Instant"],
     &["std", "time", "SystemTime"],
     &["tokio"],
@@ -124,7 +130,14 @@ const BANNED: [&[&str]; 10] = [
 ];
 
 /// The same, by the end of its name, whatever it is called by.
-const BANNED_CALLS: [&[&str]; 3] = [&["Instant", "now"], &["SystemTime", "now"], &["thread_rng"]];
+const BANNED_CALLS: [&[&str]; 6] = [
+    &["Instant", "now"],
+    &["SystemTime", "now"],
+    &["thread_rng"],
+    &["HashMap"],
+    &["HashSet"],
+    &["RandomState"],
+];
 
 /// One broken rule.
 #[derive(Debug, PartialEq, Eq)]
@@ -303,6 +316,15 @@ mod tests {
         assert_eq!(
             lines(0, "group/mod.rs", "use std::time as t; fn f() { t::Instant::now() }"),
             [1]
+        );
+        let maps = "fn f() { std::collections::hash_map::HashMap::new()\n}\n\
+                    use std::collections as c; fn g() {\nc::HashMap::new(); c::BTreeMap::new();\n\
+                    c::hash_set::HashSet::new() }\nuse std::hash::{Hash,\n RandomState};\n\
+                    use hashbrown::hash_table as h;\nuse std::collections::*; use std::hash::*;";
+        assert_eq!(lines(0, "group/mod.rs", maps), [1, 4, 5, 7, 8, 9, 9]);
+        assert_eq!(
+            lines(0, "group/mod.rs", "use std::{collections::BTreeMap, hash::Hash};"),
+            [0; 0]
         );
         assert_eq!(lines(0, "lib.rs", "use pgwire::{api, messages::data};"), [1]);
         assert_eq!(lines(0, "group/mod.rs", "use rand_chacha::ChaCha8Rng;"), [0; 0]);
