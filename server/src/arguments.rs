@@ -10,6 +10,9 @@ use uuid::Uuid;
 
 use crate::settings::{SETTINGS, Sources, Values};
 
+/// The instance that is asked where none is named.
+pub const DEFAULT_PEER: &str = "127.0.0.1:3301";
+
 /// A distributed SQL database that speaks PostgreSQL's protocol.
 #[derive(Parser, Debug)]
 #[command(name = "basalt", version, disable_help_subcommand = true)]
@@ -62,7 +65,7 @@ pub struct AdminArguments {
 #[derive(Args, Debug)]
 pub struct StatusArguments {
     /// Any instance of the cluster, or several with commas between: the first that answers is asked
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_PEER, env = "BASALT_PEER")]
     pub peer: String,
 }
 
@@ -75,7 +78,7 @@ pub struct ExpelArguments {
     #[arg(long, value_name = "UUID", conflicts_with = "uuid")]
     pub instance_uuid: Option<Uuid>,
     /// Any instance of the cluster, or several with commas between: the first that answers is asked
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3301", env = "BASALT_PEER")]
+    #[arg(long, value_name = "HOST:PORT", default_value = DEFAULT_PEER, env = "BASALT_PEER")]
     pub peer: String,
     /// Also if the instance is online
     #[arg(long)]

@@ -105,7 +105,11 @@ fn one(options: &ServerOptions, k: usize, count: usize, spin: Duration) -> Resul
 
 fn refuse_other_layout(data_dir: &Path, count: usize) -> Result<()> {
     let shown = data_dir.display();
-    if count > 1 && holds_instance(data_dir) {
+    if holds_instance(data_dir) {
+        // Numbered ones beside it are of no matter to one that is there by itself.
+        if count == 1 {
+            return Ok(());
+        }
         bail!(
             "data directory {shown} holds one instance and --cores asks for {count}: start it with one \
              core, or give the {count} instances a --data-dir of their own"
@@ -184,6 +188,20 @@ mod tests {
             assert!(refused.contains(&path) && refused.contains("--cores"), "{refused}");
             std::fs::remove_file(holder.join(instance::IDENTITY_FILE)).unwrap();
         }
+    }
+
+    #[test]
+    fn one_instance_in_a_directory_of_both_layouts_starts_and_several_do_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap().to_owned();
+        for holder in ["", "0"] {
+            let holder = directory.path().join(holder);
+            std::fs::create_dir_all(&holder).unwrap();
+            std::fs::write(holder.join(instance::IDENTITY_FILE), "x").unwrap();
+        }
+        let start = |cores: &str| of_server(&options(&[("data-dir", &path), ("cores", cores)]));
+        assert_eq!(start("0").unwrap()[0].data_dir, directory.path());
+        assert!(start("0-1").unwrap_err().to_string().contains("holds one instance"));
     }
 
     #[test]
