@@ -14,7 +14,8 @@
 //! An instance whose disk was lost or damaged comes back as a new one: by its address, or because it
 //! says so, it takes the place of the old one, which is expelled in the same breath. Its replica set
 //! has to have another member, or no buckets, or the rows would be gone without a word. A replica set
-//! whose last instance goes ends with it: nobody is left to take a newcomer in.
+//! whose last instance goes ends with it: nobody is left to take a newcomer in. Whoever replaces that
+//! instance gets a new one, also where it asks for the old one by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -211,6 +212,10 @@ fn named_replicaset(
         )));
     }
     if has_ended(state, set, old) {
+        // Whoever replaces the last one of a set has to go somewhere, at every start with this name.
+        if old.is_some_and(|old| state.members(old.replicaset).count() == 1) {
+            return Ok(ReplicasetChoice::New(new_replicaset_name(state, tier)));
+        }
         return Err(refused(format!("replica set \"{name}\" was expelled")));
     }
     if !has_room(state, set.id, tier) {

@@ -153,18 +153,30 @@ fn a_newcomer_whose_only_companion_was_expelled_meanwhile_is_sent_elsewhere() {
 
 #[test]
 fn one_that_holds_no_rows_is_replaced_though_it_is_alone() {
-    let mut state = cluster(1, "");
-    let second = join_request(2, "default", FailureDomain::default());
-    let old = join(&mut state, &second).unwrap();
-    set_online(&mut state, old);
-    let again = JoinRequest {
-        endpoints: second.endpoints,
-        ..join_request(3, "default", FailureDomain::default())
-    };
-    let new = join(&mut state, &again).unwrap();
-    let set = |id| state.replicasets[&state.instances[&id].replicaset].name.as_str();
-    assert_eq!((set(old), set(new)), ("default_2", "default_3"));
-    assert!(!state.instances[&old].is_member());
+    let set_of =
+        |state: &RingState, id| state.replicasets[&state.instances[&id].replicaset].name.clone();
+    // It says nothing of a set, or names the one it founded, at every start.
+    for (set, sets) in [
+        (None, ["default_2", "default_3", "default_4"]),
+        (Some("default_2"), ["default_2", "default_3", "default_4"]),
+        (Some("rows"), ["rows", "default_2", "default_3"]),
+    ] {
+        let mut state = cluster(1, "");
+        let again = |k: u64| JoinRequest {
+            replicaset_name: set.map(str::to_owned),
+            endpoints: join_request(2, "default", FailureDomain::default()).endpoints,
+            ..join_request(k, "default", FailureDomain::default())
+        };
+        let mut ids = Vec::new();
+        for k in 2..5 {
+            let id = join(&mut state, &again(k)).unwrap();
+            set_online(&mut state, id);
+            ids.push(id);
+        }
+        assert_eq!(ids.iter().map(|id| set_of(&state, *id)).collect::<Vec<_>>(), sets);
+        let members = ids.iter().map(|id| state.instances[id].is_member());
+        assert_eq!(members.collect::<Vec<_>>(), [false, false, true], "{set:?}");
+    }
 }
 
 #[test]
