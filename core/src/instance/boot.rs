@@ -45,7 +45,7 @@ use crate::seam::{
 };
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
-use crate::storage::snapshot::{SNAPSHOT_DIR, SnapshotDamage};
+use crate::storage::snapshot::{self, SNAPSHOT_DIR, SnapshotDamage};
 use crate::storage::wal::{
     self, RecoveredGroup, SnapshotMark, WAL_DIR, WalConfig, WalDamage, WalOwner,
 };
@@ -73,8 +73,9 @@ impl std::fmt::Display for Failure {
 }
 
 /// Why an instance without an identity does not found a cluster.
-const NOBODY_TO_ASK: &str = "there is no identity, and the file `members` is damaged: give --peer of another \
-     instance, or remove the data directory to found a new cluster";
+const NOBODY_TO_ASK: &str = "there is no identity, and the file `members` shows that there was a cluster with \
+     others, but names nobody to ask: give --peer of another instance, or remove the data directory to found a \
+     new cluster";
 
 /// How often a new instance looks whether its first log batch is on disk.
 const LOG_POLL: Duration = Duration::from_millis(1);
@@ -107,13 +108,16 @@ pub async fn boot(me: Shared) {
 
 async fn start(me: &Shared) -> Result<(), Failure> {
     let disk = me.borrow().disk.clone();
-    recall_members(me, &disk).await?;
+    recall_members(me, &disk).await;
     match resume(me, &disk).await {
         Ok(true) => {}
         Ok(false) => {
+            if me.borrow().is_told_of_others() {
+                me.borrow_mut().members.forget();
+            }
             let identity = match founds_cluster(me) {
-                // Somebody who lost its identity, and may have known others.
-                true if me.borrow().members.is_unreadable => {
+                // Somebody who lost its identity: the others may live on.
+                true if me.borrow().members.had_others() => {
                     return Err(Failure::Stop(StopReason::Unusable(NOBODY_TO_ASK.into())));
                 }
                 true => found_cluster(me),
@@ -156,19 +160,21 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// Finds out whom to ask if the rest of the data cannot be used.
-async fn recall_members(me: &Shared, disk: &DiskHandle) -> Result<(), Failure> {
-    let Some(bytes) = read_small(disk, members::FILE, members::MAX_BYTES).await? else {
-        return Ok(());
+/// Finds out whom to ask if the rest of the data cannot be used. A hint that cannot be read keeps no
+/// sound instance down: it is written anew.
+async fn recall_members(me: &Shared, disk: &DiskHandle) {
+    let found = match read_small(disk, members::FILE, members::MAX_BYTES).await {
+        Ok(Some(bytes)) => Members::decode(bytes).map_err(|error| error.to_string()),
+        Ok(None) => return,
+        Err(error) => Err(error.message),
     };
-    match Members::decode(bytes) {
+    match found {
         Ok(members) => me.borrow_mut().members.recall(members),
         Err(error) => {
             tracing::warn!(%error, "who the other members are cannot be read");
-            me.borrow_mut().members.is_unreadable = true;
+            me.borrow_mut().members.cannot_recall();
         }
     }
-    Ok(())
 }
 
 /// Ends an instance that is shown to have lost what it acknowledged. It takes part in nothing from
@@ -354,13 +360,14 @@ async fn start_groups(
         index if index == ORIGIN.0 => Ok(RingState::new()),
         index => snapshots::load_ring(disk, index).await,
     };
-    let (ring, ring_state) = load(GroupId::RING, &ring, identity.ring_founder, load_ring).await?;
+    let (ring, ring_state) =
+        load(disk, GroupId::RING, &ring, identity.ring_founder, load_ring).await?;
     let load_shard = async |index| match index {
         index if index == ORIGIN.0 => Ok((Store::new(), ShardPosition::default())),
         index => snapshots::load_shard(disk, identity.group, index).await,
     };
     let (data, (store, position)) =
-        load(identity.group, &data, identity.group_founder, load_shard).await?;
+        load(disk, identity.group, &data, identity.group_founder, load_shard).await?;
     let state = &mut *me.borrow_mut();
     let hard: BTreeMap<GroupId, HardState> =
         [(ring.group, ring.hard_state), (data.group, data.hard_state)].into();
@@ -431,15 +438,19 @@ struct GroupStart {
 
 /// Loads the newest snapshot of a group that can be read, of those that the log can go on from.
 async fn load<T>(
+    disk: &DiskHandle,
     group: GroupId,
     recovered: &RecoveredGroup,
     founder: InstanceId,
     read: impl AsyncFn(LogIndex) -> Result<T, SnapshotDamage>,
 ) -> Result<(GroupStart, T), Failure> {
-    let newest = GroupStart::new(group, recovered, founder, None)?;
+    let mut newest = GroupStart::new(group, recovered, founder, None)?;
     let index = newest.meta.index;
     let failure = match read(index).await {
-        Ok(state) => return Ok((newest, state)),
+        Ok(state) => {
+            newest.loaded.older = backed_by(disk, group, &recovered.older_marks).await?;
+            return Ok((newest, state));
+        }
         Err(damage) => bad_snapshot(damage),
     };
     if matches!(failure, Failure::Stop(_)) {
@@ -460,6 +471,21 @@ async fn load<T>(
         }
     }
     Err(failure)
+}
+
+/// The newest of the older snapshots that is there. One that was damaged is not: it went when another took
+/// its place, and the log still names it.
+async fn backed_by(
+    disk: &DiskHandle,
+    group: GroupId,
+    older: &[SnapshotMark],
+) -> Result<Option<LogIndex>, Failure> {
+    if older.is_empty() {
+        return Ok(None);
+    }
+    let there = snapshot::file::list(disk, group).await.map_err(bad_snapshot)?;
+    let mut newest_first = older.iter().rev().map(|mark| mark.index);
+    Ok(newest_first.find(|index| *index == ORIGIN.0 || there.contains(index)))
 }
 
 impl GroupStart {
@@ -489,7 +515,7 @@ impl GroupStart {
         let fresh = recovered.mark.is_none();
         let loaded = Loaded {
             index: meta.index,
-            older: older.or(recovered.older_marks.last()).map(|mark| mark.index),
+            older: older.map(|mark| mark.index),
             newest_is_damaged: older.is_some(),
         };
         let entries = entries.map_err(damaged)?;
@@ -533,9 +559,9 @@ async fn read_small(disk: &DiskHandle, name: &str, max: u64) -> Result<Option<By
         Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    let bytes = disk.read_all(file, len.min(max)).await?;
+    let bytes = disk.read_all(file, len.min(max)).await;
     disk.close(file).await?;
-    Ok(Some(bytes))
+    Ok(Some(bytes?))
 }
 
 fn unusable(why: &str) -> Failure {

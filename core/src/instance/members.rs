@@ -13,9 +13,11 @@
 //!
 //! It is written whenever the ring says something else than it does, under another name first, synced and
 //! renamed. It is a hint: of a crash between the change and the rename, the older one is left, and
-//! who joins asks everybody it was ever told of in turn. One that is damaged or absent tells nothing.
-//! It stays where it is when data is set aside, so that an instance that loses its identity in the
-//! middle of that does not found a cluster of its own.
+//! who joins asks everybody it was ever told of in turn. One that cannot be read or is absent names
+//! nobody. It stays where it is when data is set aside, so that an instance that loses its identity in
+//! the middle of that does not found a cluster of its own: none is founded where there is such a file.
+//! Without an identity, an instance that is told of others asks them alone: whoever took the identity
+//! away may want it in another cluster.
 
 use std::time::Duration;
 
@@ -24,8 +26,9 @@ use uuid::Uuid;
 
 use super::boot;
 use super::state::{Phase, Shared, State};
-use crate::base::LogIndex;
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use crate::base::{InstanceId, LogIndex};
+use crate::raft::Membership;
 
 const MAGIC: &[u8; 8] = b"BSLTMB\0\0";
 const VERSION: u8 = 1;
@@ -46,15 +49,22 @@ pub struct Members {
     pub addresses: Vec<String>,
 }
 
+/// What is in the place of the file.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Found {
+    #[default]
+    Nothing,
+    /// It is damaged, or the disk does not give it.
+    Unreadable,
+    Members(Members),
+}
+
 /// The file as this instance knows it.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    /// In the file; empty if there is none.
-    pub addresses: Vec<String>,
-    /// Of which cluster they are members.
-    cluster: Option<Uuid>,
-    /// There is one, and it is damaged.
-    pub is_unreadable: bool,
+    /// Those in the file, if they are to be asked.
+    addresses: Vec<String>,
+    file: Found,
     /// The state of the ring that it was compared with last.
     seen: Option<LogIndex>,
     writing: bool,
@@ -63,14 +73,39 @@ pub struct Remembered {
 impl Remembered {
     /// What was found in the file.
     pub fn recall(&mut self, members: Members) {
-        self.addresses = members.addresses;
-        self.cluster = Some(members.cluster);
+        self.addresses.clone_from(&members.addresses);
+        self.file = Found::Members(members);
+    }
+
+    /// There is a file, or may be, and what it says is not known.
+    pub fn cannot_recall(&mut self) {
+        self.file = Found::Unreadable;
+    }
+
+    /// Whether this instance was a member of a cluster with others, whoever they are.
+    pub fn had_others(&self) -> bool {
+        self.file != Found::Nothing
     }
 
     /// This instance belongs to `cluster`: a file that was copied here from another tells nothing.
     pub fn forget_others_than(&mut self, cluster: Uuid) {
-        if self.cluster.is_some_and(|other| other != cluster) {
-            self.addresses.clear();
+        if let Found::Members(members) = &self.file
+            && members.cluster != cluster
+        {
+            self.forget();
+        }
+    }
+
+    /// Those in the file are not to be asked.
+    pub fn forget(&mut self) {
+        self.addresses.clear();
+    }
+
+    fn says(&self, cluster: Uuid, others: &[String]) -> bool {
+        match &self.file {
+            Found::Nothing => others.is_empty(),
+            Found::Unreadable => false,
+            Found::Members(members) => members.cluster == cluster && members.addresses == others,
         }
     }
 }
@@ -117,32 +152,31 @@ impl Members {
 
 /// Once a turn: writes down what changed.
 pub fn advance(me: &Shared) {
-    let others = {
+    let members = {
         let state = &mut *me.borrow_mut();
         let applied = state.ring.as_ref().map(|ring| ring.applied);
         if state.phase != Phase::Running || state.members.writing || state.members.seen == applied {
             return;
         }
         state.members.seen = applied;
-        let Some(others) = state.others_to_ask() else { return };
-        if others == state.members.addresses {
+        let Some(cluster) = state.identity.as_ref().map(|identity| identity.cluster) else {
+            return;
+        };
+        let Some(addresses) = state.others_to_ask() else { return };
+        if state.members.says(cluster, &addresses) {
             return;
         }
         state.members.writing = true;
-        others
+        Members { cluster, addresses }
     };
-    let task = remember(me.clone(), others);
+    let task = remember(me.clone(), members);
     me.borrow().spawner.spawn(task);
 }
 
-async fn remember(me: Shared, addresses: Vec<String>) {
-    let (disk, members) = {
-        let state = me.borrow();
-        let Some(identity) = &state.identity else { return };
-        (state.disk.clone(), Members { cluster: identity.cluster, addresses })
-    };
+async fn remember(me: Shared, members: Members) {
+    let disk = me.borrow().disk.clone();
     match boot::write_durably(&disk, FILE, members.encode()).await {
-        Ok(()) => me.borrow_mut().members.addresses = members.addresses,
+        Ok(()) => me.borrow_mut().members.recall(members),
         Err(error) => {
             tracing::warn!(error = error.message, "the other members were not written down");
             let pause = {
@@ -162,9 +196,7 @@ impl State {
     /// knows of no cluster that it is a member of.
     fn others_to_ask(&self) -> Option<Vec<String>> {
         let ring = self.ring.as_ref().filter(|r| r.state.instances.contains_key(&self.me()))?;
-        let voters = &ring.group.membership().voters;
-        let others = voters.iter().filter(|voter| **voter != self.me()).count();
-        if 2 * others <= voters.len() {
+        if !decides_without(ring.group.membership(), self.me()) {
             return Some(Vec::new());
         }
         let members = ring.state.instances.values().filter(|i| i.is_member() && i.id != self.me());
@@ -172,6 +204,11 @@ impl State {
         addresses.sort_unstable();
         addresses.truncate(ADDRESSES_MAX);
         Some(addresses)
+    }
+
+    /// Whether a peer other than this instance is configured.
+    pub fn is_told_of_others(&self) -> bool {
+        self.config.peers.iter().any(|peer| *peer != self.config.address)
     }
 
     /// Everybody this instance was told of who may take it as a member, in the order in which to ask.
@@ -187,9 +224,38 @@ impl State {
     }
 }
 
+/// Whether a group has a majority without one of its voters; while its voters change, of the old ones
+/// and of the new ones.
+fn decides_without(membership: &Membership, me: InstanceId) -> bool {
+    let decide = |voters: &[InstanceId]| {
+        let others = voters.iter().filter(|voter| **voter != me).count();
+        2 * others > voters.len()
+    };
+    let Membership { voters, voters_outgoing, .. } = membership;
+    decide(voters) && (voters_outgoing.is_empty() || decide(voters_outgoing))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_others_decide_alone_if_they_are_a_majority_before_and_after_a_change() {
+        let decides = |voters: &[u64], outgoing: &[u64]| {
+            let ids = |all: &[u64]| all.iter().copied().map(InstanceId).collect();
+            let membership = Membership {
+                voters: ids(voters),
+                voters_outgoing: ids(outgoing),
+                ..Membership::default()
+            };
+            decides_without(&membership, InstanceId(1))
+        };
+        assert!(decides(&[1, 2, 3], &[]) && decides(&[2], &[]) && !decides(&[1, 2], &[]));
+        assert!(!decides(&[1], &[]) && !decides(&[], &[]));
+        assert!(decides(&[2, 3, 4], &[1, 2, 3]));
+        assert!(!decides(&[1, 2, 3], &[1, 2]), "the old ones still decide too");
+        assert!(!decides(&[1, 2], &[1, 2, 3]));
+    }
 
     fn sample() -> Members {
         let addresses = ["i2:3301", "i3:3301"].map(str::to_owned).to_vec();

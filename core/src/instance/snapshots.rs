@@ -28,9 +28,11 @@
 //! state that a group begins with counts as a snapshot that is never damaged. Older files go when the
 //! mark of the newer one is durable; until then, recovery would ask for them.
 //!
-//! The log on disk has a bound: where it is passed, groups whose old entries keep it long take
-//! a snapshot, and a group that rests gets an entry without a meaning to have something new to show. Where that
-//! does not help, the log begins behind the newest snapshot.
+//! The log on disk has a bound, while snapshots can be taken: `3 * log_before_snapshot + 5 * wal_segment`.
+//! Beyond two of each, groups whose old entries keep it long take a snapshot, and a group that rests gets an
+//! entry without a meaning to have something new to show. With one more of each, the log begins behind the
+//! newest snapshot. It goes by whole segments, once what was written meanwhile is durable: that takes the last
+//! two. Where no snapshot can be taken, the log behind the newest one grows as long as the disk has room.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

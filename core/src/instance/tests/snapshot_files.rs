@@ -285,6 +285,7 @@ fn the_log_that_is_kept_for_two_snapshots_is_bounded() {
     let segment = world.nodes[0].config.limits.wal_segment;
     let most = write_much(&mut world, 300);
     assert!(most > limit + 2 * segment, "the log was long: {most}");
+    // As the module of snapshots says.
     assert!(most <= 3 * limit + 5 * segment, "{most}");
     // The ring rested meanwhile, and has two snapshots that the log goes on from all the same.
     for group in [GroupId::RING, GroupId(1)] {

@@ -1,0 +1,152 @@
+//! Instances that lost their data or their identity, and whom they ask to be taken back.
+
+use super::members::Members;
+use super::*;
+
+/// Damages the log of the founder, which is told no peer but itself, and starts it again.
+fn founder_with_a_damaged_log(world: &mut World) {
+    assert_eq!(world.nodes[0].config.peers, ["i1:3301"]);
+    world.kill(0);
+    let disk = &mut world.nodes[0].disk;
+    let log = disk.paths().into_iter().find(|path| path.starts_with("wal/")).unwrap();
+    disk.file(&log)[3] ^= 1;
+    world.start(0);
+    world.run(Duration::from_secs(8));
+}
+
+#[test]
+fn the_founder_comes_back_through_those_it_has_written_down() {
+    let mut world = three();
+    let cluster = world.state(1, State::cluster_tag);
+    founder_with_a_damaged_log(&mut world);
+    assert_eq!(world.nodes[0].stopped, None);
+    assert_eq!(world.state(0, |s| s.me()), InstanceId(4));
+    assert_eq!(world.online(1), 3);
+    assert_eq!(world.voters(0, GroupId(1)), [2, 3, 4]);
+    // A crash between giving up the old identity and having a new one is no reason to found a cluster.
+    world.kill(0);
+    world.nodes[0].disk.remove(identity::FILE);
+    world.start(0);
+    world.run(Duration::from_secs(12));
+    assert_eq!(world.state(0, State::cluster_tag), cluster);
+    assert_eq!(world.state(0, |s| s.me()), InstanceId(5));
+    assert_eq!(world.online(1), 3);
+}
+
+#[test]
+fn a_founder_that_the_others_cannot_take_back_without_its_vote_keeps_its_data() {
+    let mut world = World::new();
+    world.add(2);
+    world.run(Duration::from_millis(100));
+    world.add(2);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.voters(0, GroupId::RING), [1, 2]);
+    founder_with_a_damaged_log(&mut world);
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::Unusable(_))), "{stopped:?}");
+    assert!(world.nodes[0].disk.paths().contains(&identity::FILE.to_owned()));
+}
+
+#[test]
+fn a_list_of_members_that_cannot_be_read_tells_nothing() {
+    let mut world = three();
+    let file = world.nodes[0].disk.file(members::FILE);
+    let at = file.len() / 2;
+    file[at] ^= 1;
+    world.kill(0);
+    world.start(0);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.online(1), 3, "it is a hint only");
+    founder_with_a_damaged_log(&mut world);
+    assert_eq!(world.nodes[0].stopped, None, "and was written anew");
+    assert_eq!(world.online(1), 3);
+    // Without an identity, it is a reason not to found a cluster.
+    world.kill(0);
+    world.nodes[0].disk.remove(identity::FILE);
+    world.nodes[0].disk.file(members::FILE)[12] ^= 1;
+    world.start(0);
+    world.run(Duration::from_secs(1));
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::Unusable(_))), "{stopped:?}");
+}
+
+#[test]
+fn a_list_of_members_of_another_cluster_tells_nothing() {
+    let mut world = three();
+    let own = world.nodes[0].disk.file(members::FILE);
+    let cluster_at = 9..25;
+    own[cluster_at].fill(7);
+    let body = own.len() - 4;
+    let crc = crc32fast::hash(&own[..body]).to_le_bytes();
+    own[body..].copy_from_slice(&crc);
+    founder_with_a_damaged_log(&mut world);
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::Unusable(_))), "{stopped:?}");
+}
+
+fn file_of_members(world: &mut World) -> Members {
+    Members::decode(Bytes::copy_from_slice(world.nodes[0].disk.file(members::FILE))).unwrap()
+}
+
+#[test]
+fn a_list_of_members_that_the_disk_does_not_give_keeps_no_instance_down() {
+    let mut world = three();
+    let before = file_of_members(&mut world);
+    world.kill(0);
+    world.nodes[0].no_members = true;
+    world.nodes[0].disk.file(members::FILE).clear();
+    world.start(0);
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.nodes[0].stopped, None);
+    assert_eq!(world.online(1), 3);
+    assert_eq!(file_of_members(&mut world), before, "it was written anew");
+}
+
+/// Three, of which the first and another are left.
+fn two_of_three() -> World {
+    let mut world = three();
+    let out = (1..3).find(|at| !world.leaders(GroupId::RING).contains(at)).unwrap();
+    let uuid = world.state(out, |s| s.identity.as_ref().unwrap().uuid);
+    let body = Body::Expel { request: 1, uuid, force: true };
+    let event = Event::Peer { from: PeerAddr::new("operator:1"), msg: Msg { cluster: 0, body } };
+    world.push(0, MS, Happening::Event(Box::new(event)));
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.voters(0, GroupId::RING).len(), 2);
+    world
+}
+
+#[test]
+fn no_cluster_is_founded_where_another_member_may_live_on() {
+    let mut world = two_of_three();
+    assert_eq!(file_of_members(&mut world).addresses, [""; 0], "nobody can decide without it");
+    world.kill(0);
+    world.nodes[0].disk.remove(identity::FILE);
+    let before = world.nodes[0].disk.paths();
+    world.start(0);
+    world.run(Duration::from_secs(2));
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(
+        matches!(&stopped, Some(StopReason::Unusable(why)) if why.contains("--peer")),
+        "{stopped:?}"
+    );
+    assert_eq!(world.nodes[0].disk.paths(), before, "nothing is moved");
+}
+
+#[test]
+fn without_an_identity_those_that_are_configured_are_asked_and_nobody_else() {
+    let mut world = three();
+    // One that founds a cluster of its own, later.
+    world.add(3);
+    world.kill(3);
+    world.nodes[3].config.peers = vec!["i4:3301".into()];
+    world.kill(0);
+    world.nodes[0].disk.remove(identity::FILE);
+    world.nodes[0].config.peers = vec!["i1:3301".into(), "i4:3301".into()];
+    world.start(0);
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.state(0, |s| s.phase), Phase::Joining);
+    world.start(3);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.state(0, State::cluster_tag), world.state(3, State::cluster_tag));
+    assert_ne!(world.state(0, State::cluster_tag), world.state(1, State::cluster_tag));
+}
