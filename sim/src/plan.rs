@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::Kind;
-use crate::workload::{Manner, Op};
+use crate::workload::{Manner, Op, Tight};
 
 /// Version of the JSON form.
 pub const FORMAT: u32 = 1;
 
-/// Limits at which an instance refuses what it has no room for.
+/// Limits at which an instance refuses what it has no room for; a plan names one of them at most.
 pub const TIGHT_LIMITS: [&str; 4] =
     ["memory_bytes", "uncommitted_bytes", "message_bytes", "statement_bytes"];
 
@@ -78,7 +78,7 @@ impl Topology {
     }
 
     /// Members of a replica set that is full.
-    fn copies(&self) -> usize {
+    pub fn copies(&self) -> usize {
         usize::from(self.replication_factor).min(self.nodes.len()).max(1)
     }
 
@@ -160,14 +160,21 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether an instance may have no room for a statement.
-    pub fn is_tight(&self) -> bool {
-        TIGHT_LIMITS.iter().any(|limit| self.limits.contains_key(*limit))
+    /// What an instance may have no room for.
+    pub fn tight(&self) -> Option<Tight> {
+        let name = TIGHT_LIMITS.into_iter().find(|name| self.limits.contains_key(*name))?;
+        let bytes = self.limits[name];
+        Some(match name {
+            "memory_bytes" => Tight::Rows,
+            "uncommitted_bytes" => Tight::Unconfirmed,
+            "message_bytes" => Tight::Message { bytes },
+            _ => Tight::Statement,
+        })
     }
 
     /// How its clients come in.
     pub fn manner(&self) -> Manner {
-        Manner { has_password: self.passwords, is_tight: self.is_tight() }
+        Manner { has_password: self.passwords, tight: self.tight() }
     }
 
     /// Whether an instance starts for the first time while faults rage.

@@ -106,15 +106,20 @@ pub fn describe(plan: &Plan, verdict: &Verdict, file: &Path) -> String {
 /// The command that runs exactly this again: by its seed where this build draws this plan from it, else
 /// by the `file` that holds it.
 pub fn replay_command(plan: &Plan, file: &Path) -> String {
+    seed_command(plan).unwrap_or_else(|| format!("basalt-sim run --plan {}", file.display()))
+}
+
+/// The command that runs this again by its seed, where this build draws this plan from it.
+pub fn seed_command(plan: &Plan) -> Option<String> {
     if !is_of_its_seed(plan) {
-        return format!("basalt-sim run --plan {}", file.display());
+        return None;
     }
     let mut command = format!("basalt-sim run --seed {} --scenario {}", plan.seed, plan.scenario);
     let _ = write!(command, " --subject {}", plan.subject);
     for canary in &plan.canaries {
         let _ = write!(command, " --canary {canary}");
     }
-    command
+    Some(command)
 }
 
 /// Whether seed and scenario make this plan, but for the bugs planted.

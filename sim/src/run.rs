@@ -2,13 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
 use basalt_core::seam::Rng;
 use basalt_core::seam::probe::{self, Canary};
 
 use crate::basalt::{Basalt, Spoken};
-use crate::check::{Excuses, Failure, judge_history};
+use crate::check::{Calm, Excuses, Failure, judge_history};
 use crate::faults::Struck;
 use crate::node::Node;
 use crate::plan::Plan;
@@ -96,16 +95,18 @@ fn run_node<'a, N: Node>(plan: &'a Plan, recorder: Option<Recorder<'a>>) -> Verd
     quiet_panics();
     // Only asked for where a panic ends the process.
     if cfg!(panic = "abort") {
-        RUNNING.set(crate::report::replay_command(plan, Path::new("THE-PLAN-OF-THIS-RUN.json")));
+        let of_seed = crate::report::seed_command(plan);
+        RUNNING
+            .set(of_seed.unwrap_or_else(|| "the same command: this plan is no seed's".to_owned()));
     }
     let world = World::<N>::new(plan, recorder);
     let finished = world.run(&last_panic);
     IN_RUN.set(false);
     let marks = probe::marks_reached();
     probe::begin_run(Vec::new(), None);
-    // The toys may refuse at any time, and so may who has no room.
-    let calm =
-        plan.faults.is_empty() && !plan.is_tight() && plan.subject == <PgWire as Spoken>::SUBJECT;
+    // The toys may refuse at any time.
+    let is_calm = plan.faults.is_empty() && plan.subject == <PgWire as Spoken>::SUBJECT;
+    let calm = is_calm.then(|| Calm { tight: plan.tight() });
     let judge = || judge_history(&finished.history, &Excuses::of(plan), calm);
     Verdict {
         failure: finished.failure.clone().or_else(judge),

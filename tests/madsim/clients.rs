@@ -54,7 +54,7 @@ impl Scene {
         self.states.borrow_mut().push(String::new());
         self.running.set(self.running.get() + 1);
         let rng = rng.fork(&format!("client/c{id}"));
-        let manner = Manner { has_password: true, is_tight: false };
+        let manner = Manner { has_password: true, tight: None };
         let client = Client::new(id, 0, role, requests, (think_us, manner), rng);
         let (scene, driven) = (self.clone(), Driver::new(client, self.clone()));
         madsim::task::spawn_local(async move {

@@ -128,7 +128,7 @@ fn run_apart(seed: u64, disturbed: bool) -> Verdict {
         let (mut verdict, history) = runtime.block_on(run(seed, disturbed));
         // The checks start threads, which a simulation may not.
         let judged = || {
-            judge_history(&history, &Excuses::default(), false).map(|failed| format!("{failed:?}"))
+            judge_history(&history, &Excuses::default(), None).map(|failed| format!("{failed:?}"))
         };
         verdict.failure = verdict.failure.or_else(judged);
         verdict

@@ -20,6 +20,7 @@ mod second;
 use crate::clock::Clock;
 use crate::node::{GroupView, Inspectable};
 use crate::workload::History;
+pub use calm::Calm;
 pub use excuses::Excuses;
 
 /// The checks by name.
@@ -196,7 +197,7 @@ impl Monitor {
 type Judge = fn(&History) -> Result<(), String>;
 
 /// Checks that read the whole history; `calm`: of a run without faults.
-pub fn judge_history(history: &History, excuses: &Excuses, calm: bool) -> Option<Failure> {
+pub fn judge_history(history: &History, excuses: &Excuses, calm: Option<Calm>) -> Option<Failure> {
     let judges: [(Check, Judge); 6] = [
         (Check::Acks, acks::judge),
         (Check::Linearizability, linear::judge),
@@ -205,10 +206,9 @@ pub fn judge_history(history: &History, excuses: &Excuses, calm: bool) -> Option
         (Check::Sql, items::judge),
         (Check::Sql, scratch::judge),
     ];
-    let of_calm = calm.then_some((Check::Acks, calm::judge as Judge));
-    judges
+    let found = judges
         .into_iter()
         .filter(|(check, _)| !excuses.cover(*check))
-        .chain(of_calm)
-        .find_map(|(check, judge)| judge(history).err().map(|message| Failure { check, message }))
+        .find_map(|(check, judge)| judge(history).err().map(|what| Failure::new(check, what)));
+    found.or_else(|| Some(Failure::new(Check::Acks, calm?.judge(history).err()?)))
 }

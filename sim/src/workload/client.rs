@@ -75,6 +75,8 @@ enum State {
 const CONNECT_TIMEOUT_NS: u64 = 2_000_000_000;
 const ANSWER_TIMEOUT_NS: u64 = 5_000_000_000;
 const RETRIES: u32 = 6;
+/// Who is refused for want of room tries once more, and then does something else.
+const ROOM_RETRIES: u32 = 1;
 /// Who pipelines asks so many things at once, at most; and more than one every so many times. The others
 /// go at once, or each within so long after the one before.
 const PIPELINE_MAX: u64 = 4;
@@ -431,12 +433,12 @@ impl<W: Wire> Client<W> {
         } else if refused == Some(false) {
             return Err(format!("setup was refused: {answer:?}"));
         }
-        let must_succeed = self.must_succeed();
+        let gives_up = no_room && self.may_lack_room(request);
+        let must_succeed = self.must_succeed() && !gives_up;
         let retry = match refused {
             // The moment to follow has passed.
             Some(_) if self.follows() || self.pipelined => false,
-            // Nothing goes away any more when the last reads come.
-            Some(retry) if no_room && self.role == Role::Auditor => retry && self.attempt < RETRIES,
+            Some(_) if no_room && self.role == Role::Worker => self.attempt < ROOM_RETRIES,
             Some(retry) => must_succeed || (retry && self.attempt < RETRIES),
             None => unknown && must_succeed,
         };
@@ -508,6 +510,12 @@ impl<W: Wire> Client<W> {
 
     fn must_succeed(&self) -> bool {
         matches!(self.role, Role::Setup | Role::Auditor)
+    }
+
+    /// Whether there may be no room for it at the end, either, when nothing goes away any more.
+    fn may_lack_room(&self, request: Request) -> bool {
+        let Request::Op(op) = request else { return false };
+        self.manner.tight.is_some_and(|tight| tight.lasts(op))
     }
 
     fn away(&mut self) {

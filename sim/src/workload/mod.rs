@@ -21,4 +21,4 @@ pub use op::{
     PAIRS, REGISTERS, SchemaChange, own_row_next,
 };
 pub use pg::{KEYS_PER_CLIENT, PASSWORD, PgWire, ROWS_OF_SETUP, own_keys};
-pub use wire::{Answer, Manner, NoWire, Request, Said, Wire};
+pub use wire::{Answer, Manner, NoWire, Request, Said, Tight, Wire};

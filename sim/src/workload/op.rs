@@ -16,9 +16,9 @@ pub const ACCOUNT_START: i64 = 100;
 pub const OWN_MODULUS: i64 = 1_000_003;
 /// Rows of `items` that belong to one client.
 pub const ITEM_ROWS: usize = 4;
-/// Values of `u` and `g` in `items`: from 0 up to these, or NULL.
 /// Rows of a batch, at most.
 pub const BATCH_ROWS_MAX: u64 = 100_000;
+/// Values of `u` and `g` in `items`: from 0 up to these, or NULL.
 pub const UNIQUES: i64 = 16;
 pub const GROUPS: i64 = 4;
 /// Texts grow up to this; a text is told by its number, see [`text`].
@@ -227,6 +227,21 @@ impl Op {
                 | Op::ScratchRead
                 | Op::CatalogRead
         )
+    }
+
+    /// Whether it takes rows away and adds none.
+    pub fn deletes(self) -> bool {
+        matches!(self, Op::ItemDelete { .. } | Op::ItemDeleteGroup { .. })
+    }
+
+    /// Whether it needs room for rows: an update does for the row's new version.
+    pub fn adds(self) -> bool {
+        match self {
+            Op::Schema { change } => {
+                matches!(change, SchemaChange::CreateIndex | SchemaChange::CreateUnique)
+            }
+            _ => !self.is_read() && !self.deletes(),
+        }
     }
 
     /// The read that shows what this write did, where any client may know what it must show.

@@ -26,7 +26,7 @@ use super::op::{
     ACCOUNT_START, ACCOUNTS, BATCH_ROWS_MAX, GROUPS, Item, ItemChange, ItemKey, OWN_MODULUS, Op,
     PAIRS, REGISTERS, SchemaChange, UNIQUES, text,
 };
-use super::wire::{Answer, Manner, NO_ROOM, Request, Said, Wire};
+use super::wire::{Answer, Manner, Request, Said, Tight, Wire};
 
 /// Clients with rows of their own, at most.
 const CLIENTS_MAX: u64 = 40;
@@ -43,9 +43,10 @@ const CATALOG_READS: usize = 4;
 #[derive(Debug)]
 pub struct PgWire {
     client: PgClient,
-    in_flight: VecDeque<Request>,
+    /// Each with the bytes it took.
+    in_flight: VecDeque<(Request, u64)>,
     prepared: Prepared,
-    is_tight: bool,
+    tight: Option<Tight>,
 }
 
 /// The statements a client prepared on its connection, by their text.
@@ -141,7 +142,7 @@ impl Wire for PgWire {
             client: PgClient::new(login),
             in_flight: VecDeque::new(),
             prepared: Prepared::default(),
-            is_tight: manner.is_tight,
+            tight: manner.tight,
         }
     }
 
@@ -183,7 +184,7 @@ impl Wire for PgWire {
                 }
             }
         }
-        self.in_flight.push_back(request);
+        self.in_flight.push_back((request, buffer.len() as u64));
         out.extend_from_slice(&buffer);
     }
 
@@ -202,23 +203,31 @@ impl Wire for PgWire {
             said.push(match event {
                 ClientEvent::Ready => Said::Ready { warned: !self.client.greeting().is_empty() },
                 ClientEvent::Closed(error) => {
-                    // Of a message that is too long nothing is looked at, nor what comes behind it.
-                    let too_long = self.is_tight && error.code() == "08P01";
+                    let too_long = error.code() == "08P01" && self.asked_too_long();
                     let undone = error.code() == "40001" || too_long;
-                    Said::Goodbye { why: error.to_string(), undone }
+                    let why = format!("{} {}", error.code(), error.message());
+                    Said::Goodbye { why, undone }
                 }
                 ClientEvent::Reply(reply) => {
-                    let Some(request) = self.in_flight.pop_front() else {
+                    let Some((request, _)) = self.in_flight.pop_front() else {
                         return Err(format!("a reply to nothing: {reply:?}"));
                     };
                     if reply.error.is_some() {
                         self.prepared.failed();
                     }
-                    Said::Answer(answer(request, &reply, self.is_tight)?)
+                    Said::Answer(answer(request, &reply, self.tight)?)
                 }
             });
         }
         Ok(said)
+    }
+}
+
+impl PgWire {
+    /// Whether a message may have been too long: nothing of it is looked at, nor what comes behind it.
+    fn asked_too_long(&self) -> bool {
+        let Some(Tight::Message { bytes }) = self.tight else { return false };
+        self.in_flight.iter().any(|(_, asked)| *asked > bytes)
     }
 }
 
@@ -371,9 +380,9 @@ fn inline(sql: &str, parameters: &[Value]) -> String {
     text
 }
 
-fn answer(request: Request, reply: &Reply, is_tight: bool) -> Result<Answer, String> {
+fn answer(request: Request, reply: &Reply, tight: Option<Tight>) -> Result<Answer, String> {
     if let Some(error) = &reply.error {
-        return refusal(request, error, is_tight);
+        return refusal(request, error, tight);
     }
     match request {
         Request::Setup(_) => Ok(Answer::Done { rows: 0 }),
@@ -420,11 +429,26 @@ fn number(value: &Option<Bytes>) -> Result<Option<i64>, String> {
     Ok(Some(number))
 }
 
-/// What an error says of the statement's fate. Errors that no such statement can have are a failure;
-/// only where room `is_tight` may there be none.
-fn refusal(request: Request, error: &ServerError, is_tight: bool) -> Result<Answer, String> {
+/// Whether room that is `tight` explains an error.
+fn has_no_room(request: Request, error: &ServerError, tight: Tight) -> bool {
+    match request {
+        // Each of them fits; it may come while another one is not confirmed.
+        Request::Setup(_) => tight == Tight::Unconfirmed && error.code() == "53200",
+        Request::Op(op) if tight == Tight::Rows && op.deletes() => {
+            let detail = error.fields.get(&b'D').map_or("", String::as_str);
+            error.code() == "53200" && detail.ends_with(DELETES_STOP)
+        }
+        Request::Op(op) => tight.refuses(op, error.code()),
+    }
+}
+
+/// What an instance says that refuses a delete.
+const DELETES_STOP: &str = "more exceed 95 %";
+
+/// What an error says of the statement's fate. Errors that no such statement can have are a failure.
+fn refusal(request: Request, error: &ServerError, tight: Option<Tight>) -> Result<Answer, String> {
     let (code, message) = (error.code().to_owned(), error.message().to_owned());
-    let has_no_room = is_tight && NO_ROOM.contains(&code.as_str());
+    let has_no_room = tight.is_some_and(|tight| has_no_room(request, error, tight));
     let passes = has_no_room || ["40001", "55P03", "57P03"].contains(&code.as_str());
     let unknown = ["08006", "08007", "40003", "57P01"].contains(&code.as_str());
     match request {
@@ -454,12 +478,11 @@ mod tests {
 
     #[test]
     fn errors_say_what_became_of_the_statement() {
-        let told = |code: &str, is_tight: bool| {
+        let error = |code: &str| {
             let mut error = ServerError::default();
             error.fields.insert(b'C', code.to_owned());
-            refusal(Request::Op(Op::BankRead), &error, is_tight)
+            refusal(Request::Op(Op::BankRead), &error, None)
         };
-        let error = |code: &str| told(code, false);
         assert!(matches!(error("40001"), Ok(Answer::Refused { retry: true, .. })));
         assert!(matches!(error("08007"), Ok(Answer::Unknown { .. })));
         assert!(error("XX000").is_err(), "an internal error is a failure");
@@ -467,7 +490,44 @@ mod tests {
         assert!(error("23505").is_err(), "and a key that is taken, where nothing is added");
         assert!(error("57014").is_err(), "and a cancel that nobody asked for");
         assert!(error("53200").is_err(), "and too little room where there is enough");
-        assert!(matches!(told("53200", true), Ok(Answer::Refused { retry: true, .. })));
-        assert!(told("XX000", true).is_err());
+    }
+
+    #[test]
+    fn too_little_room_explains_only_what_it_can_lead_to() {
+        let add = Op::Write { key: 1, value: 2 };
+        let delete = Op::ItemDelete { row: 1 };
+        let drop = Op::Schema { change: SchemaChange::DropIndex };
+        let read = Op::BankRead;
+        let is_explained = |tight: Tight, code: &str, op: Op, detail: &str| {
+            let fields = [(b'C', code.to_owned()), (b'D', detail.to_owned())].into();
+            let told = refusal(Request::Op(op), &ServerError { fields }, Some(tight));
+            matches!(told, Ok(Answer::Refused { retry: true, .. }))
+        };
+        let all = |tight, code| {
+            [add, delete, drop, read].map(|op| is_explained(tight, code, op, "exceed 85 %"))
+        };
+        assert_eq!(all(Tight::Rows, "53200"), [true, false, false, false]);
+        assert!(is_explained(Tight::Rows, "53200", delete, "9 more exceed 95 %"));
+        assert_eq!(all(Tight::Rows, "54000"), [false; 4]);
+        assert_eq!(all(Tight::Unconfirmed, "53200"), [true, true, true, false]);
+        assert_eq!(all(Tight::Unconfirmed, "54000"), [false; 4]);
+        assert_eq!(all(Tight::Message { bytes: 9 }, "53200"), [false; 4]);
+        assert_eq!(all(Tight::Statement, "53200"), [true; 4]);
+        assert_eq!(all(Tight::Statement, "54000"), [true; 4]);
+        assert_eq!(all(Tight::Statement, "XX000"), [false; 4]);
+    }
+
+    #[test]
+    fn only_a_long_message_is_undone_where_the_connection_ends() {
+        let undone = |tight: Option<Tight>| {
+            let mut wire = PgWire::new("c1", Manner { has_password: false, tight });
+            let mut hello = Vec::new();
+            wire.greet(&mut hello);
+            wire.ask(4, Request::Op(Op::BankRead), &mut hello);
+            wire.asked_too_long()
+        };
+        assert!(undone(Some(Tight::Message { bytes: 40 })));
+        assert!(!undone(Some(Tight::Message { bytes: 400 })));
+        assert!(!undone(Some(Tight::Rows)) && !undone(None));
     }
 }

@@ -31,6 +31,41 @@ impl Answer {
     }
 }
 
+/// What instances have too little room for. A statement they refuse for that does nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tight {
+    /// Rows: what adds to them is refused; a delete is only where next to nothing is left.
+    Rows,
+    /// Writes that are not confirmed: all others wait, and are refused when that takes too long.
+    Unconfirmed,
+    /// A message: one longer than this ends its connection.
+    Message { bytes: u64 },
+    /// What a statement keeps while it runs, and its result.
+    Statement,
+}
+
+impl Tight {
+    /// Whether it is a reason to refuse the operation with the SQLSTATE.
+    pub fn refuses(self, op: Op, code: &str) -> bool {
+        match self {
+            Tight::Rows => code == "53200" && (op.adds() || op.deletes()),
+            Tight::Unconfirmed => code == "53200" && !op.is_read(),
+            // Those behind the long one fail with it.
+            Tight::Message { .. } => code == "08P01",
+            Tight::Statement => NO_ROOM.contains(&code),
+        }
+    }
+
+    /// Whether it still may be once nobody else asks for anything.
+    pub fn lasts(self, op: Op) -> bool {
+        match self {
+            Tight::Rows => op.adds(),
+            Tight::Statement => op.is_read(),
+            Tight::Unconfirmed | Tight::Message { .. } => false,
+        }
+    }
+}
+
 /// What bytes from the server amount to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Said {
@@ -53,11 +88,11 @@ pub struct Manner {
     /// Over the network; otherwise over the local socket, as the superuser.
     pub has_password: bool,
     /// Instances refuse what they have no room for.
-    pub is_tight: bool,
+    pub tight: Option<Tight>,
 }
 
-/// SQLSTATEs of an instance that has no room for a statement, which then does nothing.
-pub const NO_ROOM: &[&str] = &["53200", "54000"];
+/// SQLSTATEs of an instance that has no room for a statement.
+const NO_ROOM: &[&str] = &["53200", "54000"];
 
 /// Clients that have nothing to say.
 #[derive(Debug)]
