@@ -39,7 +39,7 @@ enum State {
 }
 
 /// What the active faults do to one link.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Rules {
     cut: Option<Kind>,
     clogged: Option<Kind>,
@@ -282,6 +282,15 @@ impl Network {
     /// From the next `apply` on, no fault touches the links among these instances.
     pub fn heal_between(&mut self, nodes: &[u16]) {
         self.healed = nodes.to_vec();
+    }
+
+    /// Whether a fault does something to a link with one of these instances.
+    pub fn touches(&self, fault: &Fault, leader: Option<u16>, nodes: &[u16]) -> bool {
+        (0..self.links.len()).map(|k| self.ends(k as u32)).any(|(from, to)| {
+            let mut rules = Rules::default();
+            add_rule(&mut rules, fault, leader, from, to, self.nodes as u16);
+            (nodes.contains(&from) || nodes.contains(&to)) && rules != Rules::default()
+        })
     }
 
     fn unclog(&mut self, k: usize, now_ns: u64, queue: &mut Queue<Happening>) {

@@ -12,7 +12,8 @@
 //! ```
 //! A quorum is one of what *anybody* knows or last knew of who votes, so that a change of membership that
 //! is under way can end; and more than half of the instances, so that one about to begin can. Copies that
-//! were damaged do not count: they may start over. Where only all instances are enough, everything heals.
+//! were damaged do not count: they may start over. Where only all instances are enough, and where nothing
+//! would stay broken, everything heals.
 
 use basalt_core::base::{GroupId, InstanceId};
 
@@ -31,8 +32,23 @@ impl<N: Node> World<'_, N> {
     /// Of a plan that heals a core: who belongs to it. `None`: everything heals.
     pub(super) fn choose_core(&self) -> Option<Vec<u16>> {
         let order = &self.plan.core;
-        let core = (1..order.len()).map(|count| &order[..count]).find(|core| self.suffices(core));
-        core.map(<[u16]>::to_vec)
+        let count = (1..order.len()).find(|count| self.suffices(&order[..*count]))?;
+        let (core, outsiders) = order.split_at(count);
+        self.stays_broken(outsiders).then(|| core.to_vec())
+    }
+
+    /// Whether anything is wrong with these instances, or between them and others.
+    fn stays_broken(&self, nodes: &[u16]) -> bool {
+        let stands_still = |node: &u16| {
+            let host = &self.hosts[usize::from(*node)];
+            !host.is_running() || host.paused > 0
+        };
+        let is_struck = |(_, fault, leader): &(u32, Fault, Option<u16>)| match fault.kind {
+            Kind::DcLatency => false,
+            kind if breaks_links(kind) => self.network.touches(fault, *leader, nodes),
+            _ => fault.nodes.iter().any(|node| nodes.contains(node)),
+        };
+        nodes.iter().any(stands_still) || self.active.iter().any(is_struck)
     }
 
     /// Whether these instances can do without all others.
@@ -211,10 +227,34 @@ mod tests {
 
     #[test]
     fn a_damaged_copy_is_no_part_of_a_quorum() {
-        let faults = vec![fault(Kind::DiskBitRot, &[0], &[])];
+        let faults = vec![fault(Kind::DiskBitRot, &[0], &[]), fault(Kind::ProcessPause, &[4], &[])];
         let verdict = five(faults, &[0, 1, 2, 3, 4]);
         assert_eq!(verdict.failure, None, "{:#?}", verdict.story);
         assert!(told(&verdict, "only a core heals: n1,n2,n3,n4"), "{:#?}", verdict.story);
+    }
+
+    #[test]
+    fn where_nothing_would_stay_broken_everything_heals() {
+        let core = [0, 1, 2, 3, 4];
+        let lasting = |kind, nodes: &[u16], peers: &[u16]| fault(kind, nodes, peers);
+        let over = |fault: Fault| Fault { for_ms: Some(500), ..fault };
+        for faults in [
+            vec![over(fault(Kind::ProcessPause, &[4], &[]))],
+            vec![lasting(Kind::NetOneWay, &[0], &[1])],
+            vec![lasting(Kind::ProcessPause, &[0], &[])],
+        ] {
+            let verdict = five(faults, &core);
+            assert_eq!(verdict.failure, None, "{:#?}", verdict.story);
+            assert!(told(&verdict, "everything heals"), "{:#?}", verdict.story);
+        }
+        for faults in [
+            vec![lasting(Kind::NetOneWay, &[0], &[3])],
+            vec![lasting(Kind::ProcessPause, &[4], &[])],
+        ] {
+            let verdict = five(faults, &core);
+            assert_eq!(verdict.failure, None, "{:#?}", verdict.story);
+            assert!(told(&verdict, "only a core heals: n1,n2,n3"), "{:#?}", verdict.story);
+        }
     }
 
     #[test]
