@@ -12,7 +12,7 @@ use basalt_core::storage::wal::WAL_DIR;
 use basalt_core::topology::placement::voter_count;
 use bytes::Bytes;
 
-use crate::node::{FILES, GroupView, Identity, Inspectable, Node, Votes};
+use crate::node::{GroupView, Identity, Inspectable, Node, SNAPSHOTS_READ, Votes};
 use crate::workload::{NoWire, PgWire, Wire};
 
 /// One instance of Basalt, and how its clients speak.
@@ -45,8 +45,7 @@ impl<W: Spoken> Node for Basalt<W> {
     /// The log's present segment, and its next.
     const OPEN_FILES: u64 = 2;
     const LOG_DIR: &str = WAL_DIR;
-    const USED_BY_OTHERS: &[&str] =
-        &["questions of others being worked on", "snapshots open for followers", FILES];
+    const USED_BY_OTHERS: &[&str] = &["questions of others being worked on", SNAPSHOTS_READ];
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
         let config = config(identity);
@@ -153,7 +152,7 @@ impl<W> Inspectable for Basalt<W> {
             ("indexes under way", kept.indexes_under_way, 0),
             ("snapshots under way", kept.snapshots_under_way, 0),
             ("fetched snapshots not taken over", kept.snapshots_staged, 0),
-            ("snapshots open for followers", kept.snapshot_readers, 0),
+            (SNAPSHOTS_READ, kept.snapshot_readers, 0),
             ("bytes of log", kept.log_bytes, self.log_bytes_max),
         ]);
     }

@@ -31,6 +31,9 @@ pub struct Identity {
 /// The name of what a host's disk has open, among the resources.
 pub const FILES: &str = "open files";
 
+/// The name of the snapshots that others read from it; each is an open file.
+pub const SNAPSHOTS_READ: &str = "snapshots open for followers";
+
 /// A state machine under test.
 pub trait Node: Inspectable + Sized {
     type Msg: Traced + std::fmt::Debug;
@@ -43,7 +46,7 @@ pub trait Node: Inspectable + Sized {
     const OPEN_FILES: u64;
     /// Directory of its log.
     const LOG_DIR: &str = "";
-    /// Resources that are in use for as long as others ask for them.
+    /// Resources that others use, one in each group they share.
     const USED_BY_OTHERS: &[&str] = &[];
 
     /// A new process; the world sends `Event::Boot` first.

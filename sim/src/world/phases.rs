@@ -7,8 +7,11 @@
 //! end quietly when they miss one.
 //!
 //! The *core* of a cluster ([`healing`](super::healing)) is every instance that is not lost for good, or those
-//! that alone heal. Once they are healed all of it has to run, be healthy and vote ([`Recovery`]); a client on each of its instances writes a row
-//! and reads it back; and at the end of the rest all members of a group are at one index.
+//! that alone heal. Once they are healed all of it has to run, be healthy and vote ([`Recovery`]); a
+//! client on each of its instances writes a row and reads it back; and at the end of the rest all members
+//! of a group are at one index.
+
+use std::collections::BTreeMap;
 
 use basalt_core::base::GroupId;
 use basalt_core::group::GroupTimes;
@@ -17,7 +20,7 @@ use super::host::Host;
 use super::{Happening, SAMPLE_NS, World};
 use crate::check::Check;
 use crate::faults::Kind;
-use crate::node::{FILES, GroupView, Node};
+use crate::node::{FILES, GroupView, Node, SNAPSHOTS_READ};
 use crate::plan::{Fault, Plan};
 use crate::workload::{Client, Op, REGISTERS, Request, Role, Wire};
 
@@ -60,6 +63,8 @@ const AUDIT_NS: u64 = 30_000_000_000;
 const REST_NS: u64 = 1_000_000_000;
 /// Longer than anything may wait for an instance that does not answer.
 const REST_MAX_NS: u64 = 20_000_000_000;
+/// Two instances share the ring and a replica set, at most.
+const GROUPS_SHARED: u64 = 2;
 
 /// How long the core may take to be whole again once everything is healed: some elections and what
 /// elections do not measure. A connection is known to be dead after [`network::CUT_TIMEOUT_NS`], the
@@ -130,6 +135,12 @@ impl<N: Node> World<'_, N> {
             host.process.as_ref().is_some_and(|process| process.node.is_formed(size))
         };
         there().all(formed)
+            && are_sets(there().flat_map(|host| &host.views), self.copies(size), size)
+    }
+
+    /// Members of a full replica set of so many instances.
+    fn copies(&self, size: usize) -> usize {
+        self.plan.topology.copies().min(size)
     }
 
     /// Instances that are counted on.
@@ -144,8 +155,9 @@ impl<N: Node> World<'_, N> {
     fn is_recovered(&self) -> bool {
         let size = self.hosts.len();
         let is_led = |view: &GroupView| {
-            let mut all = self.hosts.iter().flat_map(|host| &host.views);
-            all.any(|other| other.group == view.group && other.is_leader)
+            let at_work = self.hosts.iter().filter(|host| host.is_running() && host.paused == 0);
+            let mut leaders = at_work.flat_map(|host| &host.views).filter(|other| other.is_leader);
+            leaders.any(|leader| leader.group == view.group && leader.term >= view.term)
         };
         let anyone_lost = !self.lost().is_empty();
         let is_back = |host: &Host<N>| match &host.process {
@@ -303,16 +315,23 @@ impl<N: Node> World<'_, N> {
     fn rest(&mut self, since_ns: u64) {
         let mut resources = Vec::new();
         let mut too_much = None;
+        // Who did not heal with the core may ask it for ever.
+        let asking = self.hosts.iter().filter(|host| !self.heals(host.identity.node));
+        let asking = asking.filter(|host| host.is_running()).count() as u64;
         // Who did not heal may wait for ever for the others.
         for host in self.hosts.iter().filter(|host| self.heals(host.identity.node)) {
             let Some(process) = &host.process else { continue };
             resources.clear();
             process.node.resources(&mut resources);
-            resources.push((FILES, host.disk.open_files() as u64, N::OPEN_FILES));
-            // Who did not heal with the core may ask it for ever.
-            let excused = |name| self.chosen_core.is_some() && N::USED_BY_OTHERS.contains(&name);
-            let mut found = resources.iter().filter(|(_, value, bound)| value > bound);
-            let found = found.find(|(name, ..)| !excused(*name));
+            let by_others = |name: &str| {
+                let is_used = N::USED_BY_OTHERS.contains(&name);
+                if is_used { asking * GROUPS_SHARED } else { 0 }
+            };
+            resources.iter_mut().for_each(|(name, _, bound)| *bound += by_others(name));
+            let read = resources.iter().find(|(name, ..)| *name == SNAPSHOTS_READ);
+            let files = N::OPEN_FILES + read.map_or(0, |(_, snapshots, _)| *snapshots);
+            resources.push((FILES, host.disk.open_files() as u64, files));
+            let found = resources.iter().find(|(_, value, bound)| value > bound);
             too_much = too_much.or(found.map(|found| (host.identity.node, *found)));
         }
         let is_late = self.now_ns >= since_ns + REST_MAX_NS;
@@ -384,5 +403,53 @@ impl<N: Node> World<'_, N> {
         for what in moves {
             self.do_move(id, what);
         }
+    }
+}
+
+/// Whether the members with these views are in as many replica sets as so many instances make, all of
+/// them full but for one with the rest. The toys have no groups.
+fn are_sets<'a>(
+    views: impl Iterator<Item = &'a GroupView>,
+    copies: usize,
+    instances: usize,
+) -> bool {
+    let voting = views.filter(|view| view.group != GroupId::RING && view.votes.is_voter);
+    let voters: BTreeMap<GroupId, usize> =
+        voting.map(|view| (view.group, view.votes.voters)).collect();
+    let smaller = voters.values().filter(|voters| **voters != copies).count();
+    voters.is_empty() || (voters.len() == instances.div_ceil(copies) && smaller <= 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use basalt_core::base::{InstanceId, LogIndex, Term};
+
+    use super::*;
+    use crate::node::Votes;
+
+    #[test]
+    fn only_one_replica_set_may_be_smaller() {
+        let formed = |members: &[(u64, usize)], copies: usize| {
+            let views: Vec<GroupView> = members
+                .iter()
+                .map(|(group, voters)| GroupView {
+                    group: GroupId(*group),
+                    member: InstanceId(1),
+                    term: Term(1),
+                    is_leader: false,
+                    last: LogIndex(1),
+                    commit: LogIndex(1),
+                    applied: LogIndex(1),
+                    lease_until: None,
+                    votes: Votes { voters: *voters, is_voter: true, is_changing: false },
+                })
+                .collect();
+            are_sets(views.iter(), copies, views.len())
+        };
+        assert!(formed(&[(1, 3), (1, 3), (1, 3), (2, 1)], 3));
+        assert!(!formed(&[(1, 1), (2, 1), (3, 1), (4, 1)], 3), "each alone");
+        assert!(!formed(&[(1, 2), (1, 2), (2, 2), (2, 2)], 3), "two by two");
+        assert!(formed(&[(1, 2), (1, 2), (2, 1)], 2));
+        assert!(formed(&[(1, 1), (2, 1)], 1));
     }
 }
