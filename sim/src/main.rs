@@ -40,6 +40,8 @@ enum What {
         /// Writes a space-time diagram.
         #[arg(long)]
         report: Option<PathBuf>,
+        #[command(flatten)]
+        leaves: Leaves,
     },
     /// Runs many seeds.
     Sweep {
@@ -59,6 +61,8 @@ enum What {
         thorough: bool,
         #[command(flatten)]
         subject: Subject,
+        #[command(flatten)]
+        leaves: Leaves,
     },
     /// Finds a smaller plan with the same failure.
     Shrink {
@@ -67,6 +71,8 @@ enum What {
         /// Runs at most.
         #[arg(long, default_value_t = 600)]
         runs: u32,
+        #[command(flatten)]
+        leaves: Leaves,
     },
     /// Plants each known bug and reports in how many seeds it was caught.
     Mutants {
@@ -108,6 +114,11 @@ struct Subject {
     /// The system under test.
     #[arg(long, default_value = SUBJECTS[0].subject)]
     subject: String,
+}
+
+/// What a failing run leaves behind.
+#[derive(Args)]
+struct Leaves {
     /// Where failing runs leave their bundles.
     #[arg(long, default_value = "target/sim-failures")]
     bundles: PathBuf,
@@ -163,12 +174,14 @@ fn main() -> ExitCode {
         }
     };
     let result = match cli.command {
-        What::Run { which, trace, report } => run_one(&which, trace.as_deref(), report.as_deref()),
-        What::Sweep { seeds, scenario, jobs, json, thorough, subject } => {
-            let out = SweepOut { json: json.as_deref(), thorough };
+        What::Run { which, trace, report, leaves } => {
+            run_one(&which, trace.as_deref(), report.as_deref(), &leaves)
+        }
+        What::Sweep { seeds, scenario, jobs, json, thorough, subject, leaves } => {
+            let out = SweepOut { json: json.as_deref(), thorough, leaves: &leaves };
             run_sweep(seeds, &scenario, jobs, out, &subject)
         }
-        What::Shrink { which, runs } => run_shrink(&which, runs),
+        What::Shrink { which, runs, leaves } => run_shrink(&which, runs, &leaves),
         What::Mutants { seeds, only, jobs, subject } => {
             run_mutants(seeds, only.as_deref(), jobs, &subject)
         }
@@ -244,7 +257,12 @@ fn print_echo(window: Option<(u64, u64)>) -> Result<u8, String> {
     Ok(0)
 }
 
-fn run_one(which: &Which, trace: Option<&Path>, diagram: Option<&Path>) -> Result<u8, String> {
+fn run_one(
+    which: &Which,
+    trace: Option<&Path>,
+    diagram: Option<&Path>,
+    leaves: &Leaves,
+) -> Result<u8, String> {
     let plan = chosen_plan(which)?;
     let verdict = match trace {
         None => run(&plan),
@@ -253,7 +271,7 @@ fn run_one(which: &Which, trace: Option<&Path>, diagram: Option<&Path>) -> Resul
     if let Some(path) = diagram {
         write(path, &report::space_time(&plan))?;
     }
-    finish_one(&plan, &verdict, &which.subject)
+    Ok(finish_one(&plan, &verdict, leaves))
 }
 
 fn run_traced(plan: &Plan, path: &Path) -> Result<Verdict, String> {
@@ -274,8 +292,8 @@ fn run_traced(plan: &Plan, path: &Path) -> Result<Verdict, String> {
     }
 }
 
-fn finish_one(plan: &Plan, verdict: &Verdict, which: &Subject) -> Result<u8, String> {
-    let dir = report::bundle_dir(&which.bundles, plan);
+fn finish_one(plan: &Plan, verdict: &Verdict, leaves: &Leaves) -> u8 {
+    let dir = report::bundle_dir(&leaves.bundles, plan);
     say!("{}", report::describe(plan, verdict, &report::plan_file(&dir)).trim_end());
     say!(
         "simulated {:.1} s, events {}, operations confirmed {}",
@@ -283,15 +301,23 @@ fn finish_one(plan: &Plan, verdict: &Verdict, which: &Subject) -> Result<u8, Str
         verdict.events,
         verdict.confirmed
     );
-    let Some(failure) = &verdict.failure else { return Ok(0) };
-    let bundle = report::write_bundle(&which.bundles, plan, verdict, bounds(which), &mut |_, _| {});
-    say!("{}", describe_bundle(plan, &bundle.map_err(|e| e.to_string())?));
-    Ok(failure.check.exit_status())
+    let Some(failure) = &verdict.failure else { return 0 };
+    let bounds = bounds(leaves);
+    match report::write_bundle(&leaves.bundles, plan, verdict, bounds, &mut |_, _| {}) {
+        Ok(bundle) => say!("{}", describe_bundle(plan, &bundle)),
+        Err(error) => no_bundle(leaves, &error),
+    }
+    failure.check.exit_status()
+}
+
+/// The verdict stands all the same.
+fn no_bundle(leaves: &Leaves, error: &std::io::Error) {
+    eprintln!("basalt-sim: no bundle could be left in {}: {error}", leaves.bundles.display());
 }
 
 /// What a failing plan of `run` and `sweep` may cost besides.
-fn bounds(which: &Subject) -> Bounds {
-    let seconds = which.shrink_seconds.unwrap_or(SHRINK_SECONDS);
+fn bounds(leaves: &Leaves) -> Bounds {
+    let seconds = leaves.shrink_seconds.unwrap_or(SHRINK_SECONDS);
     Bounds { runs: SHRINK_RUNS, until: Some(Instant::now() + Duration::from_secs(seconds)) }
 }
 
@@ -366,6 +392,7 @@ fn jobs_or_all(jobs: Option<usize>) -> usize {
 struct SweepOut<'a> {
     json: Option<&'a Path>,
     thorough: bool,
+    leaves: &'a Leaves,
 }
 
 fn run_sweep(
@@ -390,6 +417,7 @@ fn run_sweep(
     let make = |seed: u64, name: &str| {
         make_plan(&which.subject, seed, name).expect("subject and scenario were looked up before")
     };
+    let leaves = out.leaves;
     let each = |plan: &Plan, verdict: &Verdict| {
         if verdict.failure.is_some() {
             let earlier = {
@@ -397,26 +425,29 @@ fn run_sweep(
                 *failed += 1;
                 *failed - 1
             };
-            let file = report::plan_file(&report::bundle_dir(&which.bundles, plan));
+            let file = report::plan_file(&report::bundle_dir(&leaves.bundles, plan));
             let text = report::describe(plan, verdict, &file);
             progress.suspend(|| say!("{}", text.trim_end()));
-            let mut bounds = bounds(which);
+            let mut bounds = bounds(leaves);
             bounds.runs *= u32::from(earlier < SHRUNK_PER_SWEEP);
             let bundle =
-                report::write_bundle(&which.bundles, plan, verdict, bounds, &mut |_, _| {});
-            let place = bundle.map_or_else(|e| e.to_string(), |b| describe_bundle(plan, &b));
-            progress.suspend(|| say!("seed {} scenario {}: {place}\n", plan.seed, plan.scenario));
+                report::write_bundle(&leaves.bundles, plan, verdict, bounds, &mut |_, _| {});
+            let (seed, scenario) = (plan.seed, &plan.scenario);
+            progress.suspend(|| match bundle {
+                Ok(b) => say!("seed {seed} scenario {scenario}: {}\n", describe_bundle(plan, &b)),
+                Err(error) => no_bundle(leaves, &error),
+            });
         }
         progress.set_message(format!("{} failed", failed.lock().expect("no worker panics")));
         progress.inc(1);
     };
     let summary = sweep(&plans, &make, jobs_or_all(jobs), Some(&other), &each);
     progress.finish_and_clear();
+    let gaps = if which.subject.starts_with("toy-") { Vec::new() } else { gaps(&summary) };
+    print_summary(&summary, &gaps);
     if let Some(path) = out.json {
         write(path, &summary_json(&summary))?;
     }
-    let gaps = if which.subject.starts_with("toy-") { Vec::new() } else { gaps(&summary) };
-    print_summary(&summary, &gaps);
     let status = summary.exit_status();
     Ok(if status == 0 { u8::from(out.thorough && !gaps.is_empty()) } else { status })
 }
@@ -485,7 +516,7 @@ fn summary_json(summary: &Summary) -> String {
     serde_json::to_string_pretty(&all).expect("plain data")
 }
 
-fn run_shrink(which: &Which, runs: u32) -> Result<u8, String> {
+fn run_shrink(which: &Which, runs: u32, leaves: &Leaves) -> Result<u8, String> {
     let plan = chosen_plan(which)?;
     let verdict = run(&plan);
     let Some(failure) = &verdict.failure else {
@@ -497,12 +528,17 @@ fn run_shrink(which: &Which, runs: u32) -> Result<u8, String> {
         progress.set_position(u64::from(done));
         progress.set_message(size(best));
     };
-    let seconds = which.subject.shrink_seconds;
-    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let until = leaves.shrink_seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let bounds = Bounds { runs, until };
-    let bundle = report::write_bundle(&which.subject.bundles, &plan, &verdict, bounds, &mut show);
+    let bundle = report::write_bundle(&leaves.bundles, &plan, &verdict, bounds, &mut show);
     progress.finish_and_clear();
-    let bundle = bundle.map_err(|e| e.to_string())?;
+    let bundle = match bundle {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            no_bundle(leaves, &error);
+            return Ok(failure.check.exit_status());
+        }
+    };
     match &bundle.shrunk {
         Some(shrunk) => {
             let minimal = bundle.dir.join("minimal.json");

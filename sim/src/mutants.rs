@@ -74,8 +74,8 @@ pub fn mutants(subject: &str) -> Vec<Mutant> {
     Canary::ALL.iter().map(|(canary, fitting)| of(canary.name(), fitting)).collect()
 }
 
-/// Runs `seeds` seeds of the mutant's home, then as many of every other scenario in turn, until a
-/// fitting check catches it.
+/// Runs `seeds` seeds of the mutant's home, then as many of all other scenarios together, each in turn,
+/// until a fitting check catches it.
 pub fn hunt(mutant: Mutant, seeds: u64, make: &dyn Fn(u64, &str) -> Plan) -> Caught {
     let mut caught = Caught { mutant, before: None, by_fitting: None };
     let others = SCENARIOS.iter().map(|s| s.name).filter(|name| *name != mutant.home);

@@ -12,7 +12,8 @@
 //! | `beyond-budget` | more than a cluster survives | stop or refuse, never lie |
 //!
 //! In part of the seeds of each there are more instances than one replica set takes, and in part of them
-//! instances have too little room for what clients ask.
+//! instances have too little room for what clients ask. In part of those of `net`, `disk`, `clock`, `dc3`
+//! and `everything` only a core of the cluster heals, and the rest stays as broken as it is.
 
 use std::collections::BTreeMap;
 
