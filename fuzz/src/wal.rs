@@ -113,8 +113,10 @@ fn check_contiguous(recovered: &Recovered) {
     }
 }
 
-/// Entries that the snapshot covers may still be there, or not.
+/// Entries that the snapshot covers may still be there, or not; so may earlier marks, which only a log
+/// that was written by this code repeats in the heads of its segments.
 fn needed(mut group: RecoveredGroup) -> RecoveredGroup {
+    group.older_marks.clear();
     let covered = group.mark.as_ref().map_or(LogIndex(0), |mark| mark.index);
     group.entries.retain(|entry| entry.index > covered);
     group
