@@ -25,8 +25,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
 use super::members::{self, Members};
@@ -35,14 +33,13 @@ use super::requests::Answer;
 use super::ring::RingMember;
 use super::serve;
 use super::shard::{ShardMember, ShardPosition};
+use super::small_file;
 use super::snapshots::{self, Loaded};
 use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
-use crate::seam::{
-    DiskError, DiskErrorKind, DiskOp, Lane, Mono, OpenMode, PeerAddr, StopReason, Sync,
-};
+use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, Mono, PeerAddr, StopReason};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::{self, SNAPSHOT_DIR, SnapshotDamage};
@@ -153,7 +150,7 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
     tracing::info!(name = identity.name, id = %identity.id, "resuming");
     me.borrow_mut().identity = Some(identity.clone());
     me.borrow_mut().members.forget_others_than(identity.cluster);
-    if let Some(why) = read_small(disk, identity::LOST_FILE, identity::MAX_BYTES).await? {
+    if let Some(why) = small_file::read(disk, identity::LOST_FILE, identity::MAX_BYTES).await? {
         return Err(Failure::Damaged(String::from_utf8_lossy(&why).into_owned()));
     }
     start_groups(me, disk, &identity, true).await?;
@@ -163,7 +160,7 @@ async fn resume(me: &Shared, disk: &DiskHandle) -> Result<bool, Failure> {
 /// Finds out whom to ask if the rest of the data cannot be used. A hint that cannot be read keeps no
 /// sound instance down: it is written anew.
 async fn recall_members(me: &Shared, disk: &DiskHandle) {
-    let found = match read_small(disk, members::FILE, members::MAX_BYTES).await {
+    let found = match small_file::read(disk, members::FILE, members::MAX_BYTES).await {
         Ok(Some(bytes)) => Members::decode(bytes).map_err(|error| error.to_string()),
         Ok(None) => return,
         Err(error) => Err(error.message),
@@ -200,7 +197,7 @@ async fn end_as_lost(me: Shared, why: String) {
     tracing::error!(%why, "what was acknowledged is gone: stopping, to come back as a new instance");
     crate::sometimes!("boot: acknowledged entries found lost");
     let disk = me.borrow().disk.clone();
-    let noted = write_durably(&disk, identity::LOST_FILE, why.clone().into()).await;
+    let noted = small_file::write(&disk, identity::LOST_FILE, why.clone().into()).await;
     let reason = match noted {
         Ok(()) => StopReason::LostEntries(why),
         Err(error) => StopReason::DiskFailed(error.message),
@@ -214,7 +211,7 @@ async fn begin(me: &Shared, disk: &DiskHandle, identity: Identity) -> Result<(),
     me.borrow_mut().identity = Some(identity.clone());
     start_groups(me, disk, &identity, false).await?;
     log_is_durable(me).await;
-    write_durably(disk, identity::FILE, identity.encode()).await?;
+    small_file::write(disk, identity::FILE, identity.encode()).await?;
     tracing::info!(name = identity.name, id = %identity.id, "new instance");
     Ok(())
 }
@@ -542,7 +539,7 @@ fn found_cluster(me: &Shared) -> Identity {
 }
 
 async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
-    let Some(bytes) = read_small(disk, identity::FILE, identity::MAX_BYTES).await? else {
+    let Some(bytes) = small_file::read(disk, identity::FILE, identity::MAX_BYTES).await? else {
         return Ok(None);
     };
     match Identity::decode(bytes) {
@@ -553,34 +550,8 @@ async fn read_identity(disk: &DiskHandle) -> Result<Option<Identity>, Failure> {
     }
 }
 
-/// A small file; `None` if there is none of this name.
-async fn read_small(disk: &DiskHandle, name: &str, max: u64) -> Result<Option<Bytes>, DiskError> {
-    let (file, len) = match disk.open(name, OpenMode::Existing).await {
-        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    let bytes = disk.read_all(file, len.min(max)).await;
-    disk.close(file).await?;
-    Ok(Some(bytes?))
-}
-
 fn unusable(why: &str) -> Failure {
     Failure::Damaged(why.to_owned())
-}
-
-/// Writes a small file: the whole of it, or nothing, is there after a crash.
-pub async fn write_durably(disk: &DiskHandle, name: &str, data: Bytes) -> Result<(), DiskError> {
-    let new = format!("{name}.new");
-    let (file, _) = disk.open(&new, OpenMode::Truncate).await?;
-    let written = async {
-        disk.run(DiskOp::WriteAt { file, offset: 0, data, then: Sync::Data }).await?;
-        disk.run(DiskOp::Sync { file }).await
-    };
-    let written = written.await;
-    disk.close(file).await?;
-    written?;
-    disk.run(DiskOp::Rename { from: new.into(), to: name.into() }).await?;
-    disk.sync_dir(ROOT_DIR).await
 }
 
 /// Whether this instance is the first of a cluster: it was told no peer but itself, and has written

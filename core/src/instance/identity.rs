@@ -21,11 +21,11 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use super::small_file::{Frame, read_uuid};
+use crate::base::codec::CodecResult;
 use crate::base::{GroupId, InstanceId};
 
-const MAGIC: &[u8; 8] = b"BSLTID\0\0";
-const VERSION: u8 = 1;
+const FRAME: Frame = Frame { what: "identity file", magic: *b"BSLTID\0\0", version: 1 };
 
 /// Name of the file.
 pub const FILE: &str = "identity";
@@ -51,55 +51,31 @@ pub struct Identity {
 
 impl Identity {
     pub fn encode(&self) -> Bytes {
-        let mut w = Writer::new();
-        w.raw(MAGIC);
-        w.u8(VERSION);
-        w.raw(self.cluster.as_bytes());
-        w.raw(self.uuid.as_bytes());
-        w.varint(self.id.0);
-        w.varint(self.group.0);
-        w.varint(self.ring_founder.0);
-        w.varint(self.group_founder.0);
-        w.str(&self.name);
-        let crc = crc32fast::hash(w.as_slice());
-        w.u32(crc);
-        w.into_bytes()
+        FRAME.encode(|w| {
+            w.raw(self.cluster.as_bytes());
+            w.raw(self.uuid.as_bytes());
+            w.varint(self.id.0);
+            w.varint(self.group.0);
+            w.varint(self.ring_founder.0);
+            w.varint(self.group_founder.0);
+            w.str(&self.name);
+        })
     }
 
     /// # Errors
     /// The file is not an identity, is damaged, or was written by a newer version.
     pub fn decode(bytes: Bytes) -> CodecResult<Identity> {
-        let what = "identity file";
-        let Some(body) = bytes.len().checked_sub(4) else {
-            return Err(CodecError::Truncated { what, needed: 4, left: bytes.len() });
-        };
-        let mut r = Reader::new(bytes.slice(..body), what);
-        if r.raw(8)? != MAGIC.as_slice() {
-            return r.invalid("it does not begin as an identity does");
-        }
-        let version = r.u8()?;
-        if version != VERSION {
-            return Err(CodecError::NewerVersion { what, version: version.into() });
-        }
-        let crc = Reader::new(bytes.slice(body..), what).u32()?;
-        if crc != crc32fast::hash(&bytes[..body]) {
-            return r.invalid("its checksum is wrong");
-        }
-        let uuid = |r: &mut Reader| -> CodecResult<Uuid> {
-            let bytes = r.raw(16)?;
-            Uuid::from_slice(&bytes).or_else(|_| r.invalid("a uuid of other than 16 bytes"))
-        };
-        let identity = Identity {
-            cluster: uuid(&mut r)?,
-            uuid: uuid(&mut r)?,
-            id: InstanceId(r.varint()?),
-            group: GroupId(r.varint()?),
-            ring_founder: InstanceId(r.varint()?),
-            group_founder: InstanceId(r.varint()?),
-            name: r.string()?,
-        };
-        r.finish()?;
-        Ok(identity)
+        FRAME.decode(bytes, |r| {
+            Ok(Identity {
+                cluster: read_uuid(r)?,
+                uuid: read_uuid(r)?,
+                id: InstanceId(r.varint()?),
+                group: GroupId(r.varint()?),
+                ring_founder: InstanceId(r.varint()?),
+                group_founder: InstanceId(r.varint()?),
+                name: r.string()?,
+            })
+        })
     }
 }
 

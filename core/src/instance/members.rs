@@ -24,14 +24,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::boot;
+use super::small_file::{self, Frame, read_uuid};
 use super::state::{Phase, Shared, State};
-use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
+use crate::base::codec::{CodecResult, Reader};
 use crate::base::{InstanceId, LogIndex};
 use crate::raft::Membership;
 
-const MAGIC: &[u8; 8] = b"BSLTMB\0\0";
-const VERSION: u8 = 1;
+const FRAME: Frame = Frame { what: "members file", magic: *b"BSLTMB\0\0", version: 1 };
 
 /// Name of the file.
 pub const FILE: &str = "members";
@@ -112,41 +111,18 @@ impl Remembered {
 
 impl Members {
     fn encode(&self) -> Bytes {
-        let mut w = Writer::new();
-        w.raw(MAGIC);
-        w.u8(VERSION);
-        w.raw(self.cluster.as_bytes());
-        w.list(&self.addresses, |w, address| w.str(address));
-        let crc = crc32fast::hash(w.as_slice());
-        w.u32(crc);
-        w.into_bytes()
+        FRAME.encode(|w| {
+            w.raw(self.cluster.as_bytes());
+            w.list(&self.addresses, |w, address| w.str(address));
+        })
     }
 
     /// # Errors
     /// The file is not one of members, is damaged, or was written by a newer version.
     pub fn decode(bytes: Bytes) -> CodecResult<Members> {
-        let what = "members file";
-        let Some(body) = bytes.len().checked_sub(4) else {
-            return Err(CodecError::Truncated { what, needed: 4, left: bytes.len() });
-        };
-        let mut r = Reader::new(bytes.slice(..body), what);
-        if r.raw(8)? != MAGIC.as_slice() {
-            return r.invalid("it does not begin as a list of members does");
-        }
-        let version = r.u8()?;
-        if version != VERSION {
-            return Err(CodecError::NewerVersion { what, version: version.into() });
-        }
-        let crc = Reader::new(bytes.slice(body..), what).u32()?;
-        if crc != crc32fast::hash(&bytes[..body]) {
-            return r.invalid("its checksum is wrong");
-        }
-        let cluster = r.raw(16)?;
-        let cluster =
-            Uuid::from_slice(&cluster).or_else(|_| r.invalid("a uuid of other than 16 bytes"))?;
-        let addresses = r.list(Reader::string)?;
-        r.finish()?;
-        Ok(Members { cluster, addresses })
+        FRAME.decode(bytes, |r| {
+            Ok(Members { cluster: read_uuid(r)?, addresses: r.list(Reader::string)? })
+        })
     }
 }
 
@@ -175,7 +151,7 @@ pub fn advance(me: &Shared) {
 
 async fn remember(me: Shared, members: Members) {
     let disk = me.borrow().disk.clone();
-    match boot::write_durably(&disk, FILE, members.encode()).await {
+    match small_file::write(&disk, FILE, members.encode()).await {
         Ok(()) => me.borrow_mut().members.recall(members),
         Err(error) => {
             tracing::warn!(error = error.message, "the other members were not written down");

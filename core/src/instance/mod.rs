@@ -40,6 +40,7 @@ mod running;
 mod serve;
 mod serving;
 mod shard;
+mod small_file;
 mod snapshots;
 mod state;
 #[cfg(test)]
