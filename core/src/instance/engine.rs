@@ -14,8 +14,9 @@ use bytes::Bytes;
 use super::boot;
 use super::catalog_changes;
 use super::catalog_view::CatalogView;
+use super::forwarding;
 use super::gates::{Gated, Release};
-use super::message::{Forwarded, RequestKind, ResponseKind};
+use super::message::ResponseKind;
 use super::reader::StoreReader;
 use super::requests::Answer;
 use super::running::{self, Statement};
@@ -23,15 +24,14 @@ use super::serve::{self, outcome_unknown};
 use super::state::{Shared, State};
 use crate::base::{
     CatalogVersion, Datum, GroupId, LogIndex, RowWrite, SqlError, SqlResult, SqlState, SqlType,
-    TableId, Timestamp, UserId, binary_format, limits,
+    TableId, Timestamp, UserId, limits,
 };
 use crate::exec::{CommandTag, Pool, RowSink, point};
 use crate::pgwire::scram;
 use crate::seam::{Completion, Mono, Rng, Wall};
-use crate::session::settings::{Fixed, Settings};
 use crate::session::{
     Attempt, Call, Credentials, Done, Engine, Gate, Interrupt, Notice, Outcome, RowWriter,
-    SessionContext, depends_on_schema, session_values,
+    SessionContext,
 };
 use crate::sql::bind::BindContext;
 use crate::sql::cache::{CacheKey, CacheLimits, PlanCache};
@@ -208,7 +208,7 @@ impl State {
 
     /// Plans a statement, or finds its plan; then checks that the user may run it. Rights change the
     /// catalog version, so a plan is checked again whenever they did.
-    fn prepare(
+    pub fn prepare(
         &mut self,
         context: &SessionContext,
         sql: &str,
@@ -374,17 +374,6 @@ fn check_write(writes: &[RowWrite]) -> SqlResult<()> {
         .with_hint("Write the rows in several statements."))
 }
 
-/// What travels between two instances for one statement has a bound.
-fn check_forwarded(what: &str, bytes: usize) -> SqlResult<()> {
-    if bytes <= limits::FORWARDED_BYTES_MAX {
-        return Ok(());
-    }
-    let limit = limits::FORWARDED_BYTES_MAX;
-    let message = format!("{what} of {bytes} bytes, maximum {limit} through another instance");
-    Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
-        .with_hint("Connect to the instance that leads the replica set."))
-}
-
 pub fn reads_ring_only(prepared: &Prepared) -> bool {
     prepared.touches.writes.is_empty() && prepared.touches.reads.iter().all(is_virtual)
 }
@@ -402,7 +391,7 @@ fn catalog_may_be_old(error: &SqlError) -> SqlError {
 
 /// Waits until this instance has the catalog as the ring's leader has it now. Errors: `57P03`, with
 /// `doubt` in its detail, or that of `interrupt`.
-async fn renew_catalog(me: &Shared, doubt: &SqlError, interrupt: &Interrupt) -> SqlResult<()> {
+pub async fn renew_catalog(me: &Shared, doubt: &SqlError, interrupt: &Interrupt) -> SqlResult<()> {
     if crate::canary!(ServeOldCatalog) {
         return Ok(());
     }
@@ -478,7 +467,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
                 None => rows.restart(),
             }
         }
-        let request = match forwarded(group, call) {
+        let request = match forwarding::request_of(group, call) {
             Ok(request) => request,
             Err(error) => return failed(error),
         };
@@ -490,7 +479,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
         };
         match answer {
             Answer::Response(ResponseKind::Rows { tag, count, types, rows: values }) => {
-                let result = take_rows(rows, &types, values);
+                let result = forwarding::take_rows(rows, &types, values);
                 let tag = CommandTag::from_wire(tag, count);
                 let done = result.and_then(|()| match tag {
                     Some(tag) => Ok(Done { tag: tag.into(), notices: Vec::new() }),
@@ -528,175 +517,4 @@ pub fn no_leader(group: GroupId) -> SqlError {
     )
     .with_detail("Nothing was done.")
     .with_hint("Retry when a majority of its instances is up.")
-}
-
-fn forwarded(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
-    let mut parameters = Vec::with_capacity(call.params.len());
-    for (ty, value) in call.prepared.params.iter().zip(call.params) {
-        let bytes = match value {
-            Datum::Null => None,
-            value => {
-                let mut out = Vec::new();
-                binary_format::encode(*ty, value, &mut out)?;
-                Some(Bytes::from(out))
-            }
-        };
-        parameters.push((*ty as u8, bytes));
-    }
-    let sizes = parameters.iter().map(|(_, value)| value.as_ref().map_or(0, Bytes::len));
-    check_forwarded("a statement", call.prepared.text.len() + sizes.sum::<usize>())?;
-    let statement = Forwarded {
-        user: call.context.user,
-        sql: call.prepared.text.to_string(),
-        parameters,
-        search_path: call.context.search_path.to_vec(),
-        settings: call.context.settings.borrow().changed(),
-        backend_pid: call.context.values.backend_pid,
-    };
-    Ok(RequestKind::Statement { group, statement })
-}
-
-fn take_rows(
-    sink: &mut RowWriter<'_>,
-    types: &[u8],
-    rows: Vec<Vec<Option<Bytes>>>,
-) -> SqlResult<()> {
-    let types: Option<Vec<SqlType>> = types.iter().map(|tag| SqlType::from_tag(*tag)).collect();
-    let types = types.ok_or_else(|| SqlError::internal("a reply with an unknown type"))?;
-    for row in rows {
-        let mut values = Vec::with_capacity(row.len());
-        for (ty, value) in types.iter().zip(row) {
-            values.push(match value {
-                None => Datum::Null,
-                Some(bytes) => binary_format::decode(*ty, &bytes)?,
-            });
-        }
-        sink.row(&values)?;
-    }
-    Ok(())
-}
-
-/// Runs a statement that another instance sent here, and waits until its reply may leave.
-pub async fn run_forwarded(me: &Shared, asked: &Forwarded, interrupt: &Interrupt) -> ResponseKind {
-    let (response, wait) = match run_request(me, asked, interrupt).await {
-        Ok(Some(ran)) => ran,
-        Ok(None) => return ResponseKind::NotLeader(None),
-        Err(error) => return ResponseKind::Failed(error),
-    };
-    let wait = wait.and_then(|index| {
-        let state = &mut *me.borrow_mut();
-        let spawner = state.spawner.clone();
-        state.shard.as_mut().map(|shard| shard.wait_committed(&spawner, index))
-    });
-    match wait {
-        Some(wait) => match wait.await {
-            Some(Release::Committed) => response,
-            // Nothing was done, and the next leader is asked.
-            Some(Release::Undone) => ResponseKind::NotLeader(None),
-            _ => ResponseKind::Failed(outcome_unknown()),
-        },
-        None => response,
-    }
-}
-
-/// `None`: this instance does not lead, and nothing was done.
-async fn run_request(
-    me: &Shared,
-    asked: &Forwarded,
-    interrupt: &Interrupt,
-) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
-    let (types, params) = decode_parameters(&asked.parameters)?;
-    let context = me.borrow().forwarded_context(asked)?;
-    let prepare = || me.borrow_mut().prepare(&context, &asked.sql, &types);
-    let prepared = match prepare() {
-        Err(error) if depends_on_schema(&error) => {
-            renew_catalog(me, &error, interrupt).await?;
-            prepare()?
-        }
-        prepared => prepared?,
-    };
-    if !me.borrow().runs_here(&prepared) {
-        return Ok(None);
-    }
-    let statement = Statement { prepared: &prepared, params: &params, context: &context };
-    let mut rows: Vec<Vec<Datum>> = Vec::new();
-    let ran = running::run(me, statement, interrupt, &mut rows).await;
-    let Some((result, wait)) = ran else { return Ok(None) };
-    let changed = wait.is_some() && !prepared.touches.writes.is_empty();
-    let response = match result.map(|tag| rows_response(&prepared, tag, &rows)) {
-        Ok(Ok(response)) => response,
-        // The change was made; only its rows cannot be told.
-        Ok(Err(_)) if changed => ResponseKind::Failed(outcome_unknown()),
-        Ok(Err(error)) | Err(error) => ResponseKind::Failed(error),
-    };
-    Ok(Some((response, wait)))
-}
-
-type Parameters = (Vec<SqlType>, Vec<Datum>);
-
-fn decode_parameters(parameters: &[(u8, Option<Bytes>)]) -> SqlResult<Parameters> {
-    let bad = || SqlError::new(SqlState::ProtocolViolation, "a parameter of an unknown type");
-    let mut types = Vec::with_capacity(parameters.len());
-    let mut params = Vec::with_capacity(parameters.len());
-    for (tag, value) in parameters {
-        let ty = SqlType::from_tag(*tag).ok_or_else(bad)?;
-        params.push(match value {
-            None => Datum::Null,
-            Some(bytes) => binary_format::decode(ty, bytes)?,
-        });
-        types.push(ty);
-    }
-    Ok((types, params))
-}
-
-impl State {
-    fn forwarded_context(&self, asked: &Forwarded) -> SqlResult<SessionContext> {
-        let Some(ring) = &self.ring else { return Err(starting()) };
-        let Some(known) = ring.state.catalog.users.get(asked.user) else {
-            return Err(SqlError::new(SqlState::UndefinedObject, "the user was dropped"));
-        };
-        let mut settings = Settings::new(&Fixed { user: &known.name, superuser: known.superuser });
-        for (name, value) in &asked.settings {
-            settings.set_text(name, value)?;
-        }
-        let name: Arc<str> = known.name.as_str().into();
-        Ok(SessionContext {
-            user: asked.user,
-            superuser: known.superuser,
-            values: session_values(&name, &asked.search_path, asked.backend_pid),
-            search_path: asked.search_path.as_slice().into(),
-            settings: Rc::new(RefCell::new(settings)),
-            is_elsewhere: true,
-        })
-    }
-}
-
-fn rows_response(
-    prepared: &Prepared,
-    tag: CommandTag,
-    rows: &[Vec<Datum>],
-) -> SqlResult<ResponseKind> {
-    let columns = prepared.columns.as_deref().unwrap_or(&[]);
-    let mut out = Vec::with_capacity(rows.len());
-    let mut size = 0;
-    for row in rows {
-        let mut values = Vec::with_capacity(row.len());
-        size += 8 * (row.len() + 1);
-        for (column, value) in columns.iter().zip(row) {
-            values.push(match value {
-                Datum::Null => None,
-                value => {
-                    let mut bytes = Vec::new();
-                    binary_format::encode(column.ty, value, &mut bytes)?;
-                    size += bytes.len();
-                    Some(Bytes::from(bytes))
-                }
-            });
-        }
-        check_forwarded("a result", size)?;
-        out.push(values);
-    }
-    let (tag, count) = tag.to_wire();
-    let types = columns.iter().map(|c| c.ty as u8).collect();
-    Ok(ResponseKind::Rows { tag, count, types, rows: out })
 }

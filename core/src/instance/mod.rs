@@ -24,6 +24,7 @@ mod counting;
 mod decisions;
 mod durability;
 mod engine;
+mod forwarding;
 mod gates;
 mod governing;
 mod identity;

@@ -1,6 +1,7 @@
 //! Requests of other instances (and our own) to this one as the leader of a group.
 
 use super::engine;
+use super::forwarding;
 use super::gates::Release;
 use super::message::{Body, RequestKind, Response, ResponseKind};
 use super::requests::Answer;
@@ -49,7 +50,7 @@ pub async fn serve(me: &Shared, what: RequestKind, interrupt: &Interrupt) -> Res
             {
                 return not_leader(me, group);
             }
-            engine::run_forwarded(me, &statement, interrupt).await
+            forwarding::run_forwarded(me, &statement, interrupt).await
         }
         RequestKind::Ring { entry } => ring(me, entry).await,
         RequestKind::Schema { group, version, change } => schema(me, group, version, change).await,
