@@ -1,4 +1,4 @@
-//! The bound on what one statement keeps in memory.
+//! The bounds on what one statement keeps in memory, and on what all of them do.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,16 +19,18 @@ pub struct Memory {
     pool: Rc<Pool>,
 }
 
-/// Counts what all statements of an instance keep together.
+/// Counts what all statements of an instance keep together, of one kind.
 #[derive(Debug)]
 pub struct Pool {
     used: Cell<usize>,
     limit: usize,
+    /// What is kept, as an error names it.
+    what: &'static str,
 }
 
 impl Pool {
-    pub fn new(limit: usize) -> Rc<Pool> {
-        Rc::new(Pool { used: Cell::new(0), limit })
+    pub fn new(limit: usize, what: &'static str) -> Rc<Pool> {
+        Rc::new(Pool { used: Cell::new(0), limit, what })
     }
 
     pub fn used(&self) -> usize {
@@ -56,8 +58,8 @@ impl Memory {
         }
         let together = self.pool.used.get().saturating_add(bytes);
         if together > self.pool.limit {
-            let limit = self.pool.limit;
-            let detail = format!("The statements under way need more than {limit} bytes together.");
+            let Pool { limit, what, .. } = *self.pool;
+            let detail = format!("{what} need more than {limit} bytes together.");
             return Err(out_of_memory().with_detail(detail).with_hint("Retry the statement."));
         }
         self.used.set(used);
@@ -82,8 +84,25 @@ impl Memory {
         self.pool.used.set(self.pool.used.get() - given);
     }
 
+    /// Gives back what is counted beyond so many bytes.
+    pub fn keep_at_most(&self, bytes: usize) {
+        self.give(self.used().saturating_sub(bytes));
+    }
+
+    /// Takes over so many bytes, or all there are, of what another one of the same pool has counted.
+    pub fn take_over(&self, other: &Memory, bytes: usize) {
+        assert!(Rc::ptr_eq(&self.pool, &other.pool), "bytes of another pool");
+        let bytes = bytes.min(other.used());
+        other.used.set(other.used() - bytes);
+        self.used.set(self.used() + bytes);
+    }
+
     pub fn used(&self) -> usize {
         self.used.get()
+    }
+
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
     }
 }
 
@@ -103,7 +122,7 @@ mod tests {
 
     #[test]
     fn statements_share_what_there_is() {
-        let pool = Pool::new(100);
+        let pool = Pool::new(100, "All");
         let one = Memory::new(80, &pool);
         one.take(80).unwrap();
         assert!(one.take(1).unwrap_err().fields.detail.unwrap().contains("more than 80 bytes"));
@@ -114,7 +133,11 @@ mod tests {
         other.take(10).unwrap();
         drop(one);
         assert_eq!((pool.used(), other.used()), (30, 30));
-        other.give(1_000);
+        let third = Memory::new(80, &pool);
+        third.take_over(&other, usize::MAX);
+        third.keep_at_most(20);
+        assert_eq!((pool.used(), other.used(), third.used()), (20, 0, 20));
+        third.give(1_000);
         assert_eq!(pool.used(), 0);
     }
 }

@@ -66,7 +66,8 @@ fn new_sessions(state: &mut State) -> Rc<Sessions> {
         result_bytes: state.config.limits.statement_memory,
         ..SessionLimits::default()
     };
-    Sessions::new(state.spawner.clone(), state.rng.fork("sessions"), limits)
+    let results = state.workbench.results.clone();
+    Sessions::new(state.spawner.clone(), state.rng.fork("sessions"), limits, results)
 }
 
 impl Clients {

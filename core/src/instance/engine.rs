@@ -57,6 +57,8 @@ pub struct InstanceEngine {
 pub struct Workbench {
     plans: PlanCache,
     pub memory: Rc<Pool>,
+    /// Of results that nobody has read yet.
+    pub results: Rc<Pool>,
     key: point::KeyBuffer,
     pub rng: Rc<RefCell<Rng>>,
     /// The gate of the highest position waited for: replies of one turn share it.
@@ -64,11 +66,12 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// `memory`: bytes that the statements under way may keep together.
+    /// `memory`: bytes that the statements under way may keep together, and their results once more.
     pub fn new(rng: Rng, memory: usize) -> Workbench {
         Workbench {
             plans: PlanCache::new(CacheLimits::default()),
-            memory: Pool::new(memory),
+            memory: Pool::new(memory, "The statements under way"),
+            results: Pool::new(memory, "Results that clients have not read yet"),
             key: point::KeyBuffer::default(),
             rng: Rc::new(RefCell::new(rng)),
             gate: None,
@@ -479,7 +482,7 @@ async fn on_leader(me: &Shared, call: &Call<'_>, rows: &mut RowWriter<'_>) -> En
         };
         match answer {
             Answer::Response(ResponseKind::Rows { tag, count, types, rows: values }) => {
-                let result = forwarding::take_rows(rows, &types, values);
+                let result = forwarding::take_rows(rows, &types, &values);
                 let tag = CommandTag::from_wire(tag, count);
                 let done = result.and_then(|()| match tag {
                     Some(tag) => Ok(Done { tag: tag.into(), notices: Vec::new() }),

@@ -10,18 +10,18 @@ use bytes::Bytes;
 use super::engine::{renew_catalog, starting};
 use super::gates::Release;
 use super::message::{Forwarded, RequestKind, ResponseKind};
+use super::result_rows::{ResultRows, ResultWriter};
 use super::running::{self, Statement};
 use super::serve::outcome_unknown;
 use super::state::{Shared, State};
 use crate::base::{
     Datum, GroupId, LogIndex, SqlError, SqlResult, SqlState, SqlType, binary_format, limits,
 };
-use crate::exec::{CommandTag, RowSink};
+use crate::exec::{CommandTag, Memory, RowSink};
 use crate::session::settings::{Fixed, Settings};
 use crate::session::{
     Call, Interrupt, RowWriter, SessionContext, depends_on_schema, session_values,
 };
-use crate::sql::plan::Prepared;
 
 /// The request that a statement travels in.
 ///
@@ -41,7 +41,7 @@ pub fn request_of(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
         parameters.push((*ty as u8, bytes));
     }
     let sizes = parameters.iter().map(|(_, value)| value.as_ref().map_or(0, Bytes::len));
-    check_forwarded("a statement", call.prepared.text.len() + sizes.sum::<usize>())?;
+    check_length(call.prepared.text.len() + sizes.sum::<usize>())?;
     let statement = Forwarded {
         user: call.context.user,
         sql: call.prepared.text.to_string(),
@@ -54,30 +54,16 @@ pub fn request_of(group: GroupId, call: &Call<'_>) -> SqlResult<RequestKind> {
 }
 
 /// Gives the rows of a response to a client.
-pub fn take_rows(
-    sink: &mut RowWriter<'_>,
-    types: &[u8],
-    rows: Vec<Vec<Option<Bytes>>>,
-) -> SqlResult<()> {
+pub fn take_rows(sink: &mut RowWriter<'_>, types: &[u8], rows: &ResultRows) -> SqlResult<()> {
     let types: Option<Vec<SqlType>> = types.iter().map(|tag| SqlType::from_tag(*tag)).collect();
     let types = types.ok_or_else(|| SqlError::internal("a reply with an unknown type"))?;
-    for row in rows {
-        let mut values = Vec::with_capacity(row.len());
-        for (ty, value) in types.iter().zip(row) {
-            values.push(match value {
-                None => Datum::Null,
-                Some(bytes) => binary_format::decode(*ty, &bytes)?,
-            });
-        }
-        sink.row(&values)?;
-    }
-    Ok(())
+    rows.each(&types, |row| sink.row(row))
 }
 
 /// Runs a statement that another instance sent here, and waits until its reply may leave.
 pub async fn run_forwarded(me: &Shared, asked: &Forwarded, interrupt: &Interrupt) -> ResponseKind {
-    let (response, wait) = match run_request(me, asked, interrupt).await {
-        Ok(Some(ran)) => ran,
+    let Answered { response, wait, _kept } = match run_request(me, asked, interrupt).await {
+        Ok(Some(answered)) => answered,
         Ok(None) => return ResponseKind::NotLeader(None),
         Err(error) => return ResponseKind::Failed(error),
     };
@@ -97,12 +83,31 @@ pub async fn run_forwarded(me: &Shared, asked: &Forwarded, interrupt: &Interrupt
     }
 }
 
+/// A response that may have to wait.
+struct Answered {
+    response: ResponseKind,
+    /// What it shows is committed with this position.
+    wait: Option<LogIndex>,
+    /// Counts its rows while it waits.
+    _kept: Option<Memory>,
+}
+
+impl Answered {
+    fn with_rows(tag: CommandTag, rows: ResultWriter, wait: Option<LogIndex>) -> Answered {
+        let (tag, count) = tag.to_wire();
+        let types = rows.types().iter().map(|ty| *ty as u8).collect();
+        let (rows, kept) = rows.finish();
+        let response = ResponseKind::Rows { tag, count, types, rows };
+        Answered { response, wait, _kept: Some(kept) }
+    }
+}
+
 /// `None`: this instance does not lead, and nothing was done.
 async fn run_request(
     me: &Shared,
     asked: &Forwarded,
     interrupt: &Interrupt,
-) -> SqlResult<Option<(ResponseKind, Option<LogIndex>)>> {
+) -> SqlResult<Option<Answered>> {
     let (types, params) = decode_parameters(&asked.parameters)?;
     let context = me.borrow().forwarded_context(asked)?;
     let prepare = || me.borrow_mut().prepare(&context, &asked.sql, &types);
@@ -117,17 +122,15 @@ async fn run_request(
         return Ok(None);
     }
     let statement = Statement { prepared: &prepared, params: &params, context: &context };
-    let mut rows: Vec<Vec<Datum>> = Vec::new();
+    let columns = prepared.columns.as_deref().unwrap_or(&[]);
+    let types = columns.iter().map(|column| column.ty).collect();
+    let mut rows = ResultWriter::new(types, &me.borrow().workbench.results);
     let ran = running::run(me, statement, interrupt, &mut rows).await;
     let Some((result, wait)) = ran else { return Ok(None) };
-    let changed = wait.is_some() && !prepared.touches.writes.is_empty();
-    let response = match result.map(|tag| rows_response(&prepared, tag, &rows)) {
-        Ok(Ok(response)) => response,
-        // The change was made; only its rows cannot be told.
-        Ok(Err(_)) if changed => ResponseKind::Failed(outcome_unknown()),
-        Ok(Err(error)) | Err(error) => ResponseKind::Failed(error),
-    };
-    Ok(Some((response, wait)))
+    Ok(Some(match result {
+        Ok(tag) => Answered::with_rows(tag, rows, wait),
+        Err(error) => Answered { response: ResponseKind::Failed(error), wait, _kept: None },
+    }))
 }
 
 type Parameters = (Vec<SqlType>, Vec<Datum>);
@@ -169,43 +172,13 @@ impl State {
     }
 }
 
-fn rows_response(
-    prepared: &Prepared,
-    tag: CommandTag,
-    rows: &[Vec<Datum>],
-) -> SqlResult<ResponseKind> {
-    let columns = prepared.columns.as_deref().unwrap_or(&[]);
-    let mut out = Vec::with_capacity(rows.len());
-    let mut size = 0;
-    for row in rows {
-        let mut values = Vec::with_capacity(row.len());
-        size += 8 * (row.len() + 1);
-        for (column, value) in columns.iter().zip(row) {
-            values.push(match value {
-                Datum::Null => None,
-                value => {
-                    let mut bytes = Vec::new();
-                    binary_format::encode(column.ty, value, &mut bytes)?;
-                    size += bytes.len();
-                    Some(Bytes::from(bytes))
-                }
-            });
-        }
-        check_forwarded("a result", size)?;
-        out.push(values);
-    }
-    let (tag, count) = tag.to_wire();
-    let types = columns.iter().map(|c| c.ty as u8).collect();
-    Ok(ResponseKind::Rows { tag, count, types, rows: out })
-}
-
 /// What travels between two instances for one statement has a bound.
-fn check_forwarded(what: &str, bytes: usize) -> SqlResult<()> {
+fn check_length(bytes: usize) -> SqlResult<()> {
     if bytes <= limits::FORWARDED_BYTES_MAX {
         return Ok(());
     }
     let limit = limits::FORWARDED_BYTES_MAX;
-    let message = format!("{what} of {bytes} bytes, maximum {limit} through another instance");
+    let message = format!("a statement of {bytes} bytes, maximum {limit} through another instance");
     Err(SqlError::new(SqlState::ProgramLimitExceeded, message)
         .with_hint("Connect to the instance that leads the replica set."))
 }

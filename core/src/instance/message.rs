@@ -11,6 +11,7 @@
 use bytes::Bytes;
 use uuid::Uuid;
 
+use super::result_rows::ResultRows;
 use crate::base::codec::{CodecError, CodecResult, Reader, Writer};
 use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, Term, UserId, Wire};
 use crate::raft;
@@ -229,7 +230,7 @@ pub enum ResponseKind {
         tag: u8,
         count: u64,
         types: Vec<u8>,
-        rows: Vec<Vec<Option<Bytes>>>,
+        rows: ResultRows,
     },
     /// A ring entry was applied at this index; or the ring stands there.
     Applied {
@@ -656,9 +657,7 @@ impl ResponseKind {
                 w.u8(*tag);
                 w.varint(*count);
                 w.bytes(types);
-                w.list(rows, |w, row| {
-                    w.list(row, |w, value| w.option(value.as_deref(), Writer::bytes));
-                });
+                rows.write(w);
             }
             ResponseKind::Applied { index } => {
                 w.u8(2);
@@ -687,7 +686,7 @@ impl ResponseKind {
                 tag: r.u8()?,
                 count: r.varint()?,
                 types: r.bytes()?.to_vec(),
-                rows: r.list(|r| r.list(|r| r.option(Reader::bytes)))?,
+                rows: ResultRows::read(r)?,
             },
             2 => ResponseKind::Applied { index: LogIndex(r.varint()?) },
             3 => ResponseKind::Done,
@@ -800,8 +799,10 @@ impl Envelope {
 
 #[cfg(test)]
 mod tests {
+    use super::super::result_rows::ResultWriter;
     use super::*;
-    use crate::base::SqlState;
+    use crate::base::{Datum, SqlState, SqlType};
+    use crate::exec::{Pool, RowSink};
     use proptest::prelude::*;
 
     fn round_trip(body: Body) {
@@ -857,14 +858,12 @@ mod tests {
                 changes: vec![raft::Change::AddLearner(InstanceId(2))],
             },
         }));
+        let pool = Pool::new(usize::MAX, "All");
+        let mut rows = ResultWriter::new(vec![SqlType::Int4, SqlType::Text], &pool);
+        rows.row(&[Datum::Null, Datum::text("x")]).unwrap();
         round_trip(Body::Response(Response {
             id: 4,
-            what: ResponseKind::Rows {
-                tag: 1,
-                count: 1,
-                types: vec![3],
-                rows: vec![vec![None, Some(Bytes::from_static(b"x"))]],
-            },
+            what: ResponseKind::Rows { tag: 1, count: 1, types: vec![3], rows: rows.finish().0 },
         }));
         round_trip(Body::Response(Response {
             id: 4,

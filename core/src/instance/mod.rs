@@ -36,6 +36,7 @@ mod reach;
 mod reader;
 pub mod replay;
 mod requests;
+pub mod result_rows;
 mod ring;
 mod running;
 mod serve;

@@ -11,6 +11,7 @@ mod leaving;
 mod lost_lead;
 mod snapshot_files;
 mod statements;
+mod unread;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -53,6 +54,8 @@ struct Node {
     no_members: bool,
     /// The page it showed last.
     page: String,
+    /// Clients that read nothing, and the bytes that wait for each.
+    unread: BTreeMap<ConnId, usize>,
 }
 
 impl Node {
@@ -124,6 +127,7 @@ impl World {
             refused: Vec::new(),
             no_members: false,
             page: String::new(),
+            unread: BTreeMap::new(),
         });
         self.start(number - 1);
         number - 1
@@ -217,8 +221,10 @@ impl World {
                 let said = self.nodes[from].said.entry(conn).or_default();
                 said.0.extend_from_slice(&bytes);
                 said.1 = self.now;
-                let flushed = Event::Flushed { conn, bytes: bytes.len() };
-                self.push(from, MS, Happening::Event(Box::new(flushed)));
+                match self.nodes[from].unread.get_mut(&conn) {
+                    Some(unread) => *unread += bytes.len(),
+                    None => self.flushed(from, conn, bytes.len()),
+                }
             }
             Effect::Close { conn } => {
                 self.push(from, 0, Happening::Event(Box::new(Event::Closed { conn })));
@@ -227,6 +233,17 @@ impl World {
             Effect::Inspected { body, .. } => self.nodes[from].page = body,
             _ => {}
         }
+    }
+
+    fn flushed(&mut self, at: usize, conn: ConnId, bytes: usize) {
+        let flushed = Event::Flushed { conn, bytes };
+        self.push(at, MS, Happening::Event(Box::new(flushed)));
+    }
+
+    /// The client reads what has waited, and from now on everything.
+    fn reads(&mut self, at: usize, conn: ConnId) {
+        let unread = self.nodes[at].unread.remove(&conn).unwrap_or_default();
+        self.flushed(at, conn, unread);
     }
 
     /// Logs the superuser in.

@@ -207,7 +207,8 @@ fn show<E: Engine>(
     let columns = prepared.columns.as_deref().unwrap_or(&[]);
     let limit = session.wire.sessions.limits.result_bytes;
     let settings = session.settings.borrow();
-    let mut rows = RowWriter::new(&mut session.wire.out.bytes, columns, formats, limit);
+    let out = &mut session.wire.out;
+    let mut rows = RowWriter::new(&mut out.bytes, columns, formats, limit, &out.kept);
     let text = |value: Cow<'_, str>| Datum::text(&*value);
     match stmt {
         SessionStmt::Show { name } => rows.row(&[text(settings.show(name)?.1)])?,

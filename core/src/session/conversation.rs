@@ -24,6 +24,7 @@ use super::text::{self, Text};
 use super::turns::Share;
 use super::wire::{Wire, drive};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format};
+use crate::exec::Memory;
 use crate::pgwire::backend::{self, Field};
 use crate::pgwire::frontend::{Oids, Parameters, utf8};
 use crate::pgwire::{Bind, CancelKey, Format, Formats, Frame, Item, Message, Target};
@@ -500,9 +501,10 @@ impl<E: Engine> Conversation<E> {
             return Ok(());
         }
         let mut rows = Vec::new();
-        let to = Rows::Portal(&mut rows);
+        let kept = Memory::new(usize::MAX, &self.wire.sessions.results);
+        let to = Rows::Portal(&mut rows, &kept);
         let tag = execution::run(&mut self.wire, &*self.engine, execution, to).await?;
-        *state = PortalState::Suspended { rows, sent: 0, tag };
+        *state = PortalState::Suspended { rows, kept, sent: 0, tag };
         send_rows(&mut self.wire, portal, max_rows);
         Ok(())
     }
@@ -531,10 +533,12 @@ fn execution<'a>(
 /// Sends the next rows of a suspended portal: `max_rows` of them, or all for 0. As in PostgreSQL the
 /// portal stays suspended when exactly the last row was sent.
 fn send_rows(wire: &mut Wire, portal: &mut Portal, max_rows: u32) {
-    let PortalState::Suspended { rows, sent, tag } = &mut portal.state else { return };
+    let PortalState::Suspended { rows, kept, sent, tag } = &mut portal.state else { return };
     let rest = &rows[*sent..];
     let wanted = if max_rows == 0 { usize::MAX } else { max_rows as usize };
     let (len, count) = backend::leading_messages(rest, wanted);
+    // They are counted once, as what is sent, though the portal has them to its end.
+    wire.out.kept.take_over(kept, len);
     wire.out.bytes.extend_from_slice(&rest[..len]);
     *sent += len;
     if count == wanted {

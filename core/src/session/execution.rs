@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::engine::{Attempt, Call, Engine, Outcome, SessionContext, Tag};
+use super::output::Stretch;
 use super::rows::{ResultFormats, RowWriter};
 use super::wire::{Wire, drive};
 use crate::base::{Datum, SqlResult};
-use crate::exec::RowSink;
+use crate::exec::{Memory, RowSink};
 use crate::pgwire::backend;
 use crate::sql::plan::Prepared;
 
@@ -26,7 +27,7 @@ pub(super) enum Rows<'a> {
     /// To the client.
     Reply,
     /// Into the buffer of a portal, to be sent piece by piece.
-    Portal(&'a mut Vec<u8>),
+    Portal(&'a mut Vec<u8>, &'a Memory),
 }
 
 /// Runs a statement. Rows, notices and whatever follows wait for its gate; so does its error.
@@ -46,8 +47,8 @@ pub(super) async fn run<E: Engine>(
     let mut mark = wire.out.bytes.len();
 
     let in_doubt = wire.is_in_doubt();
-    let buffer = rows_to.buffer(&mut wire.out.bytes);
-    let mut rows = RowWriter::new(buffer, columns, formats, limit);
+    let (buffer, kept) = rows_to.buffer(&mut wire.out);
+    let mut rows = RowWriter::new(buffer, columns, formats, limit, kept);
     let attempt = if in_doubt { Attempt::MustWait } else { engine.try_execute(&call, &mut rows) };
     let outcome = match attempt {
         Attempt::Done(outcome) => outcome,
@@ -56,8 +57,8 @@ pub(super) async fn run<E: Engine>(
             // Replies to earlier statements need not wait for this one.
             wire.hand_over();
             mark = 0;
-            let buffer = rows_to.buffer(&mut wire.out.bytes);
-            let mut rows = RowWriter::new(buffer, columns, formats, limit);
+            let (buffer, kept) = rows_to.buffer(&mut wire.out);
+            let mut rows = RowWriter::new(buffer, columns, formats, limit, kept);
             let timer = timeout.map(|t| engine.deadline(engine.now() + t));
             shared.begin_statement();
             let running = async {
@@ -88,7 +89,7 @@ fn settle(wire: &mut Wire, outcome: Outcome, mark: usize) -> SqlResult<Tag> {
             Ok(done.tag)
         }
         Err(error) => {
-            wire.out.bytes.truncate(mark);
+            wire.out.truncate(mark);
             Err(error)
         }
     }
@@ -101,10 +102,10 @@ pub(super) fn complete(wire: &mut Wire, tag: Tag) {
 }
 
 impl Rows<'_> {
-    fn buffer<'b>(&'b mut self, reply: &'b mut Vec<u8>) -> &'b mut Vec<u8> {
+    fn buffer<'b>(&'b mut self, reply: &'b mut Stretch) -> (&'b mut Vec<u8>, &'b Memory) {
         match self {
-            Rows::Reply => reply,
-            Rows::Portal(buffer) => buffer,
+            Rows::Reply => (&mut reply.bytes, &reply.kept),
+            Rows::Portal(buffer, kept) => (buffer, kept),
         }
     }
 }

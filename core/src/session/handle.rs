@@ -140,13 +140,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(ticket: FlushTicket, inbox_limit: usize) -> Shared {
+    pub fn new(ticket: FlushTicket, output: Output, inbox_limit: usize) -> Shared {
         Shared {
             inbox: RefCell::default(),
             inbox_bytes: Cell::new(0),
             inbox_limit,
             paused: Cell::new(false),
-            output: RefCell::new(Output::new(ticket.clone())),
+            output: RefCell::new(output),
             interrupt: Interrupt::default(),
             executing: Cell::new(false),
             ending: Cell::new(None),

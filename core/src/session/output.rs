@@ -27,6 +27,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use crate::base::{ConnId, SqlError, SqlState};
+use crate::exec::{Memory, Pool};
 use crate::pgwire::{Severity, backend};
 
 /// Whether what a reply depends on is committed.
@@ -171,14 +172,28 @@ impl FlushTicket {
 }
 
 /// Bytes in order with the gates between them: what a session writes replies into.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stretch {
     pub bytes: Vec<u8>,
+    /// Counts what of them belongs to long results; never more than there are.
+    pub kept: Memory,
     /// Offsets into `bytes`, not decreasing: bytes from there on need the gate.
     gates: VecDeque<(usize, Gate)>,
 }
 
 impl Stretch {
+    /// An empty one, whose long results count in `results`.
+    pub fn new(results: &Rc<Pool>) -> Stretch {
+        let kept = Memory::new(usize::MAX, results);
+        Stretch { bytes: Vec::new(), kept, gates: VecDeque::new() }
+    }
+
+    /// Takes everything from offset `len` on back.
+    pub fn truncate(&mut self, len: usize) {
+        self.bytes.truncate(len);
+        self.kept.keep_at_most(len);
+    }
+
     /// Bytes from offset `at` on wait for `gate`. Offsets must not decrease.
     pub fn gate(&mut self, at: usize, gate: &Gate) {
         assert!(at <= self.bytes.len(), "gate at {at} behind the end {}", self.bytes.len());
@@ -203,6 +218,7 @@ impl Stretch {
     /// Empties it, keeping a buffer of ordinary size for the next replies.
     fn clear(&mut self) {
         self.gates.clear();
+        self.kept.keep_at_most(0);
         if self.bytes.capacity() > KEPT_BYTES {
             self.bytes = Vec::new();
         } else {
@@ -229,6 +245,8 @@ pub struct Drained {
 #[derive(Debug)]
 pub struct Output {
     bytes: BytesMut,
+    /// Counts what of `bytes` and of those in flight belongs to long results.
+    kept: Memory,
     /// Offsets into `bytes`, not decreasing.
     gates: VecDeque<(usize, Gate)>,
     ticket: FlushTicket,
@@ -248,9 +266,10 @@ enum Phase {
 }
 
 impl Output {
-    pub fn new(ticket: FlushTicket) -> Output {
+    pub fn new(ticket: FlushTicket, results: &Rc<Pool>) -> Output {
         Output {
             bytes: BytesMut::new(),
+            kept: Memory::new(usize::MAX, results),
             gates: VecDeque::new(),
             ticket,
             in_flight: 0,
@@ -266,6 +285,7 @@ impl Output {
         if self.phase == Phase::Open {
             let base = self.bytes.len();
             self.bytes.extend_from_slice(&written.bytes);
+            self.kept.take_over(&written.kept, usize::MAX);
             for (at, gate) in written.gates.drain(..) {
                 gate.notify(&self.ticket);
                 self.gates.push_back((base + at, gate));
@@ -289,6 +309,7 @@ impl Output {
         self.bytes = BytesMut::new();
         self.gates.clear();
         self.in_flight = 0;
+        self.kept.keep_at_most(0);
     }
 
     /// Takes what may leave now.
@@ -339,6 +360,7 @@ impl Output {
     /// The shell sent so many drained bytes.
     pub fn flushed(&mut self, bytes: usize) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
+        self.kept.keep_at_most(self.pending());
     }
 
     /// Bytes not yet known to have left: gated, queued, or in the shell.
@@ -390,13 +412,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn plenty() -> Rc<Pool> {
+        Pool::new(usize::MAX, "All")
+    }
+
     fn output() -> (Output, FlushList) {
         let list = FlushList::default();
-        (Output::new(list.ticket(ConnId(1))), list)
+        (Output::new(list.ticket(ConnId(1)), &plenty()), list)
     }
 
     fn write(output: &mut Output, text: &str, gate: Option<&Gate>) {
-        let mut stretch = Stretch::default();
+        let mut stretch = output.stretch();
         if let Some(gate) = gate {
             stretch.gate(0, gate);
         }
@@ -404,8 +430,39 @@ mod tests {
         output.absorb(&mut stretch);
     }
 
+    impl Output {
+        fn stretch(&self) -> Stretch {
+            Stretch::new(self.kept.pool())
+        }
+    }
+
     fn drained(output: &mut Output) -> String {
         String::from_utf8(output.drain().bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_long_results_count_goes_as_they_are_sent() {
+        let (mut output, _) = output();
+        let pool = output.kept.pool().clone();
+        let gate = Gate::new();
+        let mut stretch = output.stretch();
+        stretch.gate(0, &gate);
+        stretch.bytes.resize(1_000, 7);
+        stretch.kept.take(900).unwrap();
+        output.absorb(&mut stretch);
+        stretch.bytes.resize(500, 7);
+        stretch.kept.take(400).unwrap();
+        stretch.truncate(100);
+        assert_eq!((stretch.kept.used(), pool.used()), (100, 1_000));
+        drop(stretch);
+        gate.open();
+        assert_eq!(output.drain().bytes.len(), 1_000);
+        output.flushed(50);
+        assert_eq!(pool.used(), 900, "they are not sent yet");
+        output.flushed(700);
+        assert_eq!(pool.used(), 250);
+        output.abandon();
+        assert_eq!(pool.used(), 0, "nobody will read them");
     }
 
     #[test]
@@ -536,7 +593,7 @@ mod tests {
                     0 => {
                         let byte = written.len() as u8;
                         let gate = (k > 0).then_some(&gates[k]);
-                        let mut stretch = Stretch::default();
+                        let mut stretch = output.stretch();
                         if let Some(gate) = gate {
                             stretch.gate(0, gate);
                         }

@@ -8,10 +8,13 @@ use crate::base::schema::ColumnIndex;
 use crate::base::{
     Datum, RowRef, SqlError, SqlResult, SqlState, SqlType, binary_format, text_format,
 };
-use crate::exec::RowSink;
+use crate::exec::{Memory, RowSink};
 use crate::pgwire::backend::DataRow;
 use crate::pgwire::{Format, Formats};
 use crate::sql::plan::ResultColumn;
+
+/// Bytes of a result that are not counted; what is counted grows in steps of as many.
+const UNCOUNTED_BYTES: usize = 64 << 10;
 
 /// The formats of a result's columns: none (all text), one for all, or one a column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,20 +46,27 @@ pub struct RowWriter<'a> {
     formats: &'a ResultFormats,
     /// The buffer may grow to this length.
     limit: usize,
+    /// It is counted up to this length; beyond it, more has to be taken.
+    counted: usize,
+    kept: &'a Memory,
     rows: u64,
     start: usize,
 }
 
 impl<'a> RowWriter<'a> {
-    /// At most `limit` bytes of rows are taken.
+    /// At most `limit` bytes of rows are taken, and as many as `kept` has room for, which counts them as
+    /// long as the rows are kept.
     pub fn new(
         out: &'a mut Vec<u8>,
         columns: &'a [ResultColumn],
         formats: &'a ResultFormats,
         limit: usize,
+        kept: &'a Memory,
     ) -> RowWriter<'a> {
         let start = out.len();
-        RowWriter { out, columns, formats, limit: start.saturating_add(limit), rows: 0, start }
+        let limit = start.saturating_add(limit);
+        let counted = limit.min(start + UNCOUNTED_BYTES);
+        RowWriter { out, columns, formats, limit, counted, kept, rows: 0, start }
     }
 
     /// Rows written so far.
@@ -93,11 +103,23 @@ impl<'a> RowWriter<'a> {
     ) -> SqlResult<()> {
         for k in 0..self.columns.len() {
             column(self, k, data)?;
-            if self.out.len() > self.limit {
-                return Err(too_large());
+            if self.out.len() > self.counted {
+                self.count()?;
             }
         }
         data.end(self.out)
+    }
+
+    /// Counts what was written since the last time, and room for some more.
+    #[cold]
+    fn count(&mut self) -> SqlResult<()> {
+        if self.out.len() > self.limit {
+            return Err(too_large());
+        }
+        let reach = self.limit.min(self.out.len() + UNCOUNTED_BYTES);
+        self.kept.take(reach - self.counted)?;
+        self.counted = reach;
+        Ok(())
     }
 
     fn datum(&mut self, k: usize, value: &Datum, data: &mut DataRow) -> SqlResult<()> {
@@ -152,7 +174,7 @@ fn too_large() -> SqlError {
 }
 
 impl RowSink for RowWriter<'_> {
-    /// Error: 54000 for a result too large, and `XX000` for a row of another width.
+    /// Error: 54000 for a result too large, 53200 where all results together are, and `XX000` for a row of another width.
     fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
         self.check_width(values.len())?;
         self.write(|writer, k, data| writer.datum(k, &values[k], data))
@@ -160,6 +182,8 @@ impl RowSink for RowWriter<'_> {
 
     fn restart(&mut self) {
         self.out.truncate(self.start);
+        self.kept.keep_at_most(self.start);
+        self.counted = self.limit.min(self.start + UNCOUNTED_BYTES);
         self.rows = 0;
     }
 
@@ -175,6 +199,11 @@ impl RowSink for RowWriter<'_> {
 mod tests {
     use super::*;
     use crate::base::row::RowLayout;
+    use crate::exec::Pool;
+
+    fn plenty() -> Memory {
+        Memory::new(usize::MAX, &Pool::new(usize::MAX, "All"))
+    }
 
     fn column(ty: SqlType) -> ResultColumn {
         ResultColumn { name: "c".into(), ty, typmod: -1, origin: None }
@@ -205,8 +234,8 @@ mod tests {
         for codes in [vec![], vec![Format::Binary]] {
             let formats = ResultFormats { codes };
             let (mut a, mut b) = (Vec::new(), Vec::new());
-            RowWriter::new(&mut a, &columns, &formats, 1 << 20).row(&datums).unwrap();
-            RowWriter::new(&mut b, &columns, &formats, 1 << 20)
+            RowWriter::new(&mut a, &columns, &formats, 1 << 20, &plenty()).row(&datums).unwrap();
+            RowWriter::new(&mut b, &columns, &formats, 1 << 20, &plenty())
                 .stored(RowRef::new(&layout, &stored).unwrap(), &all)
                 .unwrap();
             assert_eq!(a, b);
@@ -219,13 +248,37 @@ mod tests {
         let columns = [column(SqlType::Text)];
         let formats = ResultFormats::default();
         let mut out = b"earlier".to_vec();
-        let mut writer = RowWriter::new(&mut out, &columns, &formats, 40);
+        let kept = plenty();
+        let mut writer = RowWriter::new(&mut out, &columns, &formats, 40, &kept);
         writer.row(&[Datum::text("0123456789")]).unwrap();
         let error = writer.row(&[Datum::text("0123456789")]).unwrap_err();
         assert_eq!(error.state, SqlState::ProgramLimitExceeded);
         writer.restart();
         assert_eq!(writer.rows(), 0);
         assert_eq!(out, b"earlier");
+    }
+
+    #[test]
+    fn long_results_count_together_until_they_are_gone() {
+        let columns = [column(SqlType::Text)];
+        let formats = ResultFormats::default();
+        let pool = Pool::new(1 << 20, "Results");
+        let kept = Memory::new(usize::MAX, &pool);
+        let mut out = b"earlier".to_vec();
+        let mut writer = RowWriter::new(&mut out, &columns, &formats, 10 << 20, &kept);
+        let row = [Datum::text("x".repeat(10_000))];
+        let rows = (0..200).take_while(|_| writer.row(&row).is_ok()).count();
+        assert!((100..=110).contains(&rows), "{rows}");
+        let error = writer.row(&row).unwrap_err();
+        assert_eq!(error.state, SqlState::OutOfMemory);
+        writer.restart();
+        assert_eq!(pool.used(), 7, "as much as stays");
+        for _ in 0..50 {
+            writer.row(&row).unwrap();
+        }
+        assert!(kept.used() <= out.len() && pool.used() > 400_000, "{}", pool.used());
+        drop(kept);
+        assert_eq!(pool.used(), 0);
     }
 
     /// A row that selects one long value often ends at the limit, not at the end of the row; from
@@ -240,7 +293,8 @@ mod tests {
         for codes in [vec![], vec![Format::Binary]] {
             let formats = ResultFormats { codes };
             let mut out = b"earlier".to_vec();
-            let mut writer = RowWriter::new(&mut out, &columns, &formats, 25_000);
+            let kept = plenty();
+            let mut writer = RowWriter::new(&mut out, &columns, &formats, 25_000, &kept);
             let errors = [
                 writer.row(&vec![long.clone(); 1_000]).unwrap_err(),
                 writer.stored(RowRef::new(&layout, &stored).unwrap(), &[0; 1_000]).unwrap_err(),

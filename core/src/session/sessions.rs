@@ -9,10 +9,11 @@ use bytes::Bytes;
 
 use super::engine::Engine;
 use super::handle::{Handle, Shared};
-use super::output::FlushList;
+use super::output::{FlushList, Output};
 use super::task;
 use super::turns::Turns;
 use crate::base::{ConnId, SqlState};
+use crate::exec::Pool;
 use crate::pgwire::CancelKey;
 use crate::seam::{ConnKind, Rng, Spawner};
 
@@ -54,6 +55,8 @@ impl Default for SessionLimits {
 pub struct Sessions {
     pub(super) spawner: Spawner,
     pub(super) limits: SessionLimits,
+    /// Counts results that clients have not read yet.
+    pub(super) results: Rc<Pool>,
     pub(super) rng: RefCell<Rng>,
     flush: FlushList,
     pub(super) turns: Turns,
@@ -84,10 +87,17 @@ struct Cancellable {
 }
 
 impl Sessions {
-    pub fn new(spawner: Spawner, rng: Rng, limits: SessionLimits) -> Rc<Sessions> {
+    /// `results`: what all results together may take until they are read (53200).
+    pub fn new(
+        spawner: Spawner,
+        rng: Rng,
+        limits: SessionLimits,
+        results: Rc<Pool>,
+    ) -> Rc<Sessions> {
         Rc::new(Sessions {
             spawner,
             limits,
+            results,
             rng: RefCell::new(rng),
             flush: FlushList::default(),
             turns: Turns::default(),
@@ -114,7 +124,8 @@ impl Sessions {
         kind: ConnKind,
     ) -> Handle {
         let ticket = self.flush.ticket(conn);
-        let shared = Rc::new(Shared::new(ticket, self.limits.input_bytes));
+        let output = Output::new(ticket.clone(), &self.results);
+        let shared = Rc::new(Shared::new(ticket, output, self.limits.input_bytes));
         let handle = Handle { shared };
         let task = task::run(self.clone(), engine.clone(), handle.clone(), kind);
         self.spawner.spawn(task);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::Tag;
 use super::rows::ResultFormats;
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
+use crate::exec::Memory;
 use crate::sql::plan::Prepared;
 
 /// A prepared statement.
@@ -95,6 +96,8 @@ pub(super) enum PortalState {
     /// It ran; rows from `sent` on, whole messages, wait for the next `Execute`.
     Suspended {
         rows: Vec<u8>,
+        /// Counts them, if they are many.
+        kept: Memory,
         sent: usize,
         tag: Tag,
     },

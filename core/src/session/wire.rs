@@ -33,7 +33,7 @@ pub(super) struct Wire {
 impl Wire {
     pub fn new(sessions: Rc<Sessions>, shared: Rc<Shared>) -> Wire {
         let connection = Connection::new(sessions.limits.message_bytes);
-        let out = Stretch::default();
+        let out = Stretch::new(&sessions.results);
         Wire { connection, out, shared, sessions, answering: false, unknown: None }
     }
 

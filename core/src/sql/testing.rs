@@ -158,7 +158,7 @@ impl TestDb {
     pub fn batches(&self, text: &str) -> Vec<usize> {
         let prepared = self.prepare(text).unwrap();
         let Plan::Query(plan) = &prepared.plan else { panic!("{text} is no query") };
-        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX));
+        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX, "All"));
         // Room for what subqueries take from the rows around them.
         let params = vec![Datum::Null; prepared.outer_params];
         self.with_eval(&params, &self.rng, |eval| {
@@ -180,7 +180,7 @@ impl TestDb {
         rng: &RefCell<Rng>,
         mut slice: impl FnMut() -> Slice,
     ) -> SqlResult<(Vec<Vec<Datum>>, ExecOutcome)> {
-        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX));
+        let memory = Memory::new(self.memory_limit, &Pool::new(usize::MAX, "All"));
         let mut rows: Vec<Vec<Datum>> = Vec::new();
         self.with_eval(params, rng, |eval| {
             let mut execution = Execution::new(prepared, eval.params, memory)?;

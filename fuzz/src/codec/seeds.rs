@@ -3,14 +3,16 @@
 use basalt_core::base::codec::Writer;
 use basalt_core::base::schema::TableRef;
 use basalt_core::base::{
-    BucketId, CatalogVersion, GroupId, InstanceId, LogIndex, RowWrite, SqlError, SqlState, SqlType,
-    TableId, Term, Timestamp, UserId,
+    BucketId, CatalogVersion, Datum, GroupId, InstanceId, LogIndex, RowWrite, SqlError, SqlState,
+    SqlType, TableId, Term, Timestamp, UserId,
 };
+use basalt_core::exec::{Pool, RowSink};
 use basalt_core::expr::Expr;
 use basalt_core::instance::message::{
     Body, Envelope, Forwarded, GroupReport, Hello, HelloRow, Join, JoinReply, Msg, Report, Request,
     RequestKind, Response, ResponseKind, SnapshotChunk, SnapshotPull,
 };
+use basalt_core::instance::result_rows::ResultWriter;
 use basalt_core::raft::{Change, Membership};
 use basalt_core::seam::{ConnKind, Event, Lane, Mono, Now, RecordingHeader, RecordingWriter, Wall};
 use basalt_core::storage::snapshot::SnapshotMeta;
@@ -63,6 +65,11 @@ pub fn seeds() -> Seeds {
 }
 
 fn bodies() -> Vec<(&'static str, Body)> {
+    let pool = Pool::new(usize::MAX, "All");
+    let mut rows = ResultWriter::new(vec![SqlType::Int4], &pool);
+    for row in [Datum::Null, Datum::Int4(0)] {
+        rows.row(&[row]).expect("a short row");
+    }
     let (group, id, index) = (GroupId(1), InstanceId(2), LogIndex(300));
     let error = SqlError::new(SqlState::UniqueViolation, "no").with_detail("because");
     let refusal = error.clone();
@@ -120,7 +127,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
                 tag: 1,
                 count: 1,
                 types: vec![3],
-                rows: vec![vec![None], vec![Some(Bytes::from_static(&[0; 4]))]],
+                rows: rows.finish().0,
             }),
         ),
         ("not-leader", response(ResponseKind::NotLeader(Some(id)))),

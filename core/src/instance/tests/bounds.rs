@@ -47,6 +47,9 @@ fn what_goes_through_another_instance_has_a_bound_either_way() {
     assert!(world.says(leader, CONN, "select * from t", "SELECT 4"), "nothing travels");
     assert!(world.says(other, CONN, "select * from t", "C54000"));
     assert!(world.says(other, CONN, "select * from t where id < 4", "SELECT 3"));
+    let endless = "select repeat('x', 1000) from generate_series(1, 2000000000) where (select count(*) from t) > 0";
+    let ends = world.says(other, CONN, endless, "C54000");
+    assert!(ends, "it ends where the bound is: {:?}", world.answer(other, CONN));
     assert!(asks(&mut world, leader, 4), "nothing travels");
     assert!(!asks(&mut world, other, 4));
     assert!(asks(&mut world, other, 3));

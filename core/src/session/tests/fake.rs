@@ -82,7 +82,7 @@ impl Fake {
             rng: &self.rng,
             catalog: Some(&functions),
         };
-        let memory = Memory::new(1 << 20, &Pool::new(1 << 20));
+        let memory = Memory::new(1 << 20, &Pool::new(1 << 20, "All"));
         let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, memory, rows);
         let writes = matches!(call.prepared.plan, Plan::Insert(_) | Plan::Update(_));
         let gate = self.gate.borrow().clone().filter(|_| writes);

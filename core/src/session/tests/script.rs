@@ -24,6 +24,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::fake::Fake;
 use crate::base::ConnId;
+use crate::exec::Pool;
 use crate::pgwire::client::{self, BindRequest};
 use crate::pgwire::transcript::transcript;
 use crate::pgwire::{CancelKey, Format};
@@ -45,7 +46,8 @@ impl World {
     pub fn new(kind: ConnKind, limits: SessionLimits) -> World {
         let executor = Executor::new();
         let spawner = executor.spawner();
-        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), limits);
+        let results = Pool::new(2 * limits.result_bytes, "Results");
+        let sessions = Sessions::new(spawner.clone(), Rng::from_u64(3), limits, results);
         let engine = Fake::new(spawner);
         let handle = sessions.open(&engine, ConnId(1), kind);
         World { executor, sessions, engine, handle, chunk: usize::MAX, closed: false }
