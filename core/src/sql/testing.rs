@@ -293,7 +293,7 @@ impl TestDb {
                 ty: SqlType::Uuid,
                 typmod: -1,
                 nullable: false,
-                default: Some("gen_random_uuid()".into()),
+                default: None,
                 hidden: true,
             });
         }

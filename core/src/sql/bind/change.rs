@@ -10,6 +10,9 @@ use crate::expr::Expr;
 use crate::sql::catalog::Relation;
 use crate::sql::parse::{fold, object_name, parse_expression};
 
+/// What a new row has in the hidden key of a table without a primary key.
+const HIDDEN_KEY: &str = "gen_random_uuid()";
+
 impl Binder<'_> {
     /// The table a statement changes.
     pub(super) fn target(&mut self, name: &ObjectName) -> SqlResult<TableRef> {
@@ -92,7 +95,11 @@ impl Binder<'_> {
 
     /// The default of a column; NULL when it has none.
     pub(super) fn default_of(&mut self, column: &ColumnDef) -> SqlResult<Expr> {
-        let Some(text) = &column.default else { return Ok(Expr::null(column.ty)) };
+        let text = match &column.default {
+            Some(text) => text,
+            None if column.hidden => HIDDEN_KEY,
+            None => return Ok(Expr::null(column.ty)),
+        };
         let parsed = parse_expression(text)?;
         let scope = Scope::default();
         let mut at = At::new(&scope, "DEFAULT");
