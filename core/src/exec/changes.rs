@@ -62,6 +62,11 @@ impl<'a> Changes<'a> {
         self.rows.contains_key(place)
     }
 
+    /// Whether the statement has put a row there.
+    pub fn puts(&self, place: &Place) -> bool {
+        matches!(self.rows.get(place), Some(Some(_)))
+    }
+
     pub fn delete(&mut self, place: Place, context: &ExecContext<'_>) -> SqlResult<()> {
         context.memory.take_key(&place.1)?;
         self.rows.insert(place, None);
@@ -93,13 +98,23 @@ impl<'a> Changes<'a> {
         context: &ExecContext<'_>,
     ) -> SqlResult<Option<Conflict>> {
         if let Some(found) = self.row_at(place, context)? {
-            return Ok(Some(Conflict {
-                arbiter: Arbiter::PrimaryKey,
-                place: place.clone(),
-                ..found
-            }));
+            return Ok(Some(found));
         }
         self.unique_conflict(place, row, None, context)
+    }
+
+    /// The row in the way of `row` at `place` by this key alone.
+    pub fn conflict_in(
+        &self,
+        arbiter: Arbiter,
+        place: &Place,
+        row: &[Datum],
+        context: &ExecContext<'_>,
+    ) -> SqlResult<Option<Conflict>> {
+        match arbiter {
+            Arbiter::PrimaryKey => self.row_at(place, context),
+            Arbiter::Index(at) => self.conflict_in_index(at, None, row, None, context),
+        }
     }
 
     /// The first row other than the one at `place` that has the same key in a unique index.
@@ -111,30 +126,42 @@ impl<'a> Changes<'a> {
         before: Option<&[Datum]>,
         context: &ExecContext<'_>,
     ) -> SqlResult<Option<Conflict>> {
-        for (at, index) in self.table.indexes.iter().enumerate() {
-            if !index.unique || crate::canary!(SkipUniqueCheck) {
-                continue;
-            }
-            let Some(key) = unique_prefix(self.table, index, row)? else { continue };
-            if let Some(other) = self.uniques[at].get(&key) {
-                let is_current = matches!(self.rows.get(other), Some(Some(_)));
-                if other != place
-                    && is_current
-                    && let Some(found) = self.row_at(other, context)?
-                {
-                    let place = other.clone();
-                    return Ok(Some(Conflict { arbiter: Arbiter::Index(at), place, ..found }));
-                }
-            }
-            let unchanged = match before {
-                Some(before) => unique_prefix(self.table, index, before)?.as_ref() == Some(&key),
-                None => false,
-            };
-            if !unchanged && let Some(conflict) = self.probe(at, index, key, place, context)? {
-                return Ok(Some(conflict));
+        for at in 0..self.table.indexes.len() {
+            let found = self.conflict_in_index(at, Some(place), row, before, context)?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// As [`Changes::unique_conflict`], in one index, which need not be unique. `except`: the row that `row`
+    /// takes the place of.
+    fn conflict_in_index(
+        &self,
+        at: usize,
+        except: Option<&Place>,
+        row: &[Datum],
+        before: Option<&[Datum]>,
+        context: &ExecContext<'_>,
+    ) -> SqlResult<Option<Conflict>> {
+        let index = &self.table.indexes[at];
+        if !index.unique || crate::canary!(SkipUniqueCheck) {
+            return Ok(None);
+        }
+        let Some(key) = unique_prefix(self.table, index, row)? else { return Ok(None) };
+        if let Some(other) = self.uniques[at].get(&key)
+            && Some(other) != except
+            && self.puts(other)
+            && let Some(found) = self.row_at(other, context)?
+        {
+            return Ok(Some(Conflict { arbiter: Arbiter::Index(at), ..found }));
+        }
+        let unchanged = match before {
+            Some(before) => unique_prefix(self.table, index, before)?.as_ref() == Some(&key),
+            None => false,
+        };
+        if unchanged { Ok(None) } else { self.probe(at, index, key, except, context) }
     }
 
     /// The row at a place as the statement sees it now.
@@ -158,7 +185,7 @@ impl<'a> Changes<'a> {
         at: usize,
         index: &IndexDef,
         key: Vec<u8>,
-        own: &Place,
+        except: Option<&Place>,
         context: &ExecContext<'_>,
     ) -> SqlResult<Option<Conflict>> {
         let source = ScanSource::Index(index.id);
@@ -170,7 +197,7 @@ impl<'a> Changes<'a> {
             for bytes in found {
                 let row = RowRef::new(self.layout, &bytes)?.datums()?;
                 let place = self.place(&row, context)?;
-                if place != *own && !self.has(&place) {
+                if Some(&place) != except && !self.has(&place) {
                     let arbiter = Arbiter::Index(at);
                     return Ok(Some(Conflict { arbiter, place, row, is_ours: false }));
                 }

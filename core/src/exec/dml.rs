@@ -2,7 +2,7 @@
 
 use std::task::{Poll, ready};
 
-use super::changes::{Changes, Place};
+use super::changes::{Changes, Conflict, Place};
 use super::operator::{Operator, Row, evaluated, open};
 use super::sink::RowSink;
 use super::{CommandTag, ExecContext, ExecOutcome, next_batch};
@@ -99,7 +99,7 @@ fn put_new(
 ) -> SqlResult<Option<Row>> {
     changes.check_not_null(&row)?;
     let place = changes.place(&row, context)?;
-    let Some(conflict) = changes.conflict(&place, &row, context)? else {
+    let Some(conflict) = conflict(plan, &place, &row, changes, context)? else {
         changes.put(place, &row, context)?;
         return Ok(Some(row));
     };
@@ -119,6 +119,27 @@ fn put_new(
         }
         _ => Err(changes.violation(conflict.arbiter, &row)),
     }
+}
+
+/// What is in the way of a new row: first what the statement says something about.
+fn conflict(
+    plan: &Insert,
+    place: &Place,
+    row: &Row,
+    changes: &Changes<'_>,
+    context: &ExecContext<'_>,
+) -> SqlResult<Option<Conflict>> {
+    let arbiter = match &plan.on_conflict {
+        OnConflict::Error | OnConflict::Nothing(None) => None,
+        OnConflict::Nothing(Some(arbiter)) => Some(*arbiter),
+        OnConflict::Update(update) => Some(update.arbiter),
+    };
+    if let Some(arbiter) = arbiter
+        && let Some(found) = changes.conflict_in(arbiter, place, row, context)?
+    {
+        return Ok(Some(found));
+    }
+    changes.conflict(place, row, context)
 }
 
 fn update_conflicting(
@@ -237,7 +258,7 @@ fn put_back(
     context: &ExecContext<'_>,
 ) -> SqlResult<()> {
     let Renewal { old_place, place, old, new, .. } = renewal;
-    let conflict = if place == old_place {
+    let conflict = if place == old_place && !changes.puts(place) {
         changes.unique_conflict(place, new, Some(&old[..width]), context)?
     } else {
         changes.conflict(place, new, context)?
