@@ -7,6 +7,7 @@ mod catalog_changes;
 mod coming_back;
 mod forwarders;
 mod full_memory;
+mod golden;
 mod leaving;
 mod lost_lead;
 mod snapshot_files;

@@ -7,7 +7,26 @@
 use std::fmt::Write as _;
 
 /// Runs `run` on each statement of a script and compares. `name` is the file's, `script` its text.
-pub fn check(name: &str, script: &str, mut run: impl FnMut(&str) -> String) {
+pub fn check(name: &str, script: &str, run: impl FnMut(&str) -> String) {
+    compare(name, script, run, |expected, got| expected == got);
+}
+
+/// As [`check`], where rows have no order unless the statement gives them one.
+pub fn check_rows(name: &str, script: &str, run: impl FnMut(&str) -> String) {
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    compare(name, script, run, |expected, got| sorted(expected) == sorted(got));
+}
+
+fn compare(
+    name: &str,
+    script: &str,
+    mut run: impl FnMut(&str) -> String,
+    is_same: impl Fn(&str, &str) -> bool,
+) {
     let mut actual = String::new();
     let mut lines = script.lines().peekable();
     while let Some(line) = lines.next() {
@@ -20,12 +39,16 @@ pub fn check(name: &str, script: &str, mut run: impl FnMut(&str) -> String) {
             statement.push_str(more);
             lines.next();
         }
-        while lines.peek().is_some_and(|next| !next.is_empty() && !next.starts_with("> ")) {
-            lines.next();
+        let mut expected = Vec::new();
+        while let Some(line) = lines.next_if(|next| !next.is_empty() && !next.starts_with("> ")) {
+            expected.push(line);
         }
+        let expected = expected.join("\n");
         let output = run(&statement);
-        if !output.is_empty() {
-            writeln!(actual, "{}", output.trim_end()).expect("strings take any text");
+        let output = output.trim_end();
+        let shown = if is_same(&expected, output) { &expected } else { output };
+        if !shown.is_empty() {
+            writeln!(actual, "{shown}").expect("strings take any text");
         }
     }
     if actual == script {
