@@ -109,6 +109,10 @@ impl<W> Inspectable for Basalt<W> {
         self.instance.electorates(&mut |group, voters| out.push((group, voters.to_vec())));
     }
 
+    fn keeps_state(&self, group: GroupId) -> bool {
+        self.instance.keeps_state(group)
+    }
+
     fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
         self.instance.entry_digest(group, index)
     }

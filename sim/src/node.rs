@@ -112,6 +112,11 @@ pub trait Inspectable {
     /// Adds each set of voters of which a group of its needs a majority, as far as it knows.
     fn electorates(&self, _out: &mut Vec<(GroupId, Vec<InstanceId>)>) {}
 
+    /// Whether a cluster cannot do without a group: `false` where it knows that the group owns no buckets.
+    fn keeps_state(&self, _group: GroupId) -> bool {
+        true
+    }
+
     /// Term and digest of an entry in its log; `None` where it is compacted away or not there.
     fn entry(&self, _group: GroupId, _index: LogIndex) -> Option<(Term, u64)> {
         None

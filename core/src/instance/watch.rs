@@ -5,6 +5,7 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::Instance;
+use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::state::Phase;
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
@@ -159,6 +160,15 @@ impl Instance {
                 see(group.id(), &membership.voters_outgoing);
             }
         }
+    }
+
+    /// Whether a group is more than instances in waiting: the ring, or a replica set that owns buckets, as
+    /// far as it is known here.
+    pub fn keeps_state(&self, group: GroupId) -> bool {
+        let state = self.state.borrow();
+        let known = |ring: &&RingMember| ring.state.replicasets.contains_key(&group);
+        let ring = state.ring.as_ref().filter(known);
+        ring.is_none_or(|ring| ring.state.owns_buckets(group))
     }
 
     /// Term and digest of a log entry; `None` where the log does not reach.

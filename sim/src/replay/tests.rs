@@ -85,6 +85,10 @@ impl Inspectable for Taped {
         self.inner.electorates(out);
     }
 
+    fn keeps_state(&self, group: GroupId) -> bool {
+        self.inner.keeps_state(group)
+    }
+
     fn entry(&self, group: GroupId, index: LogIndex) -> Option<(Term, u64)> {
         self.inner.entry(group, index)
     }

@@ -1,7 +1,8 @@
 //! The core of a cluster: who has to live once faults are over.
 //!
 //! Mostly everything heals, and the core is every instance that is not lost for good. In some plans only a
-//! core heals: the first instances in the plan's order that hold a quorum of every group. What was broken
+//! core heals: the first instances in the plan's order that hold a quorum of every group that keeps rows (or
+//! the ring), and of every other one that has a member among them. What was broken
 //! on them, between them and on the clients' way to them is sound from then on; everything else stays as
 //! it is for good. The core must then do what a whole cluster does, whatever the others say or hold back.
 //!
@@ -54,11 +55,22 @@ impl<N: Node> World<'_, N> {
     /// Whether these instances can do without all others.
     fn suffices(&self, core: &[u16]) -> bool {
         let sound = |node: &&u16| !self.hosts[usize::from(**node)].is_damaged;
-        let members: Vec<InstanceId> =
-            core.iter().filter(sound).flat_map(|node| self.members_on(*node)).collect();
-        let mut electorates = self.hosts.iter().flat_map(Host::electorates);
+        let names = |node: &u16| self.members_on(*node);
+        let members: Vec<InstanceId> = core.iter().flat_map(names).collect();
+        let voting: Vec<InstanceId> = core.iter().filter(sound).flat_map(names).collect();
+        let can_do = |(group, voters): (GroupId, Vec<InstanceId>)| {
+            let is_outside =
+                !self.keeps_state(group) && voters.iter().all(|id| !members.contains(id));
+            is_outside || is_majority(&voters, |id| voting.contains(id))
+        };
         core.len() * 2 > self.hosts.len()
-            && electorates.all(|(_, voters)| is_majority(&voters, |id| members.contains(id)))
+            && self.hosts.iter().flat_map(Host::electorates).all(can_do)
+    }
+
+    /// Whether nobody knows that a group owns no buckets.
+    fn keeps_state(&self, group: GroupId) -> bool {
+        let mut processes = self.hosts.iter().filter_map(|host| host.process.as_ref());
+        processes.all(|process| process.node.keeps_state(group))
     }
 
     /// The names under which an instance is a member of groups, or was when it last ran.

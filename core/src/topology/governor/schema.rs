@@ -1,4 +1,8 @@
 //! Schema changes: push to each shard, then commit, or abort if one refuses.
+//!
+//! Only the shards that own buckets decide. A replica set without buckets keeps no rows, so it cannot have
+//! a reason against a change, and must not hold it up when it is away: it is told everything at once when
+//! it is back, and has to be where the catalog is before it takes a bucket.
 
 use super::Step;
 use super::view::{GovernorView, GroupFacts};
@@ -27,16 +31,21 @@ fn shards<'a>(view: &'a GovernorView<'a>) -> impl Iterator<Item = GroupId> + 'a 
     sets.filter(|s| s.founder.is_some() && s.state != ReplicasetState::Expelled).map(|s| s.id)
 }
 
-/// Commit when all shards have the change, abort when one refused it, else nothing yet.
+/// The groups that keep rows.
+fn deciders<'a>(view: &'a GovernorView<'a>) -> impl Iterator<Item = GroupId> + 'a {
+    shards(view).filter(|set| view.ring.owns_buckets(*set))
+}
+
+/// Commit when all deciders have the change, abort when one refused it, else nothing yet.
 fn decision(view: &GovernorView<'_>, pending: &PendingDdl) -> Option<RingEntry> {
     let version = pending.change.version;
     if pending.can_abort()
-        && let Some(error) = shards(view).find_map(|g| refusal(view, g, version))
+        && let Some(error) = deciders(view).find_map(|g| refusal(view, g, version))
     {
         return Some(RingEntry::DdlAbort { version, error });
     }
     let has_it = |group| view.groups.get(&group).is_some_and(|facts| facts.schema == version);
-    shards(view).all(has_it).then_some(RingEntry::DdlCommit { version })
+    deciders(view).all(has_it).then_some(RingEntry::DdlCommit { version })
 }
 
 fn refusal(

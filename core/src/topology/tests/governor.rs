@@ -15,6 +15,7 @@ use crate::base::{SqlError, SqlState};
 use crate::seam::Now;
 use crate::topology::ddl::{CreateTableRequest, DdlRequest, DropRequest, SchemaOp};
 use crate::topology::governor::{GovernorView, GroupFacts, InstanceFacts, Step, plan};
+use crate::topology::model::BucketRange;
 use crate::topology::users::ADMIN;
 
 struct World {
@@ -202,6 +203,17 @@ impl World {
                     facts.lag.insert(id(), lag);
                 }
             }
+            // The upper half of the buckets moves to a replica set, as if they had been handed over.
+            "own" => {
+                let set = GroupId(words[1].parse().unwrap());
+                let ((tier, first), range) = self.ring.buckets.first_key_value().unwrap();
+                let (tier, first, all) = (tier.clone(), *first, range.clone());
+                let middle = (first + all.last) / 2;
+                let lower = BucketRange { last: middle, ..all };
+                let upper = BucketRange { last: all.last, owner: set };
+                self.ring.buckets.insert((tier.clone(), first), lower);
+                self.ring.buckets.insert((tier, middle + 1), upper);
+            }
             "refuse" => self.refuses = Some(words[1].into()),
             "create" => {
                 let request = DdlRequest::CreateTable(CreateTableRequest { ..table(words[1]) });
@@ -273,6 +285,7 @@ scripts! {
     a_refused_table_is_aborted_and_its_shards_are_reset,
     a_new_replica_set_gets_the_whole_schema,
     a_schema_change_waits_for_a_shard_without_a_leader,
+    a_schema_change_does_not_wait_for_a_shard_without_buckets,
     an_instance_too_many_opens_a_second_replica_set_and_can_be_expelled_with_it,
     the_fourth_of_four_follows_the_ring_without_a_vote,
     of_five_instances_one_is_expelled_and_another_loses_its_vote_only,
