@@ -59,6 +59,7 @@ impl<'p> Change<'p> {
                     }
                     Kind::Delete(plan) => delete_row(plan, row, changes, context, sink)?,
                 });
+                context.slice.tire();
             }
         }
         let tag = match kind {

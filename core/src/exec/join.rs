@@ -101,6 +101,7 @@ impl<'p> Matcher<'p> {
             }
         }
         joining.next = end;
+        context.slice.tire();
         if end == count
             && let Some(joining) = self.joining.take()
             && !joining.found

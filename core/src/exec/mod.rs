@@ -159,7 +159,7 @@ impl<'p> Execution<'p> {
     /// Goes on until the end, or until the slice is spent: `Pending` then, to be called again with the
     /// same snapshot. When it fails, rows may already have gone to the sink.
     ///
-    /// Whatever `eval.params` are, the parameters are those of [`Execution::new`].
+    /// Whatever `eval` says, the parameters are those of [`Execution::new`], and steps count in the slice.
     pub fn advance(
         &mut self,
         reader: &dyn Reader,
@@ -169,7 +169,8 @@ impl<'p> Execution<'p> {
     ) -> Poll<SqlResult<ExecOutcome>> {
         ready!(self.answer_subqueries(reader, eval, slice))?;
         let Execution { prepared, params, memory, work, .. } = self;
-        let context = ExecContext { reader, eval: EvalContext { params, ..eval }, memory, slice };
+        let eval = EvalContext { params, work: slice.work(), ..eval };
+        let context = ExecContext { reader, eval, memory, slice };
         let done = |tag| Poll::Ready(Ok(ExecOutcome { tag, writes: Vec::new() }));
         let work = match work {
             Some(work) => work,
@@ -215,7 +216,7 @@ impl<'p> Execution<'p> {
                 SubqueryKind::Scalar => Inquiry::scalar(&subquery.plan),
                 SubqueryKind::Exists => Inquiry::exists(&subquery.plan),
             });
-            let eval = EvalContext { params: &self.params, ..eval };
+            let eval = EvalContext { params: &self.params, work: slice.work(), ..eval };
             let context = ExecContext { reader, eval, memory: &self.memory, slice };
             let value = ready!(inquiry.answer(&context))?;
             self.params[self.prepared.params.len() + self.answered] = value;

@@ -42,7 +42,7 @@ pub fn open(plan: &Physical) -> Box<dyn Operator + '_> {
         Physical::Series(series) => Box::new(SeriesScan::new(series)),
         Physical::Values { rows } => Box::new(Literals { rows, at: 0 }),
         Physical::Filter { input, condition } => {
-            Box::new(Filtering { input: open(input), condition })
+            Box::new(Filtering { input: open(input), condition, rest: Vec::new().into_iter() })
         }
         Physical::Project { input, exprs } => {
             Box::new(Projecting { input: open(input), exprs, kept: Vec::new().into_iter() })
@@ -76,6 +76,7 @@ pub fn drain(
     while let Some(batch) = ready!(operator.next(context))? {
         for row in batch {
             take(row)?;
+            context.slice.tire();
         }
     }
     Poll::Ready(Ok(()))
@@ -128,22 +129,34 @@ impl Operator for Literals<'_> {
 struct Filtering<'p> {
     input: Box<dyn Operator + 'p>,
     condition: &'p Expr,
+    /// Rows of the input that are still to be looked at.
+    rest: std::vec::IntoIter<Row>,
 }
 
 impl Operator for Filtering<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
-        while let Some(batch) = ready!(self.input.next(context))? {
-            let mut kept = Vec::with_capacity(batch.len());
-            for row in batch {
+        loop {
+            if self.rest.len() == 0 {
+                match ready!(self.input.next(context))? {
+                    Some(batch) => self.rest = batch.into_iter(),
+                    None => return Poll::Ready(Ok(None)),
+                }
+            } else if context.slice.is_spent() {
+                return Poll::Pending;
+            }
+            let mut kept = Vec::with_capacity(self.rest.len());
+            for row in self.rest.by_ref() {
                 if self.condition.eval_condition(&row, &context.eval)? {
                     kept.push(row);
+                }
+                if context.slice.tire() {
+                    break;
                 }
             }
             if !kept.is_empty() {
                 return Poll::Ready(Ok(Some(kept)));
             }
         }
-        Poll::Ready(Ok(None))
     }
 }
 
@@ -173,7 +186,7 @@ impl Operator for Projecting<'_> {
 }
 
 /// Rows that `next` computes: all of them, or those up to [`BATCH_BYTES`]. Such a batch counts as a full
-/// one, since long values take as long as many rows.
+/// one, since long values take as long as many rows. It ends where the slice does, too.
 fn computed(
     context: &ExecContext<'_>,
     mut next: impl FnMut() -> Option<SqlResult<Row>>,
@@ -186,6 +199,9 @@ fn computed(
         batch.push(row);
         if bytes >= BATCH_BYTES {
             context.slice.look_at(BATCH_ROWS.saturating_sub(batch.len()));
+            break;
+        }
+        if context.slice.tire() {
             break;
         }
     }

@@ -22,6 +22,8 @@ use crate::sql::plan::physical::{Access, Buckets, Limit, RangeExprs, TableScan, 
 pub struct TableScanning<'p> {
     plan: &'p TableScan,
     state: ScanState<'p>,
+    /// Stored rows that are still to be looked at.
+    rest: std::vec::IntoIter<Bytes>,
 }
 
 enum ScanState<'p> {
@@ -32,7 +34,7 @@ enum ScanState<'p> {
 
 impl<'p> TableScanning<'p> {
     pub fn new(plan: &'p TableScan) -> TableScanning<'p> {
-        TableScanning { plan, state: ScanState::New }
+        TableScanning { plan, state: ScanState::New, rest: Vec::new().into_iter() }
     }
 
     /// The next stored rows, unfiltered; `None` at the end.
@@ -77,22 +79,33 @@ impl<'p> TableScanning<'p> {
 
 impl Operator for TableScanning<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
-        while let Some(stored) = ready!(self.fetch(context))? {
-            let mut batch = Vec::with_capacity(stored.len());
-            for bytes in &stored {
-                let row = RowRef::new(&self.plan.layout, bytes)?;
-                if let Some(filter) = &self.plan.filter
-                    && !filter.eval_condition(&row, &context.eval)?
-                {
-                    continue;
+        loop {
+            if self.rest.len() == 0 {
+                match ready!(self.fetch(context))? {
+                    Some(stored) => self.rest = stored.into_iter(),
+                    None => return Poll::Ready(Ok(None)),
                 }
-                batch.push(project(row, &self.plan.columns)?);
+            } else if context.slice.is_spent() {
+                return Poll::Pending;
+            }
+            let mut batch = Vec::with_capacity(self.rest.len());
+            for bytes in self.rest.by_ref() {
+                let row = RowRef::new(&self.plan.layout, &bytes)?;
+                let wanted = match &self.plan.filter {
+                    Some(filter) => filter.eval_condition(&row, &context.eval)?,
+                    None => true,
+                };
+                if wanted {
+                    batch.push(project(row, &self.plan.columns)?);
+                }
+                if context.slice.tire() {
+                    break;
+                }
             }
             if !batch.is_empty() {
                 return Poll::Ready(Ok(Some(batch)));
             }
         }
-        Poll::Ready(Ok(None))
     }
 }
 

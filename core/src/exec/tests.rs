@@ -105,6 +105,64 @@ fn a_long_statement_lets_others_have_their_turn() {
     }
 }
 
+/// A row that takes long ends its slice, whatever the operator above it asks for; what was done for the rows
+/// before it stays done.
+#[test]
+fn rows_of_long_expressions_let_others_have_their_turn() {
+    let mut db = TestDb::new();
+    db.run("create table t (id int primary key, v text)");
+    db.run("insert into t select g, repeat('a', 1000000) || g from generate_series(1, 9) g");
+    let heavy = "repeat('a', 5000000 + g) like '%b%'";
+    for query in [
+        "select id from t where lower(v) || v like '%b'".to_owned(),
+        "select upper(v) || v like '%b' from t".to_owned(),
+        format!("select g from generate_series(1, 9) g where {heavy}"),
+        format!("select g from generate_series(1, 9) g where g > (select 0) and not {heavy}"),
+        format!("select {heavy} from generate_series(1, 9) g"),
+    ] {
+        let taken = db.slices(&query, 1_000);
+        assert!((9..=12).contains(&taken), "{query}: {taken} slices");
+    }
+    // Where rows come in batches, a batch may not take more than an evaluation.
+    let sum = "select sum(length(repeat('a', 5000000))) from generate_series(1, 100) g";
+    let error = db.try_run(sum, &[]).unwrap_err();
+    assert_eq!(error.state, SqlState::ProgramLimitExceeded);
+}
+
+/// Patterns and values that would take minutes or gigabytes, with the bounds next to them.
+#[test]
+fn one_expression_does_not_stop_an_instance() {
+    let mut db = TestDb::new();
+    let steps = "ERROR 54000 evaluation of an expression takes too many steps";
+    let length = "ERROR 54000 requested length too large";
+    let elements = "ERROR 54000 array size exceeds the maximum allowed (1048576)";
+    for (expr, expected) in [
+        ("repeat('a', 2000000) like '%' || repeat('a', 20000) || 'b'", "f"),
+        ("repeat('a', 2000000) like '%' || repeat('a', 20000) || '%b'", "f"),
+        ("repeat('a', 2000000) like '%' || repeat('a', 20000) || 'b%'", "f"),
+        ("repeat('a', 20000) like '%_' || repeat('a', 1000) || 'b%'", "f"),
+        ("repeat('a', 2000000) like '%_' || repeat('a', 20000) || 'b%'", steps),
+        ("repeat('a', 2000000) ilike '%_' || repeat('A', 20000) || 'b%'", steps),
+        ("repeat('a', 10000) ~ '(a?){255}b'", "f"),
+        ("repeat('a', 10000000) ~ '(a?){255}b'", steps),
+        ("length(translate(repeat('a', 1000000), repeat('b', 1000000) || 'a', 'c'))", "0"),
+        ("length(btrim(repeat('a', 1000000), repeat('b', 1000000) || 'a'))", "0"),
+        ("length(array_to_string(array['a', 'b', 'c'], repeat(',', 8000000)))", "16000003"),
+        ("length(array_to_string(array['a', 'b', 'c'], repeat(',', 9000000)))", length),
+        ("cardinality(string_to_array(repeat(',', 1048575), ','))", "1048576"),
+        ("cardinality(string_to_array(repeat(',', 1048576), ','))", elements),
+        ("cardinality(string_to_array(repeat('a', 1048577), null))", elements),
+        ("length(quote_literal(repeat('''', 8000000)))", "16000002"),
+        ("length(quote_literal(repeat('''', 9000000)))", length),
+        ("length(array[repeat('a', 9000000)]::text)", "9000002"),
+        ("length(array[t, t]::text) from (select repeat('a', 9000000) t) s", length),
+    ] {
+        let result = db.run(&format!("select {expr}"));
+        let line = if result.starts_with("ERROR") { 0 } else { 1 };
+        assert_eq!(result.lines().nth(line), Some(expected), "{expr}");
+    }
+}
+
 #[test]
 fn a_statement_of_many_rows_is_atomic() {
     let mut db = TestDb::new();

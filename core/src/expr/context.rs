@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::function::Function;
+use super::work::Work;
 use crate::base::{Datum, RowRef, SqlError, SqlResult};
 use crate::seam::Rng;
 
@@ -84,10 +85,13 @@ pub struct EvalContext<'a> {
     pub rng: &'a RefCell<Rng>,
     /// `None` where no catalog is at hand; its functions are then refused.
     pub catalog: Option<&'a dyn CatalogFunctions>,
+    /// Steps of what nothing interrupts.
+    pub work: &'a Work,
 }
 
-/// Runs `body` with a context that belongs to no session: for values that depend on none.
-pub fn detached<T>(body: impl FnOnce(&EvalContext) -> T) -> T {
+/// Runs `body` with a context that belongs to no session, for values that depend on none, and that
+/// allows so many steps.
+pub fn detached<T>(steps: u64, body: impl FnOnce(&EvalContext) -> T) -> T {
     let empty: Arc<str> = "".into();
     let session = SessionValues {
         current_user: empty.clone(),
@@ -105,6 +109,7 @@ pub fn detached<T>(body: impl FnOnce(&EvalContext) -> T) -> T {
         session: &session,
         rng: &rng,
         catalog: None,
+        work: &Work::new(steps),
     })
 }
 
@@ -127,5 +132,6 @@ pub(super) fn test_context<T>(params: &[Datum], body: impl FnOnce(&EvalContext) 
         session: &session,
         rng: &rng,
         catalog: None,
+        work: &Work::default(),
     })
 }

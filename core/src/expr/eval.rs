@@ -1,7 +1,7 @@
 //! Evaluation: a walk over the tree, operands first, left to right.
 //!
 //! AND, OR, CASE, COALESCE and IN stop as soon as their value is known, so that a guard protects
-//! what stands behind it.
+//! what stands behind it. What may take long counts its steps: [`super::work`].
 
 use std::cmp::Ordering;
 
@@ -11,6 +11,7 @@ use super::function::{Body, Function};
 use super::functions;
 use super::like;
 use super::tree::{CompareOp, Expr, Truth};
+use super::work;
 use crate::base::{Datum, SqlError, SqlResult, SqlType, compare, typmod as modifier};
 
 impl Expr {
@@ -33,7 +34,7 @@ impl Expr {
                 Ok(Datum::Bool(op.holds(order(left.ty(), right.ty(), &a, &b))))
             }
             Expr::Cast { input, ty, typmod, explicit } => {
-                let value = cast::convert(input.eval(row, context)?, input.ty(), *ty)?;
+                let value = convert(input.eval(row, context)?, input.ty(), *ty, context)?;
                 if *typmod < 0 {
                     Ok(value)
                 } else {
@@ -95,6 +96,7 @@ impl Expr {
             Expr::AnyArray { left, op, array, all } => {
                 let value = left.eval(row, context)?;
                 let elements = array.eval(row, context)?;
+                context.work.spend(work::steps_of(&elements))?;
                 let ty =
                     if array.ty() == SqlType::BpcharArray { SqlType::Bpchar } else { left.ty() };
                 Ok(any_array(ty, &value, *op, &elements, *all))
@@ -131,11 +133,13 @@ impl Expr {
         else {
             return Ok(Datum::Null);
         };
+        let work = context.work;
+        work.spend((text.len() + pattern.len()) as u64)?;
         let matched = if *case_insensitive {
             let (text, pattern) = (functions::lower(&text), functions::lower(&pattern));
-            like::matches(&text, &pattern, escape)?
+            like::matches(&text, &pattern, escape, work)?
         } else {
-            like::matches(&text, &pattern, escape)?
+            like::matches(&text, &pattern, escape, work)?
         };
         Ok(Datum::Bool(matched != *negated))
     }
@@ -168,7 +172,18 @@ fn call(
     }
 }
 
-/// The value of a function for arguments of its declared types.
+/// The value as one of another type, of a size that a row may hold.
+fn convert(value: Datum, from: SqlType, to: SqlType, context: &EvalContext) -> SqlResult<Datum> {
+    context.work.spend(work::steps_of(&value))?;
+    // The elements of an array may be one value many times, whose text is not.
+    work::check_size(&value)?;
+    let converted = cast::convert(value, from, to)?;
+    context.work.spend(work::steps_of(&converted))?;
+    work::check_size(&converted)?;
+    Ok(converted)
+}
+
+/// The value of a function for arguments of its declared types, of a size that a row may hold.
 pub fn apply(
     function: &'static Function,
     args: &[Datum],
@@ -177,14 +192,18 @@ pub fn apply(
     if function.strict && args.iter().any(Datum::is_null) {
         return Ok(Datum::Null);
     }
-    match (function.body, context.catalog) {
-        (Body::Native(body), _) => body(args, context),
-        (Body::Catalog, Some(catalog)) => catalog.call(function, args),
-        (Body::Catalog, None) => Err(SqlError::unsupported(format!(
-            "function {}() away from the catalog",
-            function.name
-        ))),
-    }
+    context.work.spend(args.iter().map(work::steps_of).sum())?;
+    let value = match (function.body, context.catalog) {
+        (Body::Native(body), _) => body(args, context)?,
+        (Body::Catalog, Some(catalog)) => catalog.call(function, args)?,
+        (Body::Catalog, None) => {
+            let what = format!("function {}() away from the catalog", function.name);
+            return Err(SqlError::unsupported(what));
+        }
+    };
+    context.work.spend(work::steps_of(&value))?;
+    work::check_size(&value)?;
+    Ok(value)
 }
 
 /// AND (`decisive` is false) or OR (`decisive` is true).

@@ -7,6 +7,9 @@ use crate::base::{Datum, SqlType};
 
 /// A value replaces an expression if it is at most so many bytes longer than the constants in it.
 const GROWTH_BYTES_MAX: usize = 256;
+/// Steps of an expression that is folded; what takes more is left to the statement's run, which others can
+/// interrupt.
+const STEPS_MAX: u64 = 100_000;
 
 impl Expr {
     /// Replaces what depends on neither row, parameters, session nor time by its value. A part
@@ -49,7 +52,7 @@ fn fold_node(expr: &mut Expr) {
         return;
     }
     let ty = expr.ty();
-    if let Ok(value) = detached(|context| expr.eval(&NoRow, context))
+    if let Ok(value) = detached(STEPS_MAX, |context| expr.eval(&NoRow, context))
         && may_replace(&value, expr)
     {
         *expr = Expr::Constant { value, ty };
@@ -119,7 +122,7 @@ mod tests {
         assert_eq!(bad.clone().fold(), bad);
         let guarded = b.case(None, vec![(Expr::bool(true), int(1))], Some(bad)).unwrap().fold();
         assert!(guarded.as_constant().is_none());
-        assert_eq!(detached(|c| guarded.eval(&NoRow, c)).unwrap(), Datum::Int4(1));
+        assert_eq!(detached(STEPS_MAX, |c| guarded.eval(&NoRow, c)).unwrap(), Datum::Int4(1));
     }
 
     #[test]

@@ -27,6 +27,7 @@
 //! | [`fold`] | constant folding |
 //! | [`aggregate`] | accumulators |
 //! | [`codec`] | expressions as bytes |
+//! | [`work`] | what bounds the time of one evaluation |
 //!
 //! Functions of a row are pure: time, user and randomness come from the context.
 
@@ -44,6 +45,7 @@ pub mod operator;
 pub mod regex;
 pub mod resolve;
 pub mod tree;
+pub mod work;
 
 pub use aggregate::{Accumulator, Aggregate};
 pub use build::{ExprBuilder, ParamTypes};

@@ -2,7 +2,9 @@
 //!
 //! A pattern is parsed into a tree, the tree compiled into a small program, and the program run by
 //! stepping a set of states over the text, all alternatives at once. Nothing backtracks: time is at
-//! most text × program whatever the pattern, and the program's size is bounded.
+//! most text × program whatever the pattern. The size of a program is bounded, and so are the steps of
+//! making one, which an empty group repeated many times takes without a program; the steps of a match
+//! count as [`Work`].
 //!
 //! ```text
 //!   ^a(b|c)*$     0 Start   1 'a'   2 split 3,8   3 split 4,6   4 'b'   5 jump 7
@@ -14,10 +16,17 @@
 //! constraints `\m \M \y \Y`, `\A \Z`, and the option `(?i)` in front. Back references, lookaround
 //! and collating elements give 0A000.
 
+use std::rc::Rc;
+
+use super::work::Work;
 use crate::base::{SqlError, SqlResult, SqlState};
 
 /// Instructions of a compiled pattern.
 const PROGRAM_LENGTH_MAX: usize = 20_000;
+/// Nodes compiled into them, each as often as it is repeated, with those that give no instruction.
+const COMPILED_NODES_MAX: usize = 10 * PROGRAM_LENGTH_MAX;
+/// Bytes of a pattern.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Nesting of groups.
 const DEPTH_MAX: usize = 100;
 /// PostgreSQL's bound on `{m,n}`.
@@ -27,22 +36,47 @@ const REPEAT_MAX: u32 = 255;
 #[derive(Clone, Debug, Default)]
 struct Class {
     negated: bool,
+    /// In order, each behind the one before, once the bracket is read.
     ranges: Vec<(char, char)>,
+    /// Each once.
     named: Vec<Named>,
 }
 
 /// A class of characters with a name, or its complement.
 #[derive(Clone, Copy, Debug)]
 struct Named {
+    /// As a bracket has it between colons.
+    name: &'static str,
     holds: fn(char) -> bool,
     negated: bool,
 }
 
 impl Class {
     fn contains(&self, c: char) -> bool {
-        let found = self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&c))
-            || self.named.iter().any(|n| (n.holds)(c) != n.negated);
+        let after = self.ranges.partition_point(|(low, _)| *low <= c);
+        let in_range = after > 0 && c <= self.ranges[after - 1].1;
+        let found = in_range || self.named.iter().any(|n| (n.holds)(c) != n.negated);
         found != self.negated
+    }
+
+    fn add_named(&mut self, named: Named) {
+        let same = |n: &Named| n.name == named.name && n.negated == named.negated;
+        if !self.named.iter().any(same) {
+            self.named.push(named);
+        }
+    }
+
+    /// Puts the ranges in order and joins those that overlap.
+    fn settle(&mut self) {
+        self.ranges.sort_unstable();
+        let mut joined: Vec<(char, char)> = Vec::new();
+        for (low, high) in self.ranges.drain(..) {
+            match joined.last_mut() {
+                Some(last) if low <= last.1 => last.1 = last.1.max(high),
+                _ => joined.push((low, high)),
+            }
+        }
+        self.ranges = joined;
     }
 }
 
@@ -61,7 +95,7 @@ enum Boundary {
 enum Node {
     Char(char),
     AnyChar,
-    Class(Class),
+    Class(Rc<Class>),
     Boundary(Boundary),
     Sequence(Vec<Node>),
     Alternatives(Vec<Node>),
@@ -77,7 +111,7 @@ enum Node {
 enum Step {
     Char(char),
     AnyChar,
-    Class(Class),
+    Class(Rc<Class>),
     Boundary(Boundary),
     Jump(usize),
     /// Goes on at both places.
@@ -97,6 +131,10 @@ fn invalid(what: &str) -> SqlError {
     SqlError::new(SqlState::InvalidRegularExpression, message)
 }
 
+fn too_complex() -> SqlError {
+    invalid("regular expression is too complex")
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -104,24 +142,31 @@ fn is_word(c: char) -> bool {
 impl Regex {
     /// Errors: 2201B for a malformed pattern or one too complex, 0A000 for a form that is left out.
     pub fn new(pattern: &str, case_insensitive: bool) -> SqlResult<Regex> {
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(too_complex());
+        }
         let (pattern, case_insensitive) = match pattern.strip_prefix("(?i)") {
             Some(rest) => (rest, true),
             None => (pattern, case_insensitive),
         };
         let folded = if case_insensitive { fold_pattern(pattern) } else { pattern.to_owned() };
-        let mut parser = Parser { chars: folded.chars().collect(), at: 0 };
+        let mut parser = Parser::new(&folded);
         let node = parser.alternatives(0)?;
         if parser.at < parser.chars.len() {
             return Err(invalid("parentheses () not balanced"));
         }
-        let mut program = Vec::new();
-        compile(&node, &mut program)?;
-        program.push(Step::Match);
-        Ok(Regex { program, case_insensitive })
+        let mut compiler = Compiler::default();
+        compiler.node(&node)?;
+        compiler.push(Step::Match)?;
+        Ok(Regex { program: compiler.program, case_insensitive })
     }
 
     /// Whether the pattern matches anywhere in the text.
-    pub fn is_match(&self, text: &str) -> bool {
+    ///
+    /// Errors: 54000 where text and pattern take too many steps.
+    pub fn is_match(&self, text: &str, work: &Work) -> SqlResult<bool> {
+        // What is set up for a match has the program's length.
+        work.spend(self.program.len() as u64)?;
         let text = if self.case_insensitive { super::functions::lower(text) } else { text.into() };
         let mut now = States::new(self.program.len());
         let mut next = States::new(self.program.len());
@@ -131,9 +176,10 @@ impl Regex {
             let after = rest.clone().next();
             // A match may begin at every place.
             if self.enter(0, &mut now, before, after) {
-                return true;
+                return Ok(true);
             }
-            let Some(c) = rest.next() else { return false };
+            let Some(c) = rest.next() else { return Ok(false) };
+            work.spend(now.entered())?;
             let following = rest.clone().next();
             next.clear();
             for at in &now.list {
@@ -144,7 +190,7 @@ impl Regex {
                     _ => false,
                 };
                 if fits && self.enter(at + 1, &mut next, Some(c), following) {
-                    return true;
+                    return Ok(true);
                 }
             }
             std::mem::swap(&mut now, &mut next);
@@ -160,16 +206,18 @@ impl Regex {
         before: Option<char>,
         after: Option<char>,
     ) -> bool {
-        let mut open = vec![start];
-        while let Some(at) = open.pop() {
+        states.open.push(start);
+        while let Some(at) = states.open.pop() {
             if !states.add(at) {
                 continue;
             }
             match &self.program[at] {
                 Step::Match => return true,
-                Step::Jump(to) => open.push(*to),
-                Step::Split(one, other) => open.extend([*one, *other]),
-                Step::Boundary(boundary) if holds(*boundary, before, after) => open.push(at + 1),
+                Step::Jump(to) => states.open.push(*to),
+                Step::Split(one, other) => states.open.extend([*one, *other]),
+                Step::Boundary(boundary) if holds(*boundary, before, after) => {
+                    states.open.push(at + 1);
+                }
                 _ => {}
             }
         }
@@ -208,17 +256,24 @@ fn holds(boundary: Boundary, before: Option<char>, after: Option<char>) -> bool 
 struct States {
     list: Vec<usize>,
     present: Vec<bool>,
+    /// Places still to be entered.
+    open: Vec<usize>,
 }
 
 impl States {
     fn new(length: usize) -> States {
-        States { list: Vec::new(), present: vec![false; length] }
+        States { list: Vec::new(), present: vec![false; length], open: Vec::new() }
     }
 
     fn clear(&mut self) {
         for at in self.list.drain(..) {
             self.present[at] = false;
         }
+    }
+
+    /// Steps of entering these states and of trying a character on each.
+    fn entered(&self) -> u64 {
+        1 + 2 * self.list.len() as u64
     }
 
     /// False if it was there.
@@ -232,71 +287,98 @@ impl States {
     }
 }
 
-fn push(step: Step, program: &mut Vec<Step>) -> SqlResult<usize> {
-    if program.len() >= PROGRAM_LENGTH_MAX {
-        return Err(invalid("regular expression is too complex"));
-    }
-    program.push(step);
-    Ok(program.len() - 1)
+/// Writes the program.
+#[derive(Default)]
+struct Compiler {
+    program: Vec<Step>,
+    /// Nodes so far.
+    nodes: usize,
 }
 
-fn compile(node: &Node, program: &mut Vec<Step>) -> SqlResult<()> {
-    match node {
-        Node::Char(c) => push(Step::Char(*c), program).map(drop),
-        Node::AnyChar => push(Step::AnyChar, program).map(drop),
-        Node::Class(class) => push(Step::Class(class.clone()), program).map(drop),
-        Node::Boundary(boundary) => push(Step::Boundary(*boundary), program).map(drop),
-        Node::Sequence(nodes) => nodes.iter().try_for_each(|n| compile(n, program)),
-        Node::Alternatives(nodes) => compile_alternatives(nodes, program),
-        Node::Repeat { node, min, max } => {
-            for _ in 0..*min {
-                compile(node, program)?;
-            }
-            match max {
-                None => compile_star(node, program),
-                Some(max) => (*min..*max).try_for_each(|_| compile_optional(node, program)),
+impl Compiler {
+    /// Where the step is.
+    fn push(&mut self, step: Step) -> SqlResult<usize> {
+        if self.program.len() >= PROGRAM_LENGTH_MAX {
+            return Err(too_complex());
+        }
+        self.program.push(step);
+        Ok(self.program.len() - 1)
+    }
+
+    fn node(&mut self, node: &Node) -> SqlResult<()> {
+        self.nodes += 1;
+        if self.nodes > COMPILED_NODES_MAX {
+            return Err(too_complex());
+        }
+        match node {
+            Node::Char(c) => self.push(Step::Char(*c)).map(drop),
+            Node::AnyChar => self.push(Step::AnyChar).map(drop),
+            Node::Class(class) => self.push(Step::Class(class.clone())).map(drop),
+            Node::Boundary(boundary) => self.push(Step::Boundary(*boundary)).map(drop),
+            Node::Sequence(nodes) => nodes.iter().try_for_each(|n| self.node(n)),
+            Node::Alternatives(nodes) => self.alternatives(nodes),
+            Node::Repeat { node, min, max } => {
+                for _ in 0..*min {
+                    self.node(node)?;
+                }
+                match max {
+                    None => self.star(node),
+                    Some(max) => (*min..*max).try_for_each(|_| self.optional(node)),
+                }
             }
         }
     }
-}
 
-fn compile_alternatives(nodes: &[Node], program: &mut Vec<Step>) -> SqlResult<()> {
-    let Some((last, first)) = nodes.split_last() else { return Ok(()) };
-    let mut ends = Vec::new();
-    for node in first {
-        let split = push(Step::Jump(0), program)?;
-        compile(node, program)?;
-        ends.push(push(Step::Jump(0), program)?);
-        program[split] = Step::Split(split + 1, program.len());
+    fn alternatives(&mut self, nodes: &[Node]) -> SqlResult<()> {
+        let Some((last, first)) = nodes.split_last() else { return Ok(()) };
+        let mut ends = Vec::new();
+        for node in first {
+            let split = self.push(Step::Jump(0))?;
+            self.node(node)?;
+            ends.push(self.push(Step::Jump(0))?);
+            self.program[split] = Step::Split(split + 1, self.program.len());
+        }
+        self.node(last)?;
+        for end in ends {
+            self.program[end] = Step::Jump(self.program.len());
+        }
+        Ok(())
     }
-    compile(last, program)?;
-    for end in ends {
-        program[end] = Step::Jump(program.len());
+
+    fn star(&mut self, node: &Node) -> SqlResult<()> {
+        let split = self.push(Step::Jump(0))?;
+        self.node(node)?;
+        self.push(Step::Jump(split))?;
+        self.program[split] = Step::Split(split + 1, self.program.len());
+        Ok(())
     }
-    Ok(())
-}
 
-fn compile_star(node: &Node, program: &mut Vec<Step>) -> SqlResult<()> {
-    let split = push(Step::Jump(0), program)?;
-    compile(node, program)?;
-    push(Step::Jump(split), program)?;
-    program[split] = Step::Split(split + 1, program.len());
-    Ok(())
-}
-
-fn compile_optional(node: &Node, program: &mut Vec<Step>) -> SqlResult<()> {
-    let split = push(Step::Jump(0), program)?;
-    compile(node, program)?;
-    program[split] = Step::Split(split + 1, program.len());
-    Ok(())
+    fn optional(&mut self, node: &Node) -> SqlResult<()> {
+        let split = self.push(Step::Jump(0))?;
+        self.node(node)?;
+        self.program[split] = Step::Split(split + 1, self.program.len());
+        Ok(())
+    }
 }
 
 struct Parser {
     chars: Vec<char>,
     at: usize,
+    /// Atoms, and items of brackets, so far.
+    items: usize,
 }
 
 impl Parser {
+    fn new(pattern: &str) -> Parser {
+        Parser { chars: pattern.chars().collect(), at: 0, items: 0 }
+    }
+
+    /// Counts one more, before memory is taken for it.
+    fn item(&mut self) -> SqlResult<()> {
+        self.items += 1;
+        if self.items > PROGRAM_LENGTH_MAX { Err(too_complex()) } else { Ok(()) }
+    }
+
     fn peek(&self) -> Option<char> {
         self.chars.get(self.at).copied()
     }
@@ -315,10 +397,11 @@ impl Parser {
 
     fn alternatives(&mut self, depth: usize) -> SqlResult<Node> {
         if depth > DEPTH_MAX {
-            return Err(invalid("regular expression is too complex"));
+            return Err(too_complex());
         }
         let mut branches = vec![self.sequence(depth)?];
         while self.accept("|") {
+            self.item()?;
             branches.push(self.sequence(depth)?);
         }
         Ok(if branches.len() == 1 { branches.remove(0) } else { Node::Alternatives(branches) })
@@ -337,11 +420,12 @@ impl Parser {
     }
 
     fn atom(&mut self, depth: usize) -> SqlResult<Node> {
+        self.item()?;
         Ok(match self.next() {
             Some('.') => Node::AnyChar,
             Some('^') => Node::Boundary(Boundary::Start),
             Some('$') => Node::Boundary(Boundary::End),
-            Some('[') => Node::Class(self.bracket()?),
+            Some('[') => Node::Class(Rc::new(self.bracket()?)),
             Some('(') => {
                 if self.accept("?") && !self.accept(":") {
                     return Err(SqlError::unsupported("lookaround in a regular expression"));
@@ -362,7 +446,8 @@ impl Parser {
     fn escape(&mut self) -> SqlResult<Node> {
         let Some(c) = self.next() else { return Err(invalid("invalid escape \\ sequence")) };
         if let Some(named) = shorthand(c) {
-            return Ok(Node::Class(Class { named: vec![named], ..Class::default() }));
+            let class = Class { named: vec![named], ..Class::default() };
+            return Ok(Node::Class(Rc::new(class)));
         }
         Ok(match c {
             'A' => Node::Boundary(Boundary::Start),
@@ -443,11 +528,13 @@ impl Parser {
         let mut first = true;
         loop {
             if !first && self.accept("]") {
+                class.settle();
                 return Ok(class);
             }
             first = false;
+            self.item()?;
             if self.accept("[:") {
-                class.named.push(self.named_class()?);
+                class.add_named(self.named_class()?);
                 continue;
             }
             if self.accept("[.") || self.accept("[=") {
@@ -460,7 +547,7 @@ impl Parser {
                         return Err(invalid("invalid escape \\ sequence"));
                     };
                     if let Some(named) = shorthand(c) {
-                        class.named.push(named);
+                        class.add_named(named);
                         continue;
                     }
                     plain_escape(c)?
@@ -502,35 +589,38 @@ impl Parser {
         if !self.accept(":]") {
             return Err(invalid("brackets [] not balanced"));
         }
-        let holds: fn(char) -> bool = match name.as_str() {
-            "alpha" => char::is_alphabetic,
-            "digit" => |c| c.is_ascii_digit(),
-            "alnum" => char::is_alphanumeric,
-            "upper" => char::is_uppercase,
-            "lower" => char::is_lowercase,
-            "space" => char::is_whitespace,
-            "blank" => |c| c == ' ' || c == '\t',
-            "punct" => |c| c.is_ascii_punctuation(),
-            "cntrl" => char::is_control,
-            "xdigit" => |c| c.is_ascii_hexdigit(),
-            "print" => |c| !c.is_control(),
-            "graph" => |c| !c.is_control() && !c.is_whitespace(),
-            "word" => is_word,
-            _ => return Err(invalid("invalid character class")),
-        };
-        Ok(Named { holds, negated: false })
+        let found = NAMED.iter().find(|(known, _)| *known == name);
+        let (name, holds) = *found.ok_or_else(|| invalid("invalid character class"))?;
+        Ok(Named { name, holds, negated: false })
     }
 }
 
+/// The classes that brackets have between colons.
+static NAMED: &[(&str, fn(char) -> bool)] = &[
+    ("alpha", char::is_alphabetic),
+    ("digit", |c| c.is_ascii_digit()),
+    ("alnum", char::is_alphanumeric),
+    ("upper", char::is_uppercase),
+    ("lower", char::is_lowercase),
+    ("space", char::is_whitespace),
+    ("blank", |c| c == ' ' || c == '\t'),
+    ("punct", |c| c.is_ascii_punctuation()),
+    ("cntrl", char::is_control),
+    ("xdigit", |c| c.is_ascii_hexdigit()),
+    ("print", |c| !c.is_control()),
+    ("graph", |c| !c.is_control() && !c.is_whitespace()),
+    ("word", is_word),
+];
+
 /// `\d`, `\s`, `\w` and their complements.
 fn shorthand(c: char) -> Option<Named> {
-    let holds: fn(char) -> bool = match c.to_ascii_lowercase() {
-        'd' => |c| c.is_ascii_digit(),
-        's' => char::is_whitespace,
-        'w' => is_word,
+    let (name, holds): (_, fn(char) -> bool) = match c.to_ascii_lowercase() {
+        'd' => ("digit", |c| c.is_ascii_digit()),
+        's' => ("space", char::is_whitespace),
+        'w' => ("word", is_word),
         _ => return None,
     };
-    Some(Named { holds, negated: c.is_ascii_uppercase() })
+    Some(Named { name, holds, negated: c.is_ascii_uppercase() })
 }
 
 /// The character that an escape stands for.
@@ -553,9 +643,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn is_match(regex: &Regex, text: &str) -> bool {
+        regex.is_match(text, &Work::default()).unwrap()
+    }
+
     fn answer(text: &str, pattern: &str) -> String {
         match Regex::new(pattern, false) {
-            Ok(regex) => regex.is_match(text).to_string(),
+            Ok(regex) => is_match(&regex, text).to_string(),
             Err(error) => error.message,
         }
     }
@@ -578,6 +672,9 @@ mod tests {
             ("x9", "^[a-z][0-9]$", "true"),
             ("x9", "^[^0-9]+$", "false"),
             ("a]b", "^a[]]b$", "true"),
+            ("m", "[x-zk-nc-l]", "true"),
+            ("o", "[x-zk-nc-l]", "false"),
+            ("7", "[[:digit:]\\d\\D]", "true"),
             ("a-b", "^a[x-]b$", "true"),
             ("é1_", "^\\w+$", "true"),
             ("12", "^\\d+$", "true"),
@@ -604,16 +701,42 @@ mod tests {
         ] {
             assert_eq!(answer(text, pattern), expected, "{text} ~ {pattern}");
         }
-        assert!(Regex::new("ÄB\\D", true).unwrap().is_match("xäbx"));
+        assert!(is_match(&Regex::new("ÄB\\D", true).unwrap(), "xäbx"));
     }
 
     #[test]
     fn hard_patterns_stay_cheap() {
         let text = "a".repeat(2_000);
-        assert!(!Regex::new("^(a*)*(a*)*b$", false).unwrap().is_match(&text));
-        let error = Regex::new("((a{255}){255}){255}", false).unwrap_err();
-        assert_eq!(error.message, "invalid regular expression: regular expression is too complex");
-        assert!(Regex::new(&"(".repeat(10_000), false).is_err());
+        assert!(!is_match(&Regex::new("^(a*)*(a*)*b$", false).unwrap(), &text));
+        for pattern in [
+            "((a{255}){255}){255}",
+            // Nothing repeated is no instruction, but takes its time.
+            "((((((){255}){255}){255}){255}){8})",
+            "(((){255}){255}|b){255}",
+            &"(".repeat(10_000),
+            &"a".repeat(PROGRAM_LENGTH_MAX + 1),
+            &format!("[{}]", "a".repeat(PROGRAM_LENGTH_MAX + 1)),
+            &format!("a{{{}1}}", "0".repeat(PATTERN_BYTES_MAX)),
+        ] {
+            let error = Regex::new(pattern, false).unwrap_err();
+            let message = "invalid regular expression: regular expression is too complex";
+            assert_eq!((error.state.code(), error.message.as_str()), ("2201B", message));
+        }
+        assert!(is_match(&Regex::new("((){255}){255}", false).unwrap(), "a"));
+        assert!(Regex::new(&"a".repeat(PROGRAM_LENGTH_MAX - 1), false).is_ok());
+    }
+
+    #[test]
+    fn long_texts_are_bounded_with_long_patterns() {
+        let regex = Regex::new("(a?){1000}b", false).unwrap();
+        let steps = |length: usize, limit: u64| {
+            let work = Work::new(limit);
+            regex.is_match(&"a".repeat(length), &work).map(|_| work.spent())
+        };
+        let needed = steps(1_000, u64::MAX).unwrap();
+        assert!(needed > 1_000 * 1_000, "{needed}");
+        assert_eq!(steps(1_000, needed).unwrap(), needed);
+        assert_eq!(steps(1_000, needed - 1).unwrap_err().state.code(), "54000");
     }
 
     /// The definition by sets of rests: every way to match the front, word by word.
@@ -666,17 +789,17 @@ mod tests {
     proptest! {
         #[test]
         fn matches_as_defined(text in "[ab]{0,6}", pattern in "([ab.]|\\([ab|]{1,3}\\)|a[*+?]|b\\{1,2\\}){0,4}") {
-            let mut parser = Parser { chars: pattern.chars().collect(), at: 0 };
+            let mut parser = Parser::new(&pattern);
             let node = parser.alternatives(0).unwrap();
             let chars: Vec<char> = text.chars().collect();
             let expected = (0..=chars.len()).any(|from| !model(&node, &chars[from..]).is_empty());
-            prop_assert_eq!(Regex::new(&pattern, false).unwrap().is_match(&text), expected);
+            prop_assert_eq!(is_match(&Regex::new(&pattern, false).unwrap(), &text), expected);
         }
 
         #[test]
         fn no_pattern_panics(text in ".{0,8}", pattern in "[ab(){}|*+?\\\\\\[\\]^$:,0-9-]{0,12}") {
             if let Ok(regex) = Regex::new(&pattern, true) {
-                regex.is_match(&text);
+                is_match(&regex, &text);
             }
         }
     }

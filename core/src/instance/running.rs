@@ -347,6 +347,7 @@ impl State {
             table_bytes: &table_bytes,
         };
         let functions = SessionFunctions { context, catalog: Some(&ring_functions) };
+        let slice = Slice::new(run.slice_rows);
         let eval = EvalContext {
             params,
             transaction_time: run.time,
@@ -354,8 +355,8 @@ impl State {
             session: &context.values,
             rng: &self.workbench.rng,
             catalog: Some(&functions),
+            work: slice.work(),
         };
-        let slice = Slice::new(run.slice_rows);
         let result = run.execution.advance(&reader, eval, &slice, sink);
         self.slices.looked_at.set(self.slices.looked_at.get() + slice.looked_at());
         run.observed = run.observed.max(reader.observed());

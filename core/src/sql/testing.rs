@@ -22,6 +22,7 @@ use crate::exec::{
     ExecContext, ExecOutcome, Execution, Memory, Pool, Reader, ScanPosition, ScanRequest,
     ScanSource, Slice,
 };
+use crate::expr::work::Work;
 use crate::expr::{EvalContext, SessionValues};
 use crate::seam::Rng;
 use crate::topology::ddl::{
@@ -214,6 +215,7 @@ impl TestDb {
             session: &session,
             rng,
             catalog: None,
+            work: &Work::default(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Arrays: their bounds, and to and from text.
 
-use super::{count, elements, integer, text};
-use crate::base::{Datum, SqlResult, SqlType, text_format};
+use super::{check_length, count, elements, integer, text};
+use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType, limits, text_format};
 use crate::expr::function::{ANY_ARRAY, Function, row};
 
 const TEXT: SqlType = SqlType::Text;
@@ -51,14 +51,21 @@ fn to_text(args: &[Datum]) -> SqlResult<Datum> {
         None | Some(Datum::Null) => None,
         Some(_) => Some(text(args, 2)?),
     };
-    let parts: Vec<String> = elements(args, 0)?
+    let delimiter = text(args, 1)?;
+    let mut length = 0;
+    let parts = elements(args, 0)?
         .iter()
         .filter_map(|value| match value {
             Datum::Null => for_null.map(str::to_owned),
             value => Some(text_format::to_string(shown_as(value), value)),
         })
-        .collect();
-    Ok(Datum::text(parts.join(text(args, 1)?)))
+        .map(|part| {
+            length += part.len() + delimiter.len();
+            check_length(length.saturating_sub(delimiter.len()))?;
+            Ok(part)
+        });
+    let parts = parts.collect::<SqlResult<Vec<String>>>()?;
+    Ok(Datum::text(parts.join(delimiter)))
 }
 
 fn from_text(args: &[Datum]) -> SqlResult<Datum> {
@@ -71,11 +78,20 @@ fn from_text(args: &[Datum]) -> SqlResult<Datum> {
         Some(_) => Some(text(args, 2)?),
     };
     let element = |part: &str| if Some(part) == null { Datum::Null } else { Datum::text(part) };
+    // One more than an array may have, to see that there are too many.
+    let enough = limits::ARRAY_ELEMENTS_MAX + 1;
     let parts: Vec<Datum> = match &args[1] {
         _ if s.is_empty() => Vec::new(),
-        Datum::Null => s.chars().map(|c| element(c.encode_utf8(&mut [0; 4]))).collect(),
+        Datum::Null => {
+            let chars = s.chars().take(enough);
+            chars.map(|c| element(c.encode_utf8(&mut [0; 4]))).collect()
+        }
         _ if text(args, 1)?.is_empty() => vec![element(s)],
-        _ => s.split(text(args, 1)?).map(element).collect(),
+        _ => s.split(text(args, 1)?).take(enough).map(element).collect(),
     };
+    if parts.len() == enough {
+        let message = format!("array size exceeds the maximum allowed ({})", enough - 1);
+        return Err(SqlError::new(SqlState::ProgramLimitExceeded, message));
+    }
     Ok(Datum::Array(parts.into()))
 }

@@ -29,22 +29,22 @@ pub(super) static ROWS: &[Function] = &[
     row(1657, "bpcharicregexne", &[BPCHAR, TEXT], BOOL, matches_not_any_case),
 ];
 
-fn is_match(args: &[Datum], case_insensitive: bool) -> SqlResult<bool> {
-    Ok(Regex::new(text(args, 1)?, case_insensitive)?.is_match(text(args, 0)?))
+fn is_match(args: &[Datum], case_insensitive: bool, context: &EvalContext) -> SqlResult<bool> {
+    Regex::new(text(args, 1)?, case_insensitive)?.is_match(text(args, 0)?, context.work)
 }
 
-fn matches(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
-    is_match(args, false).map(Datum::Bool)
+fn matches(args: &[Datum], context: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, false, context).map(Datum::Bool)
 }
 
-fn matches_not(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
-    is_match(args, false).map(|m| Datum::Bool(!m))
+fn matches_not(args: &[Datum], context: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, false, context).map(|m| Datum::Bool(!m))
 }
 
-fn matches_any_case(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
-    is_match(args, true).map(Datum::Bool)
+fn matches_any_case(args: &[Datum], context: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, true, context).map(Datum::Bool)
 }
 
-fn matches_not_any_case(args: &[Datum], _: &EvalContext) -> SqlResult<Datum> {
-    is_match(args, true).map(|m| Datum::Bool(!m))
+fn matches_not_any_case(args: &[Datum], context: &EvalContext) -> SqlResult<Datum> {
+    is_match(args, true, context).map(|m| Datum::Bool(!m))
 }

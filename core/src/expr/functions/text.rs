@@ -3,6 +3,8 @@
 //! Positions count characters from 1. Case conversion is character by character, as PostgreSQL's:
 //! a character whose other case is several characters stays as it is.
 
+use std::collections::BTreeMap;
+
 use super::{bytes, check_length, count, integer, invalid_parameter, text};
 use crate::base::{Datum, SqlError, SqlResult, SqlState, SqlType};
 use crate::expr::function::{ANY, Function, row};
@@ -161,12 +163,16 @@ fn overlay(args: &[Datum]) -> SqlResult<Datum> {
 
 fn trim(args: &[Datum], at_start: bool, at_end: bool) -> SqlResult<Datum> {
     let set = if args.len() > 1 { text(args, 1)? } else { " " };
+    // In order, so that a long set is not searched from its start for each character.
+    let mut set: Vec<char> = set.chars().collect();
+    set.sort_unstable();
+    let in_set = |c: char| set.binary_search(&c).is_ok();
     let mut rest = text(args, 0)?;
     if at_start {
-        rest = rest.trim_start_matches(|c| set.contains(c));
+        rest = rest.trim_start_matches(in_set);
     }
     if at_end {
-        rest = rest.trim_end_matches(|c| set.contains(c));
+        rest = rest.trim_end_matches(in_set);
     }
     Ok(Datum::text(rest))
 }
@@ -223,11 +229,14 @@ fn replace(args: &[Datum]) -> SqlResult<Datum> {
 
 fn translate(args: &[Datum]) -> SqlResult<Datum> {
     let (s, from, to) = (text(args, 0)?, text(args, 1)?, text(args, 2)?);
-    let to: Vec<char> = to.chars().collect();
-    let mapped = s.chars().filter_map(|c| match from.chars().position(|f| f == c) {
-        Some(at) => to.get(at).copied(),
-        None => Some(c),
-    });
+    let mut to = to.chars();
+    let mut map: BTreeMap<char, Option<char>> = BTreeMap::new();
+    for c in from.chars() {
+        let becomes = to.next();
+        // The first of a character's places counts.
+        map.entry(c).or_insert(becomes);
+    }
+    let mapped = s.chars().filter_map(|c| map.get(&c).copied().unwrap_or(Some(c)));
     Ok(Datum::text(mapped.collect::<String>()))
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::base::{CatalogVersion, SqlError, SqlResult, SqlState, SqlType, UserId};
 use crate::exec::{self, Memory, Pool};
 use crate::expr::EvalContext;
+use crate::expr::work::Work;
 use crate::pgwire::scram::Verifier;
 use crate::seam::{Completion, Mono, Resolver, Rng, Spawner};
 use crate::session::functions::SessionFunctions;
@@ -81,6 +82,7 @@ impl Fake {
             session: &call.context.values,
             rng: &self.rng,
             catalog: Some(&functions),
+            work: &Work::default(),
         };
         let memory = Memory::new(1 << 20, &Pool::new(1 << 20, "All"));
         let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, memory, rows);
