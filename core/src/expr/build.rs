@@ -356,7 +356,7 @@ impl ExprBuilder {
         Ok(Expr::IsDistinct { left: Box::new(left), right: Box::new(right), negated })
     }
 
-    /// `CASE [operand] WHEN … THEN … ELSE … END`. An operand is evaluated once an arm.
+    /// `CASE [operand] WHEN … THEN … ELSE … END`.
     pub fn case(
         &mut self,
         operand: Option<Expr>,
@@ -364,12 +364,21 @@ impl ExprBuilder {
         otherwise: Option<Expr>,
     ) -> SqlResult<Expr> {
         let operand = operand.map(|o| self.output(o)).transpose()?;
+        let (operand, tested) = match operand {
+            Some(Expr::Constant { .. } | Expr::Column { .. } | Expr::Param { .. }) | None => {
+                (None, operand)
+            }
+            Some(computed) => {
+                let tested = Expr::CaseOperand { ty: computed.ty() };
+                (Some(Box::new(computed)), Some(tested))
+            }
+        };
         let mut whens = Vec::with_capacity(arms.len());
         // PostgreSQL lets ELSE speak first about the common type.
         let mut results = vec![otherwise.unwrap_or(Expr::null(SqlType::Unknown))];
         for (when, then) in arms {
-            whens.push(match &operand {
-                Some(operand) => self.binary("=", operand.clone(), when)?,
+            whens.push(match &tested {
+                Some(tested) => self.binary("=", tested.clone(), when)?,
                 None => self.condition("CASE/WHEN", when)?,
             });
             results.push(then);
@@ -378,7 +387,7 @@ impl ExprBuilder {
         let mut results = results.into_iter();
         let otherwise = results.next().map(Box::new);
         let arms = whens.into_iter().zip(results).map(|(when, then)| CaseArm { when, then });
-        Ok(Expr::Case { arms: arms.collect(), otherwise, ty })
+        Ok(Expr::Case { operand, arms: arms.collect(), otherwise, ty })
     }
 
     pub fn coalesce(&mut self, mut args: Vec<Expr>) -> SqlResult<Expr> {

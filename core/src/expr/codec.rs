@@ -33,6 +33,9 @@ const LIKE: u8 = 18;
 const ANY_ARRAY: u8 = 19;
 const ARRAY: u8 = 20;
 const SUBSCRIPT: u8 = 21;
+/// A CASE whose operand comes before its arms.
+const CASE_OF: u8 = 22;
+const CASE_OPERAND: u8 = 23;
 
 fn invalid<T>(why: &'static str) -> CodecResult<T> {
     Err(CodecError::Invalid { what: "expression", why })
@@ -98,7 +101,9 @@ impl Expr {
             Expr::IsNull { .. } => IS_NULL,
             Expr::IsTruth { .. } => IS_TRUTH,
             Expr::IsDistinct { .. } => IS_DISTINCT,
-            Expr::Case { .. } => CASE,
+            Expr::Case { operand: None, .. } => CASE,
+            Expr::Case { operand: Some(_), .. } => CASE_OF,
+            Expr::CaseOperand { .. } => CASE_OPERAND,
             Expr::Coalesce { .. } => COALESCE,
             Expr::NullIf { .. } => NULL_IF,
             Expr::Greatest { .. } => GREATEST,
@@ -144,7 +149,7 @@ impl Expr {
                 w.u8(*truth as u8);
                 w.bool(*negated);
             }
-            Expr::Case { arms, otherwise, ty } => {
+            Expr::Case { arms, otherwise, ty, .. } => {
                 w.varint(arms.len() as u64);
                 w.bool(otherwise.is_some());
                 write_type(w, *ty);
@@ -169,7 +174,7 @@ impl Expr {
                 w.u8(*op as u8);
                 w.bool(*all);
             }
-            Expr::Subscript { ty, .. } => write_type(w, *ty),
+            Expr::Subscript { ty, .. } | Expr::CaseOperand { ty } => write_type(w, *ty),
         }
     }
 }
@@ -259,16 +264,18 @@ fn decode(r: &mut Reader, depth: usize) -> CodecResult<Expr> {
             let negated = r.bool()?;
             Expr::IsDistinct { left: one(r)?, right: one(r)?, negated }
         }
-        CASE => {
+        tag @ (CASE | CASE_OF) => {
             let (count, has_otherwise): (usize, bool) = (r.varint_as()?, r.bool()?);
             let ty = read_type(r)?;
+            let operand = if tag == CASE_OF { Some(one(r)?) } else { None };
             let mut arms = Vec::new();
             for _ in 0..count {
                 arms.push(CaseArm { when: decode(r, depth)?, then: decode(r, depth)? });
             }
             let otherwise = if has_otherwise { Some(one(r)?) } else { None };
-            Expr::Case { arms, otherwise, ty }
+            Expr::Case { operand, arms, otherwise, ty }
         }
+        CASE_OPERAND => Expr::CaseOperand { ty: read_type(r)? },
         tag @ (COALESCE | GREATEST | LEAST | ARRAY) => {
             let count = r.varint_as()?;
             let ty = read_type(r)?;
@@ -328,7 +335,9 @@ mod tests {
             b.is_truth(flag(), Truth::Unknown, true).unwrap(),
             b.is_distinct(column(), int(1), true).unwrap(),
             b.case(Some(column()), vec![(int(1), int(2))], None).unwrap(),
-            Expr::Case { arms: vec![], otherwise: None, ty: SqlType::Int4 },
+            b.case(Some(Expr::Not(Box::new(flag()))), vec![(flag(), int(2))], Some(int(3)))
+                .unwrap(),
+            Expr::Case { operand: None, arms: vec![], otherwise: None, ty: SqlType::Int4 },
             b.coalesce(vec![column(), int(1)]).unwrap(),
             b.null_if(column(), int(1)).unwrap(),
             b.greatest(vec![column(), int(1)]).unwrap(),
@@ -355,7 +364,7 @@ mod tests {
             assert_eq!(Expr::decode(&mut r).unwrap(), expr);
             r.finish().unwrap();
         }
-        assert_eq!(tags.len(), usize::from(SUBSCRIPT) + 1, "every kind of node is a sample");
+        assert_eq!(tags.len(), usize::from(CASE_OPERAND) + 1, "every kind of node is a sample");
     }
 
     #[test]
@@ -370,7 +379,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_panic(bytes in any::<Vec<u8>>(), at in 0usize..20, cut in any::<u8>()) {
+        fn no_bytes_panic(bytes in any::<Vec<u8>>(), at in 0usize..21, cut in any::<u8>()) {
             let _ = Expr::decode(&mut Reader::new(bytes.into(), "expression"));
             let mut w = Writer::new();
             samples()[at].encode(&mut w);

@@ -87,6 +87,8 @@ pub struct EvalContext<'a> {
     pub catalog: Option<&'a dyn CatalogFunctions>,
     /// Steps of what nothing interrupts.
     pub work: &'a Work,
+    /// The operand of the CASE whose condition is evaluated.
+    pub case_operand: Option<&'a Datum>,
 }
 
 /// Runs `body` with a context that belongs to no session, for values that depend on none, and that
@@ -110,6 +112,7 @@ pub fn detached<T>(steps: u64, body: impl FnOnce(&EvalContext) -> T) -> T {
         rng: &rng,
         catalog: None,
         work: &Work::new(steps),
+        case_operand: None,
     })
 }
 
@@ -133,5 +136,6 @@ pub(super) fn test_context<T>(params: &[Datum], body: impl FnOnce(&EvalContext) 
         rng: &rng,
         catalog: None,
         work: &Work::default(),
+        case_operand: None,
     })
 }

@@ -66,14 +66,11 @@ impl Expr {
                 };
                 Ok(Datum::Bool(distinct != *negated))
             }
-            Expr::Case { arms, otherwise, .. } => {
-                for arm in arms {
-                    if arm.when.eval_condition(row, context)? {
-                        return arm.then.eval(row, context);
-                    }
-                }
-                otherwise.as_ref().map_or(Ok(Datum::Null), |e| e.eval(row, context))
-            }
+            Expr::Case { .. } => self.eval_case(row, context),
+            Expr::CaseOperand { .. } => match context.case_operand {
+                Some(value) => Ok(value.clone()),
+                None => Err(SqlError::internal("an operand away from its CASE")),
+            },
             Expr::Coalesce { args, .. } => {
                 for arg in args {
                     let value = arg.eval(row, context)?;
@@ -115,6 +112,20 @@ impl Expr {
     /// Whether a condition holds: NULL does not.
     pub fn eval_condition(&self, row: &dyn ColumnSource, context: &EvalContext) -> SqlResult<bool> {
         Ok(matches!(self.eval(row, context)?, Datum::Bool(true)))
+    }
+
+    fn eval_case(&self, row: &dyn ColumnSource, context: &EvalContext) -> SqlResult<Datum> {
+        let Expr::Case { operand, arms, otherwise, .. } = self else {
+            return Err(SqlError::internal("not a CASE"));
+        };
+        let value = operand.as_ref().map(|operand| operand.eval(row, context)).transpose()?;
+        let of_conditions = EvalContext { case_operand: value.as_ref(), ..*context };
+        for arm in arms {
+            if arm.when.eval_condition(row, &of_conditions)? {
+                return arm.then.eval(row, context);
+            }
+        }
+        otherwise.as_ref().map_or(Ok(Datum::Null), |e| e.eval(row, context))
     }
 
     fn eval_like(&self, row: &dyn ColumnSource, context: &EvalContext) -> SqlResult<Datum> {

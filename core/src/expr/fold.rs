@@ -31,7 +31,10 @@ impl Expr {
 
 fn fold_node(expr: &mut Expr) {
     match expr {
-        Expr::Constant { .. } | Expr::Column { .. } | Expr::Param { .. } => return,
+        Expr::Constant { .. }
+        | Expr::Column { .. }
+        | Expr::Param { .. }
+        | Expr::CaseOperand { .. } => return,
         Expr::Call { function, .. } => {
             let is_native = matches!(function.body, Body::Native(_));
             if !is_native || function.volatility != Volatility::Immutable {

@@ -147,10 +147,17 @@ pub enum Expr {
         right: Box<Expr>,
         negated: bool,
     },
-    /// The first arm whose condition is true; `CASE x WHEN v` comes as conditions `x = v`.
+    /// The first arm whose condition is true; `CASE x WHEN v` comes as conditions `x = v`. An operand is
+    /// evaluated once, and is [`Expr::CaseOperand`] in the conditions; absent where it costs nothing to have
+    /// it in them.
     Case {
+        operand: Option<Box<Expr>>,
         arms: Vec<CaseArm>,
         otherwise: Option<Box<Expr>>,
+        ty: SqlType,
+    },
+    /// The operand's value, in a condition of the CASE around it.
+    CaseOperand {
         ty: SqlType,
     },
     Coalesce {
@@ -280,6 +287,7 @@ impl Expr {
             | Expr::Param { ty, .. }
             | Expr::Cast { ty, .. }
             | Expr::Case { ty, .. }
+            | Expr::CaseOperand { ty }
             | Expr::Coalesce { ty, .. }
             | Expr::Greatest { ty, .. }
             | Expr::Least { ty, .. }
@@ -311,7 +319,10 @@ impl Expr {
     /// The direct operands, in evaluation order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Expr::Constant { .. } | Expr::Column { .. } | Expr::Param { .. } => Vec::new(),
+            Expr::Constant { .. }
+            | Expr::Column { .. }
+            | Expr::Param { .. }
+            | Expr::CaseOperand { .. } => Vec::new(),
             Expr::Call { args, .. }
             | Expr::Coalesce { args, .. }
             | Expr::Greatest { args, .. }
@@ -325,9 +336,9 @@ impl Expr {
             Expr::Compare { left, right, .. }
             | Expr::IsDistinct { left, right, .. }
             | Expr::NullIf { left, right } => vec![left, right],
-            Expr::Case { arms, otherwise, .. } => {
+            Expr::Case { operand, arms, otherwise, .. } => {
                 let arms = arms.iter().flat_map(|arm| [&arm.when, &arm.then]);
-                arms.chain(otherwise.as_deref()).collect()
+                operand.as_deref().into_iter().chain(arms).chain(otherwise.as_deref()).collect()
             }
             Expr::InList { input, list, .. } => {
                 std::iter::once(input.as_ref()).chain(list).collect()
@@ -343,7 +354,10 @@ impl Expr {
     /// The direct operands, to be replaced in place.
     pub fn children_mut(&mut self) -> Vec<&mut Expr> {
         match self {
-            Expr::Constant { .. } | Expr::Column { .. } | Expr::Param { .. } => Vec::new(),
+            Expr::Constant { .. }
+            | Expr::Column { .. }
+            | Expr::Param { .. }
+            | Expr::CaseOperand { .. } => Vec::new(),
             Expr::Call { args, .. }
             | Expr::Coalesce { args, .. }
             | Expr::Greatest { args, .. }
@@ -357,9 +371,10 @@ impl Expr {
             Expr::Compare { left, right, .. }
             | Expr::IsDistinct { left, right, .. }
             | Expr::NullIf { left, right } => vec![left, right],
-            Expr::Case { arms, otherwise, .. } => {
+            Expr::Case { operand, arms, otherwise, .. } => {
                 let arms = arms.iter_mut().flat_map(|arm| [&mut arm.when, &mut arm.then]);
-                arms.chain(otherwise.as_deref_mut()).collect()
+                let operand = operand.as_deref_mut().into_iter();
+                operand.chain(arms).chain(otherwise.as_deref_mut()).collect()
             }
             Expr::InList { input, list, .. } => {
                 std::iter::once(input.as_mut()).chain(list).collect()

@@ -356,6 +356,7 @@ impl State {
             rng: &self.workbench.rng,
             catalog: Some(&functions),
             work: slice.work(),
+            case_operand: None,
         };
         let result = run.execution.advance(&reader, eval, &slice, sink);
         self.slices.looked_at.set(self.slices.looked_at.get() + slice.looked_at());

@@ -216,6 +216,7 @@ impl TestDb {
             rng,
             catalog: None,
             work: &Work::default(),
+            case_operand: None,
         })
     }
 

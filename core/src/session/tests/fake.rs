@@ -83,6 +83,7 @@ impl Fake {
             rng: &self.rng,
             catalog: Some(&functions),
             work: &Work::default(),
+            case_operand: None,
         };
         let memory = Memory::new(1 << 20, &Pool::new(1 << 20, "All"));
         let outcome = exec::execute(call.prepared, &*self.db.borrow(), eval, memory, rows);

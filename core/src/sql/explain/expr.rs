@@ -39,16 +39,24 @@ pub fn shown(expr: &Expr, columns: &[String]) -> String {
         Expr::IsDistinct { left, right, negated } => {
             format!("({} IS {}DISTINCT FROM {})", sub(left), not(*negated), sub(right))
         }
-        Expr::Case { arms, otherwise, .. } => {
+        Expr::Case { operand, arms, otherwise, .. } => {
             let mut text = "CASE".to_owned();
+            if let Some(operand) = operand {
+                text.push_str(&format!(" {}", sub(operand)));
+            }
             for arm in arms {
-                text.push_str(&format!(" WHEN {} THEN {}", sub(&arm.when), sub(&arm.then)));
+                let when = match &arm.when {
+                    Expr::Compare { left, right, .. } if is_case_operand(left) => right,
+                    when => when,
+                };
+                text.push_str(&format!(" WHEN {} THEN {}", sub(when), sub(&arm.then)));
             }
             if let Some(otherwise) = otherwise {
                 text.push_str(&format!(" ELSE {}", sub(otherwise)));
             }
             text + " END"
         }
+        Expr::CaseOperand { .. } => "CASE_TEST_EXPR".to_owned(),
         Expr::Coalesce { args, .. } => format!("COALESCE({})", list(args)),
         Expr::Greatest { args, .. } => format!("GREATEST({})", list(args)),
         Expr::Least { args, .. } => format!("LEAST({})", list(args)),
@@ -70,6 +78,15 @@ pub fn shown(expr: &Expr, columns: &[String]) -> String {
         Expr::Subscript { array, subscript, .. } => {
             format!("{}[{}]", sub(array), sub(subscript))
         }
+    }
+}
+
+/// Whether the expression is what `CASE x WHEN` compares with, perhaps converted.
+fn is_case_operand(expr: &Expr) -> bool {
+    match expr {
+        Expr::CaseOperand { .. } => true,
+        Expr::Cast { input, .. } => is_case_operand(input),
+        _ => false,
     }
 }
 
