@@ -223,6 +223,10 @@ impl ExprBuilder {
 
     /// A value of any type as the text its output function gives.
     fn shown(&mut self, expr: Expr) -> SqlResult<Expr> {
+        // It is text already, with the blanks that a conversion to text drops.
+        if expr.ty() == SqlType::Bpchar {
+            return Ok(expr);
+        }
         if expr.ty() == SqlType::Bool {
             let Some(function) = function::by_oid(BOOL_OUTPUT) else {
                 return Err(SqlError::internal("the output function of boolean is missing"));
