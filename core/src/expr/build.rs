@@ -6,7 +6,7 @@
 
 use super::cast::{self, CastContext};
 use super::function::{ANY, Function};
-use super::functions::BOOL_OUTPUT;
+use super::functions::{ARRAY_TO_STRING, BOOL_OUTPUT};
 use super::operator::{Action, Operator};
 use super::resolve;
 use super::tree::{CaseArm, CompareOp, Expr};
@@ -213,12 +213,26 @@ impl ExprBuilder {
             let wanted = declared.get(k).or(declared.last()).copied();
             converted.push(match wanted {
                 Some(ANY) => self.shown(arg)?,
+                Some(function::ANY_ARRAY) if function.name == ARRAY_TO_STRING => {
+                    self.with_zones(arg)?
+                }
                 Some(function::ANY_ARRAY) => arg,
                 Some(wanted) => self.argument(arg, wanted)?,
                 None => return Err(resolve::no_function(function.name, &[])),
             });
         }
         Ok(Expr::Call { function, args: converted })
+    }
+
+    /// An array whose elements say by themselves how they are shown: a timestamp does not say whether it has a
+    /// zone.
+    fn with_zones(&mut self, array: Expr) -> SqlResult<Expr> {
+        match array.ty() {
+            SqlType::TimestampTzArray => {
+                self.coerce(array, SqlType::TextArray, -1, CastContext::Explicit)
+            }
+            _ => Ok(array),
+        }
     }
 
     /// A value of any type as the text its output function gives.

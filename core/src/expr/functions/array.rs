@@ -7,6 +7,9 @@ use crate::expr::function::{ANY_ARRAY, Function, row};
 const TEXT: SqlType = SqlType::Text;
 const INT4: SqlType = SqlType::Int4;
 
+/// The function that shows elements. The builder makes text of those whose representation does not say how.
+pub(in crate::expr) const ARRAY_TO_STRING: &str = "array_to_string";
+
 pub(super) static ROWS: &[Function] = &[
     row(2176, "array_length", &[ANY_ARRAY, INT4], INT4, |a, _| bound(a, |length| length)),
     row(2092, "array_upper", &[ANY_ARRAY, INT4], INT4, |a, _| bound(a, |length| length)),
@@ -15,8 +18,8 @@ pub(super) static ROWS: &[Function] = &[
         Ok(if elements(a, 0)?.is_empty() { Datum::Null } else { Datum::Int4(1) })
     }),
     row(3179, "cardinality", &[ANY_ARRAY], INT4, |a, _| count(elements(a, 0)?.len())),
-    row(395, "array_to_string", &[ANY_ARRAY, TEXT], TEXT, |a, _| to_text(a)).stable(),
-    row(384, "array_to_string", &[ANY_ARRAY, TEXT, TEXT], TEXT, |a, _| to_text(a))
+    row(395, ARRAY_TO_STRING, &[ANY_ARRAY, TEXT], TEXT, |a, _| to_text(a)).stable(),
+    row(384, ARRAY_TO_STRING, &[ANY_ARRAY, TEXT, TEXT], TEXT, |a, _| to_text(a))
         .sees_nulls()
         .stable(),
     row(394, "string_to_array", &[TEXT, TEXT], SqlType::TextArray, |a, _| from_text(a))
@@ -34,15 +37,6 @@ fn bound(args: &[Datum], of_length: fn(usize) -> usize) -> SqlResult<Datum> {
     count(of_length(length))
 }
 
-/// A type whose text form is that of the value's representation.
-fn shown_as(value: &Datum) -> SqlType {
-    match value {
-        Datum::Bool(_) => SqlType::Bool,
-        Datum::Timestamp(_) => SqlType::Timestamp,
-        _ => SqlType::Text,
-    }
-}
-
 fn to_text(args: &[Datum]) -> SqlResult<Datum> {
     if args[0].is_null() || args[1].is_null() {
         return Ok(Datum::Null);
@@ -57,7 +51,7 @@ fn to_text(args: &[Datum]) -> SqlResult<Datum> {
         .iter()
         .filter_map(|value| match value {
             Datum::Null => for_null.map(str::to_owned),
-            value => Some(text_format::to_string(shown_as(value), value)),
+            value => Some(text_format::to_string(TEXT, value)),
         })
         .map(|part| {
             length += part.len() + delimiter.len();

@@ -10,6 +10,7 @@ mod text;
 mod text_code;
 mod time;
 
+pub(super) use array::ARRAY_TO_STRING;
 pub(super) use text::lower;
 pub(super) use text_code::BOOL_OUTPUT;
 
