@@ -105,11 +105,11 @@ pub fn decode(ty: SqlType, bytes: &[u8]) -> SqlResult<Datum> {
         SqlType::Bytea => Datum::Bytea(bytes.into()),
         SqlType::Date => match i32::from_be_bytes(fixed(bytes)?) {
             days if datetime::date_is_valid(days) => Datum::Date(days),
-            _ => return Err(out_of_range("date")),
+            _ => return Err(datetime::out_of_range("date")),
         },
         SqlType::Timestamp | SqlType::TimestampTz => match i64::from_be_bytes(fixed(bytes)?) {
             micros if datetime::timestamp_is_valid(micros) => Datum::Timestamp(micros),
-            _ => return Err(out_of_range("timestamp")),
+            _ => return Err(datetime::out_of_range("timestamp")),
         },
         SqlType::Uuid => Datum::Uuid(fixed(bytes)?),
         SqlType::Void => Datum::text(""),
@@ -156,10 +156,6 @@ pub fn encode(ty: SqlType, value: &Datum, out: &mut Vec<u8>) -> SqlResult<()> {
         },
     }
     Ok(())
-}
-
-fn out_of_range(what: &str) -> SqlError {
-    SqlError::new(SqlState::DatetimeFieldOverflow, format!("{what} out of range"))
 }
 
 /// The text in `bytes`: UTF-8 without zero bytes. 22021 otherwise, naming the bad bytes.

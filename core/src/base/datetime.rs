@@ -141,17 +141,20 @@ pub fn add_days(date: i32, days: i64) -> SqlResult<i32> {
 }
 
 /// Rounds to `timestamp(p)`: `precision` fraction digits, half away from zero.
-pub fn round_timestamp(micros: i64, precision: i32) -> i64 {
+///
+/// Errors: 22008 for what rounds to the first moment after the last timestamp. PostgreSQL lets that one in.
+pub fn round_timestamp(micros: i64, precision: i32) -> SqlResult<i64> {
     let infinite = micros == TIMESTAMP_INFINITY || micros == TIMESTAMP_NEG_INFINITY;
     if infinite || !(0..6).contains(&precision) {
-        return micros;
+        return Ok(micros);
     }
     let unit = 10i64.pow(6 - precision.unsigned_abs());
-    if micros >= 0 {
+    let rounded = if micros >= 0 {
         (micros + unit / 2) / unit * unit
     } else {
         -((unit / 2 - micros) / unit * unit)
-    }
+    };
+    if timestamp_is_valid(rounded) { Ok(rounded) } else { Err(out_of_range("timestamp")) }
 }
 
 fn write_civil(civil: Civil, out: &mut Vec<u8>) -> bool {
@@ -473,6 +476,26 @@ mod tests {
         assert_eq!(extract("epoch", date).unwrap().unwrap().to_string(), "946684800");
         assert_eq!(extract("day", Moment::Date(DATE_INFINITY)).unwrap(), None);
         assert_eq!(extract("year", Moment::Date(DATE_INFINITY)).unwrap(), Some(Numeric::Infinity));
+    }
+
+    #[test]
+    fn rounding_stays_in_range() {
+        for (text, precision, expected) in [
+            ("2020-01-01 00:00:00.5", 0, "2020-01-01 00:00:01"),
+            ("1999-12-31 23:59:59.5", 0, "1999-12-31 23:59:59"),
+            ("294276-12-31 23:59:59.4", 0, "294276-12-31 23:59:59"),
+            ("294276-12-31 23:59:59.999999", 6, "294276-12-31 23:59:59.999999"),
+            ("4714-11-24 00:00:00.4 BC", 0, "4714-11-24 00:00:00 BC"),
+            ("infinity", 0, "infinity"),
+        ] {
+            let micros = parse_timestamp(text, false).unwrap();
+            assert_eq!(shown(round_timestamp(micros, precision).unwrap(), false), expected);
+        }
+        let last = parse_timestamp("294276-12-31 23:59:59.999999", false).unwrap();
+        for precision in 0..6 {
+            let error = round_timestamp(last, precision).unwrap_err();
+            assert_eq!((error.state.code(), &*error.message), ("22008", "timestamp out of range"));
+        }
     }
 
     #[test]

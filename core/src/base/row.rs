@@ -24,7 +24,7 @@
 //! [`RowLayout`] holds those positions for every n.
 
 use super::schema::ColumnDef;
-use super::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, limits};
+use super::{Datum, SqlError, SqlResult, SqlState, SqlType, binary_format, datetime, limits};
 
 /// Bytes before the null bitmap.
 const HEADER_BYTES: usize = 4;
@@ -100,7 +100,8 @@ impl RowLayout {
 
     /// Appends the row. Values have the columns' types, one a column.
     ///
-    /// Errors: XX000 for values that do not match the layout, 54000 for a row that is too large.
+    /// Errors: XX000 for values that do not match the layout, 54000 for a row that is too large; what reading
+    /// the row would give for a value that cannot be read.
     pub fn encode(&self, values: &[Datum], out: &mut Vec<u8>) -> SqlResult<()> {
         let count = self.types.len();
         if values.len() != count {
@@ -117,6 +118,7 @@ impl RowLayout {
         let variable = ends + variable_count * END_BYTES;
         out.resize(variable, 0);
         for (k, value) in values.iter().enumerate() {
+            check_readable(value)?;
             if value.is_null() {
                 out[bitmap + k / 8] |= 1 << (k % 8);
             }
@@ -156,6 +158,22 @@ impl RowLayout {
         out.copy_within(end.., place);
         out.truncate(end);
         Ok(())
+    }
+}
+
+/// Refuses what [`binary_format::decode`] refuses: a row with it could be neither read nor deleted. No
+/// expression gives such a value unless we have missed one.
+fn check_readable(value: &Datum) -> SqlResult<()> {
+    match value {
+        Datum::Date(days) if !datetime::date_is_valid(*days) => Err(datetime::out_of_range("date")),
+        Datum::Timestamp(micros) if !datetime::timestamp_is_valid(*micros) => {
+            Err(datetime::out_of_range("timestamp"))
+        }
+        Datum::Text(text) if text.contains('\0') => {
+            binary_format::decode_text(text.as_bytes()).map(drop)
+        }
+        Datum::Array(elements) => elements.iter().try_for_each(check_readable),
+        _ => Ok(()),
     }
 }
 
@@ -307,6 +325,29 @@ mod tests {
              000200000000000100011388\
              6e"
         );
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written() {
+        let refused = |ty: SqlType, value: Datum| {
+            RowLayout::of_types([ty], 1).encode(&[value], &mut Vec::new()).unwrap_err()
+        };
+        let array = Datum::Array([Datum::Null, Datum::text("a\0b")].into());
+        for (ty, value, state) in [
+            (SqlType::Timestamp, Datum::Timestamp(i64::MAX - 1), "22008"),
+            (SqlType::TimestampTz, Datum::Timestamp(i64::MIN + 1), "22008"),
+            (SqlType::Date, Datum::Date(i32::MAX - 1), "22008"),
+            (SqlType::Text, Datum::text("\0"), "22021"),
+            (SqlType::TextArray, array, "22021"),
+        ] {
+            let mut bytes = Vec::new();
+            binary_format::encode(ty, &value, &mut bytes).unwrap();
+            let unread = binary_format::decode(ty, &bytes).unwrap_err();
+            let error = refused(ty, value);
+            assert_eq!((error.state.code(), &error), (state, &unread));
+        }
+        let last = RowLayout::of_types([SqlType::Timestamp, SqlType::Date], 1);
+        encoded(&last, &[Datum::Timestamp(i64::MAX), Datum::Date(i32::MIN)]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn apply(ty: SqlType, typmod: i32, value: Datum, explicit: bool) -> SqlResul
         }
         Datum::Numeric(n) if typmod >= 4 => n.apply_typmod(typmod).map(Datum::Numeric),
         Datum::Timestamp(micros) if typmod >= 0 => {
-            Ok(Datum::Timestamp(datetime::round_timestamp(micros, typmod)))
+            datetime::round_timestamp(micros, typmod).map(Datum::Timestamp)
         }
         other => Ok(other),
     }

@@ -39,7 +39,13 @@ fn as_text(part: Option<&str>) -> SqlResult<Datum> {
 }
 
 fn unquoted(part: &str) -> SqlResult<String> {
-    serde_json::from_str(part).map_err(|_| malformed())
+    let text: String = serde_json::from_str(part).map_err(|_| malformed())?;
+    if text.contains('\0') {
+        let message = "unsupported Unicode escape sequence";
+        return Err(SqlError::new(SqlState::UntranslatableCharacter, message)
+            .with_detail("\\u0000 cannot be converted to text."));
+    }
+    Ok(text)
 }
 
 fn kind(json: &str) -> &'static str {
@@ -188,5 +194,8 @@ mod tests {
         assert_eq!(element(array, 3).unwrap(), None);
         assert_eq!(element("1", 0).unwrap(), None);
         assert_eq!(array_length("[]").unwrap(), Datum::Int4(0));
+        let zero = r#"{"a":"x\u0000y"}"#;
+        assert_eq!(field(zero, "a").unwrap(), Some(r#""x\u0000y""#));
+        assert_eq!(as_text(field(zero, "a").unwrap()).unwrap_err().state.code(), "22P05");
     }
 }
