@@ -59,6 +59,8 @@ struct Fields {
     /// Seconds east of UTC.
     zone: Option<i64>,
     before_christ: bool,
+    /// Whether the day of the week was named; nothing is made of it.
+    weekday: bool,
     afternoon: Option<bool>,
     /// Numbers of a date spelled with spaces, before its month is known, as `5 Jan 2020`.
     loose: Vec<(i64, usize)>,
@@ -211,13 +213,17 @@ fn full_year((year, width): (i64, usize), before_christ: bool) -> i64 {
     if width <= 2 && !before_christ { two_digit_year(year) } else { year }
 }
 
-/// `2024-02-29`, `2/29/2024`, `29-feb-2024`, `2024-feb-29`, after the first number and delimiter.
+/// `2024-02-29`, `2/29/2024`, `29-feb-2024`, `2024-feb-29`, `2024-060`, after the first number and delimiter.
+/// Only a zone may stand before it.
 fn scan_delimited_date(
     scanner: &mut Scanner,
     fields: &mut Fields,
     first: (i64, usize),
     delimiter: char,
 ) -> Result<(), Problem> {
+    if fields.time.is_some() || fields.before_christ || fields.weekday {
+        return Err(Problem::BadFormat);
+    }
     if scanner.peek().is_some_and(|c| c.is_ascii_alphabetic()) {
         let month =
             month_named(scanner.take(|c| c.is_ascii_alphabetic())).ok_or(Problem::BadFormat)?;
@@ -229,14 +235,12 @@ fn scan_delimited_date(
         return set_date(fields, full_year(year, follows_bc(scanner)), month, day.0);
     }
     let second = scanner.number()?;
-    if !scanner.accept(delimiter) {
-        // `2020.123`: year and day of the year.
-        if delimiter == '.' && first.1 >= 3 && second.1 == 3 {
-            let start = days_from_civil(Civil { year: first.0, month: 1, day: 1 });
-            fields.date = Some(civil_from_days(start + second.0 - 1));
-            return Ok(());
-        }
+    let of_year = is_day_of_year(first, second);
+    if scanner.accept(delimiter) == of_year {
         return Err(Problem::BadFormat);
+    }
+    if of_year {
+        return set_day_of_year(fields, first.0, second.0, follows_bc(scanner));
     }
     let third = scanner.number()?;
     if scanner.peek().is_some_and(|c| matches!(c, '-' | '/' | '.')) {
@@ -248,6 +252,23 @@ fn scan_delimited_date(
     } else {
         set_date(fields, full_year(third, before_christ), first.0, second.0)
     }
+}
+
+/// Whether the second of two numbers is the day of the first, a year: it has three digits.
+fn is_day_of_year(year: (i64, usize), day: (i64, usize)) -> bool {
+    year.1 > 2 && day.1 == 3 && (1..=366).contains(&day.0)
+}
+
+fn set_day_of_year(
+    fields: &mut Fields,
+    year: i64,
+    day: i64,
+    before_christ: bool,
+) -> Result<(), Problem> {
+    let counted = |year| if before_christ { 1 - year } else { year };
+    let start = days_from_civil(Civil { year: counted(year), month: 1, day: 1 });
+    let Civil { year, month, day } = civil_from_days(start + day - 1);
+    set_date(fields, counted(year), month, day)
 }
 
 fn follows_bc(scanner: &Scanner) -> bool {
@@ -277,15 +298,15 @@ fn scan_time(scanner: &mut Scanner, fields: &mut Fields) -> Result<(), Problem> 
     set_time(fields, hour, minute, second, fraction)
 }
 
-/// Microseconds of `.ffffff…`, rounded; 0 where there is none.
+/// Microseconds of `.ffffff…`, rounded as PostgreSQL does: the nearest to a double, half to even; 0 where
+/// there is none.
 fn scan_fraction(scanner: &mut Scanner) -> Result<i64, Problem> {
     if !scanner.accept('.') {
         return Ok(0);
     }
     let digits = scanner.take(|c| c.is_ascii_digit());
-    let kept = format!("{:0<7}", &digits[..digits.len().min(7)]);
-    let tenths: i64 = kept.parse().map_err(|_| Problem::BadFormat)?;
-    Ok((tenths + 5) / 10)
+    let fraction: f64 = format!("0.{digits}0").parse().map_err(|_| Problem::BadFormat)?;
+    Ok((fraction * SECOND_MICROS as f64).round_ties_even() as i64)
 }
 
 fn set_time(
@@ -337,10 +358,10 @@ fn scan_word(scanner: &mut Scanner, fields: &mut Fields) -> Result<(), Problem> 
     let word = scanner.take(|c| c.is_ascii_alphabetic());
     match word {
         "t" if fields.date.is_some() && fields.time.is_none() => Ok(()),
-        "z" | "utc" | "gmt" | "ut" | "zulu" => {
-            fields.zone = Some(0);
-            Ok(())
-        }
+        "z" | "utc" | "gmt" | "ut" | "zulu" => match fields.zone.replace(0) {
+            None => Ok(()),
+            Some(_) => Err(Problem::BadFormat),
+        },
         "bc" => {
             fields.before_christ = true;
             Ok(())
@@ -350,7 +371,10 @@ fn scan_word(scanner: &mut Scanner, fields: &mut Fields) -> Result<(), Problem> 
             fields.afternoon = Some(word == "pm");
             Ok(())
         }
-        _ if DAYS.iter().any(|d| *d == word || d[..3] == *word) => Ok(()),
+        _ if DAYS.iter().any(|d| *d == word || d[..3] == *word) => {
+            fields.weekday = true;
+            Ok(())
+        }
         _ => {
             let month = month_named(word).ok_or(Problem::BadFormat)?;
             if fields.month.is_some() || fields.date.is_some() {
@@ -369,11 +393,16 @@ fn scan_word(scanner: &mut Scanner, fields: &mut Fields) -> Result<(), Problem> 
     }
 }
 
-/// Makes the date of `5 jan 2020`, `jan 5 2020`, `2020 jan 5` and `1 5 2020`.
+/// Makes the date of `5 jan 2020`, `jan 5 2020`, `2020 jan 5`, `1 5 2020`, `2020 1 5` and `2020 005`.
 fn settle_loose_date(fields: &mut Fields) -> Result<(), Problem> {
     let Some(month) = fields.month else {
         return match fields.loose[..] {
             [] => Ok(()),
+            [year, day] if is_day_of_year(year, day) => {
+                set_day_of_year(fields, year.0, day.0, fields.before_christ)
+            }
+            [year, month, _] if is_day_of_year(year, month) => Err(Problem::BadFormat),
+            [year, month, day] if year.1 > 2 => set_date(fields, year.0, month.0, day.0),
             [month, day, year] => {
                 let year = full_year(year, fields.before_christ);
                 set_date(fields, year, month.0, day.0)
@@ -502,6 +531,18 @@ mod tests {
             ("1/2/03", "2003-01-02"),
             ("1/2/1999", "1999-01-02"),
             ("2020.123", "2020-05-02"),
+            ("2024-060", "2024-02-29"),
+            ("2024/060", "2024-02-29"),
+            ("2024 060", "2024-02-29"),
+            ("2023-366", "2024-01-01"),
+            ("2024-060 BC", "2024-03-01 BC"),
+            ("2024 02 29", "2024-02-29"),
+            ("2024 2 9", "2024-02-09"),
+            ("02 29 2024", "2024-02-29"),
+            ("2024-2-029", "2024-02-29"),
+            ("2024 02 029", "2024-02-29"),
+            ("2024-02-29 thu", "2024-02-29"),
+            ("thu Feb 29 2024", "2024-02-29"),
             ("0044-03-15 BC", "0044-03-15 BC"),
             ("12345-01-01", "12345-01-01"),
             ("infinity", "infinity"),
@@ -519,6 +560,18 @@ mod tests {
         for (input, with_zone, expected) in [
             ("2020-01-02T03:04:05.1234567Z", true, "2020-01-02 03:04:05.123457+00"),
             ("20200102T030405", false, "2020-01-02 03:04:05"),
+            ("2000-01-01 0:0:0.0000005", false, "2000-01-01 00:00:00"),
+            ("2000-01-01 0:0:0.0000015", false, "2000-01-01 00:00:00.000002"),
+            ("2000-01-01 0:0:0.0000025", false, "2000-01-01 00:00:00.000002"),
+            ("2000-01-01 0:0:0.00000050001", false, "2000-01-01 00:00:00.000001"),
+            ("2000-01-01 0:0:59.9999999", false, "2000-01-01 00:01:00"),
+            ("2024-02-29 12:34:56.", false, "2024-02-29 12:34:56"),
+            ("2024-02-29 123456.7", false, "2024-02-29 12:34:56.7"),
+            ("12:34 20240229", false, "2024-02-29 12:34:00"),
+            ("10:00 2024 02 29", false, "2024-02-29 10:00:00"),
+            ("Feb 29 12:34 2024", false, "2024-02-29 12:34:00"),
+            ("2024-02-28 bc 10:00", false, "2024-02-28 10:00:00 BC"),
+            ("2024-02-29 12:34:56 Z", true, "2024-02-29 12:34:56+00"),
             ("5 Jan 2020 10:00 pm", false, "2020-01-05 22:00:00"),
             ("2020-01-01 24:00", false, "2020-01-02 00:00:00"),
             ("2020-01-01 00:00:60", false, "2020-01-01 00:01:00"),
@@ -566,6 +619,36 @@ mod tests {
             (date("2020-02-30"), "22008", "date/time field value out of range: \"2020-02-30\""),
             (date("x"), "22007", "invalid input syntax for type date: \"x\""),
             (date(""), "22007", "invalid input syntax for type date: \"\""),
+            (date("2024-002-29"), "22007", "invalid input syntax for type date: \"2024-002-29\""),
+            (date("2024 002 29"), "22007", "invalid input syntax for type date: \"2024 002 29\""),
+            (date("2024.367"), "22007", "invalid input syntax for type date: \"2024.367\""),
+            (date("2024 02"), "22007", "invalid input syntax for type date: \"2024 02\""),
+            (
+                date("thu 2024-02-29"),
+                "22007",
+                "invalid input syntax for type date: \"thu 2024-02-29\"",
+            ),
+            (date("24 02 29"), "22008", "date/time field value out of range: \"24 02 29\""),
+            (
+                time("12:34 2024-02-29"),
+                "22007",
+                "invalid input syntax for type timestamp: \"12:34 2024-02-29\"",
+            ),
+            (
+                time("12:34 29-Feb-2024"),
+                "22007",
+                "invalid input syntax for type timestamp: \"12:34 29-Feb-2024\"",
+            ),
+            (
+                time("2024-02-29 12:34:56+02Z"),
+                "22007",
+                "invalid input syntax for type timestamp: \"2024-02-29 12:34:56+02Z\"",
+            ),
+            (
+                time("2024-02-29 12:34 UTC Z"),
+                "22007",
+                "invalid input syntax for type timestamp: \"2024-02-29 12:34 UTC Z\"",
+            ),
             (date("4714-11-23 BC"), "22008", "date out of range: \"4714-11-23 BC\""),
             (date("6000000-01-01"), "22008", "date out of range: \"6000000-01-01\""),
             (time("x"), "22007", "invalid input syntax for type timestamp: \"x\""),
