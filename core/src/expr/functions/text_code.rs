@@ -17,6 +17,9 @@ const INT8: SqlType = SqlType::Int8;
 /// PostgreSQL has it as `boolout`.
 pub(in crate::expr) const BOOL_OUTPUT: u32 = 1243;
 
+/// Bytes of a line of base 64: 76 characters.
+const LINE_BYTES: usize = 57;
+
 pub(super) static ROWS: &[Function] = &[
     row(1620, "ascii", &[TEXT], INT4, |a, _| {
         Ok(Datum::Int4(text(a, 0)?.chars().next().map_or(0, |c| c as i32)))
@@ -47,7 +50,7 @@ pub(super) static ROWS: &[Function] = &[
 fn chr(code: i64) -> SqlResult<Datum> {
     let refused = |message: &str| Err(SqlError::new(SqlState::ProgramLimitExceeded, message));
     if code < 0 {
-        return refused("character number must be positive");
+        return Err(invalid_parameter("character number must be positive"));
     }
     if code == 0 {
         return refused("null character not permitted");
@@ -129,13 +132,12 @@ fn encode(value: &[u8], format: &str) -> SqlResult<Datum> {
             shown.trim_start_matches("\\x").to_owned()
         }
         "base64" => {
-            // Lines of 76 characters, as MIME has them.
-            let plain = STANDARD.encode(value);
-            let lines: Vec<&str> = (0..plain.len())
-                .step_by(76)
-                .map(|at| &plain[at..plain.len().min(at + 76)])
-                .collect();
-            lines.join("\n")
+            // Lines of 76 characters, as MIME has them; each full one ends, the last one too.
+            let line = |bytes: &[u8]| match bytes.len() {
+                LINE_BYTES => STANDARD.encode(bytes) + "\n",
+                _ => STANDARD.encode(bytes),
+            };
+            value.chunks(LINE_BYTES).map(line).collect()
         }
         "escape" => value
             .iter()
