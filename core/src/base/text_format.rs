@@ -121,10 +121,16 @@ fn value_out_of_range(ty: SqlType, text: &str) -> SqlError {
 
 fn parse_integer<T: std::str::FromStr>(text: &str, ty: SqlType) -> SqlResult<T> {
     let body = trim_blanks(text);
-    if !is_integer_syntax(body) {
-        return Err(invalid_syntax(ty.info().sql_name, text));
+    if is_integer_syntax(body) {
+        return body.parse().map_err(|_| value_out_of_range(ty, text));
     }
-    body.parse().map_err(|_| value_out_of_range(ty, text))
+    // PostgreSQL reads digit by digit, as of a negative number: too many come before what does not belong.
+    let digits = body.strip_prefix(['+', '-']).unwrap_or(body);
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    if end > 0 && format!("-{}", &digits[..end]).parse::<T>().is_err() {
+        return Err(value_out_of_range(ty, text));
+    }
+    Err(invalid_syntax(ty.info().sql_name, text))
 }
 
 /// Negative numbers wrap, as PostgreSQL lets them.
