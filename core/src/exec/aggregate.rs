@@ -1,4 +1,8 @@
 //! Grouping and aggregates. Groups come out in the order of their keys.
+//!
+//! The rows of an aggregate are taken as they come, unless it has an ORDER BY: then they are kept until the
+//! group is whole. With DISTINCT they are taken in the order of the arguments, as PostgreSQL does, which
+//! finds what is distinct by sorting: where the result depends on it.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::task::{Poll, ready};
@@ -8,6 +12,7 @@ use super::key::group_key;
 use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, open};
 use super::sort::{Keyed, Order};
 use crate::base::{Datum, SqlResult};
+use crate::expr::Expr;
 use crate::expr::aggregate::Accumulator;
 use crate::sql::plan::logical::AggregateCall;
 use crate::sql::plan::physical::HashAggregate;
@@ -46,7 +51,7 @@ struct State {
     accumulator: Accumulator,
     /// Arguments already seen, for DISTINCT.
     seen: Option<BTreeSet<Vec<u8>>>,
-    /// Arguments with the keys they are ordered by, for ORDER BY.
+    /// Arguments with the keys they are ordered by: those of ORDER BY, and with DISTINCT the arguments.
     ordered: Option<Vec<Keyed>>,
     /// Bytes of the accumulator that were counted.
     counted: usize,
@@ -94,12 +99,17 @@ fn new_group(plan: &HashAggregate, keys: Row) -> Group {
     Group { keys, states: plan.calls.iter().map(State::new).collect() }
 }
 
+/// Whether the rows of an aggregate are kept until the group is whole.
+fn is_ordered(call: &AggregateCall) -> bool {
+    !call.order.is_empty() || (call.distinct && call.aggregate.depends_on_order())
+}
+
 impl State {
     fn new(call: &AggregateCall) -> State {
         State {
             accumulator: Accumulator::new(call.aggregate),
             seen: call.distinct.then(BTreeSet::new),
-            ordered: (!call.order.is_empty()).then(Vec::new),
+            ordered: is_ordered(call).then(Vec::new),
             counted: 0,
         }
     }
@@ -144,7 +154,10 @@ impl State {
                 Ok(())
             }
             Some(ordered) => {
-                let keys = evaluated(call.order.iter().map(|key| &key.expr), row, context)?;
+                let mut keys = evaluated(call.order.iter().map(|key| &key.expr), row, context)?;
+                if call.distinct {
+                    keys.extend_from_slice(args);
+                }
                 context.memory.take_row(args)?;
                 context.memory.take_row(&keys)?;
                 ordered.push((keys, std::mem::take(args)));
@@ -155,7 +168,8 @@ impl State {
 
     fn finish(mut self, call: &AggregateCall) -> SqlResult<Datum> {
         if let Some(mut ordered) = self.ordered {
-            let order = Order::new(&call.order);
+            let distinct = call.args.iter().filter(|_| call.distinct);
+            let order = Order::new(&call.order).then(distinct.map(Expr::ty));
             ordered.sort_by(|a, b| order.compare(&a.0, &b.0));
             for (_, args) in ordered {
                 self.accumulator.add(&args)?;

@@ -172,6 +172,13 @@ impl Order {
         Order { columns: keys.iter().map(column).collect() }
     }
 
+    /// And then by values of these types, ascending.
+    #[must_use]
+    pub fn then(mut self, types: impl Iterator<Item = SqlType>) -> Order {
+        self.columns.extend(types.map(|ty| (ty, KeyOrder::ASCENDING)));
+        self
+    }
+
     pub fn compare(&self, a: &[Datum], b: &[Datum]) -> Ordering {
         let pairs = self.columns.iter().zip(a.iter().zip(b));
         pairs

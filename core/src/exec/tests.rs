@@ -66,6 +66,7 @@ fn memory_is_bounded() {
         "select g % 100, max(repeat('x', 2000 + g)) from generate_series(1, 1000) g group by 1",
         "select string_agg(repeat('x', 1000), '') from generate_series(1, 1000)",
         "select array_agg(repeat('x', 1000)) from generate_series(1, 1000)",
+        "select array_agg(distinct repeat('x', 1000) || g) from generate_series(1, 1000) g",
         "select repeat('x', 10000) || g from generate_series(1, 1000) g order by 1 limit 100",
         "(select g from generate_series(1, 1000) g) order by repeat('x', 1000 + g)",
         "select repeat('x', g % 2) from generate_series(1, 2000) g order by 1 limit 950",

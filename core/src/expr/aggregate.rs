@@ -196,6 +196,11 @@ impl Aggregate {
         }
     }
 
+    /// Whether the result may be another for the same rows in another order.
+    pub fn depends_on_order(&self) -> bool {
+        matches!(self.kind, Kind::SumFloat | Kind::AverageFloat | Kind::StringAgg | Kind::ArrayAgg)
+    }
+
     /// Types of the values that [`Accumulator::state`] gives.
     pub fn state_types(&self) -> Vec<SqlType> {
         match self.kind {
