@@ -9,7 +9,7 @@ use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::group_key;
-use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, open};
+use super::operator::{BATCH_ROWS, Input, Operator, Row, evaluated, open};
 use super::sort::{Keyed, Order};
 use crate::base::{Datum, SqlResult};
 use crate::expr::Expr;
@@ -20,7 +20,7 @@ use crate::sql::plan::physical::HashAggregate;
 /// Groups its input.
 pub struct Aggregation<'p> {
     plan: &'p HashAggregate,
-    input: Box<dyn Operator + 'p>,
+    input: Input<'p>,
     stage: Stage,
 }
 
@@ -64,7 +64,7 @@ impl<'p> Aggregation<'p> {
             groups.insert(Vec::new(), new_group(plan, Vec::new()));
         }
         let stage = Stage::Grouping(groups, Scratch::default());
-        Aggregation { plan, input: open(&plan.input), stage }
+        Aggregation { plan, input: Input::new(open(&plan.input)), stage }
     }
 }
 
@@ -208,7 +208,7 @@ impl Operator for Aggregation<'_> {
         if let Stage::Grouping(groups, scratch) = &mut self.stage {
             let plan = self.plan;
             let add_row = |row: Row| add(plan, groups, scratch, &row, context);
-            ready!(drain(self.input.as_mut(), context, add_row))?;
+            ready!(self.input.drain(context, add_row))?;
             self.stage = Stage::Giving(std::mem::take(groups).into_values());
         }
         let Stage::Giving(groups) = &mut self.stage else { return Poll::Ready(Ok(None)) };

@@ -15,6 +15,8 @@ use crate::sql::plan::{ConflictUpdate, Delete, Insert, OnConflict, Update};
 pub struct Change<'p> {
     kind: Kind<'p>,
     source: Box<dyn Operator + 'p>,
+    /// Rows of the source that are still to be looked at.
+    rest: std::vec::IntoIter<Row>,
     changes: Changes<'p>,
     /// Rows inserted or deleted so far.
     count: u64,
@@ -29,18 +31,22 @@ enum Kind<'p> {
 impl<'p> Change<'p> {
     pub fn insert(plan: &'p Insert) -> Change<'p> {
         let changes = Changes::new(&plan.table, &plan.layout);
-        Change { kind: Kind::Insert(plan), source: open(&plan.source), changes, count: 0 }
+        Change::new(Kind::Insert(plan), open(&plan.source), changes)
     }
 
     pub fn update(plan: &'p Update) -> Change<'p> {
         let kind = Kind::Update { plan, renewals: Vec::new(), put_back: 0 };
         let changes = Changes::new(&plan.table, &plan.layout);
-        Change { kind, source: open(&plan.source), changes, count: 0 }
+        Change::new(kind, open(&plan.source), changes)
     }
 
     pub fn delete(plan: &'p Delete) -> Change<'p> {
         let changes = Changes::new(&plan.table, &plan.layout);
-        Change { kind: Kind::Delete(plan), source: open(&plan.source), changes, count: 0 }
+        Change::new(Kind::Delete(plan), open(&plan.source), changes)
+    }
+
+    fn new(kind: Kind<'p>, source: Box<dyn Operator + 'p>, changes: Changes<'p>) -> Change<'p> {
+        Change { kind, source, rest: Vec::new().into_iter(), changes, count: 0 }
     }
 
     /// Goes on until the end, or until the slice is spent.
@@ -49,19 +55,8 @@ impl<'p> Change<'p> {
         context: &ExecContext<'_>,
         sink: &mut dyn RowSink,
     ) -> Poll<SqlResult<ExecOutcome>> {
-        let Change { kind, source, changes, count } = self;
-        while let Some(batch) = ready!(next_batch(source.as_mut(), context))? {
-            for row in batch {
-                *count += u64::from(match kind {
-                    Kind::Insert(plan) => insert_row(plan, row, changes, context, sink)?,
-                    Kind::Update { plan, renewals, .. } => {
-                        take_out(plan, row, renewals, changes, context)?
-                    }
-                    Kind::Delete(plan) => delete_row(plan, row, changes, context, sink)?,
-                });
-                context.slice.tire();
-            }
-        }
+        ready!(self.take_rows(context, sink))?;
+        let Change { kind, changes, count, .. } = self;
         let tag = match kind {
             Kind::Insert(_) => CommandTag::Insert(*count),
             Kind::Delete(_) => CommandTag::Delete(*count),
@@ -74,6 +69,37 @@ impl<'p> Change<'p> {
             }
         };
         Poll::Ready(Ok(changes.finish(tag)))
+    }
+
+    /// Does to each row of the source what is done row by row.
+    fn take_rows(
+        &mut self,
+        context: &ExecContext<'_>,
+        sink: &mut dyn RowSink,
+    ) -> Poll<SqlResult<()>> {
+        let Change { kind, source, rest, changes, count } = self;
+        loop {
+            if rest.len() == 0 {
+                match ready!(next_batch(source.as_mut(), context))? {
+                    Some(batch) => *rest = batch.into_iter(),
+                    None => return Poll::Ready(Ok(())),
+                }
+            } else if context.slice.is_spent() {
+                return Poll::Pending;
+            }
+            for row in rest.by_ref() {
+                *count += u64::from(match kind {
+                    Kind::Insert(plan) => insert_row(plan, row, changes, context, sink)?,
+                    Kind::Update { plan, renewals, .. } => {
+                        take_out(plan, row, renewals, changes, context)?
+                    }
+                    Kind::Delete(plan) => delete_row(plan, row, changes, context, sink)?,
+                });
+                if context.slice.tire() {
+                    break;
+                }
+            }
+        }
     }
 }
 

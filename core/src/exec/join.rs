@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use super::ExecContext;
 use super::key::hash_key;
 use super::memory::row_bytes;
-use super::operator::{BATCH_BYTES, BATCH_ROWS, Operator, Row, drain, open};
+use super::operator::{BATCH_BYTES, BATCH_ROWS, Input, Operator, Row, open};
 use crate::base::{Datum, SqlResult};
 use crate::expr::Expr;
 use crate::sql::plan::Physical;
@@ -86,7 +86,9 @@ impl<'p> Matcher<'p> {
         let Some(joining) = &mut self.joining else { return Ok(()) };
         let end = count.min(joining.next + context.slice.batch_rows());
         context.slice.look_at(end - joining.next);
-        for at in (joining.next..end).map(candidate) {
+        while joining.next < end {
+            let at = candidate(joining.next);
+            joining.next += 1;
             let mut row = Vec::with_capacity(self.left_width + self.right_width);
             row.extend_from_slice(&joining.row);
             row.extend_from_slice(&self.right[at]);
@@ -99,10 +101,11 @@ impl<'p> Matcher<'p> {
                 self.matched[at] = true;
                 self.ready.push_back(row);
             }
+            if context.slice.tire() {
+                break;
+            }
         }
-        joining.next = end;
-        context.slice.tire();
-        if end == count
+        if joining.next == count
             && let Some(joining) = self.joining.take()
             && !joining.found
             && self.kind != JoinKind::Inner
@@ -188,7 +191,7 @@ pub struct HashJoining<'p> {
     plan: &'p HashJoin,
     left: Left<'p>,
     /// `None` once its rows are in the table.
-    right: Option<Box<dyn Operator + 'p>>,
+    right: Option<Input<'p>>,
     table: BTreeMap<Vec<u8>, Vec<usize>>,
     matcher: Matcher<'p>,
 }
@@ -198,7 +201,7 @@ impl<'p> HashJoining<'p> {
         let condition = plan.condition.as_ref();
         HashJoining {
             left: Left::new(&plan.left),
-            right: Some(open(&plan.right)),
+            right: Some(Input::new(open(&plan.right))),
             table: BTreeMap::new(),
             matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
             plan,
@@ -207,7 +210,7 @@ impl<'p> HashJoining<'p> {
 
     fn build(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
         let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
-        ready!(drain(right.as_mut(), context, |row| {
+        ready!(right.drain(context, |row| {
             if let Some(key) = join_key(&self.plan.right_keys, &row, context)? {
                 context.memory.take_key(&key)?;
                 self.table.entry(key).or_default().push(self.matcher.right.len());
@@ -253,7 +256,7 @@ fn join_key(exprs: &[Expr], row: &Row, context: &ExecContext<'_>) -> SqlResult<O
 pub struct LoopJoining<'p> {
     left: Left<'p>,
     /// `None` once the matcher has its rows.
-    right: Option<Box<dyn Operator + 'p>>,
+    right: Option<Input<'p>>,
     matcher: Matcher<'p>,
 }
 
@@ -262,14 +265,14 @@ impl<'p> LoopJoining<'p> {
         let condition = plan.condition.as_ref();
         LoopJoining {
             left: Left::new(&plan.left),
-            right: Some(open(&plan.right)),
+            right: Some(Input::new(open(&plan.right))),
             matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
         }
     }
 
     fn build(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
         let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
-        ready!(drain(right.as_mut(), context, |row| self.matcher.add_right(row, context)))?;
+        ready!(right.drain(context, |row| self.matcher.add_right(row, context)))?;
         self.right = None;
         Poll::Ready(Ok(()))
     }

@@ -6,7 +6,7 @@ use std::task::{Poll, ready};
 use super::ExecContext;
 use super::inquiry::Inquiry;
 use super::key::hash_key;
-use super::operator::{BATCH_BYTES, Operator, Row, drain, open};
+use super::operator::{BATCH_BYTES, Input, Operator, Row, open};
 use crate::base::{Datum, SqlError, SqlResult, SqlType, compare};
 use crate::expr::{EvalContext, Expr};
 use crate::sql::plan::is_hashable;
@@ -45,7 +45,7 @@ struct Asking<'p> {
 
 enum Subquery<'p> {
     Value(Inquiry<'p>),
-    Set { operator: Box<dyn Operator + 'p>, set: MatchSet, matches: &'p [Expr] },
+    Set { rows: Input<'p>, set: MatchSet, matches: &'p [Expr] },
 }
 
 impl<'p> Subquery<'p> {
@@ -54,7 +54,7 @@ impl<'p> Subquery<'p> {
             MarkKind::Scalar => Subquery::Value(Inquiry::scalar(&plan.subquery)),
             MarkKind::Exists => Subquery::Value(Inquiry::exists(&plan.subquery)),
             MarkKind::In { keys, matches } => Subquery::Set {
-                operator: open(&plan.subquery),
+                rows: Input::new(open(&plan.subquery)),
                 set: MatchSet::new(keys, matches),
                 matches,
             },
@@ -64,9 +64,9 @@ impl<'p> Subquery<'p> {
     fn answer(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Answer>> {
         Poll::Ready(Ok(match self {
             Subquery::Value(inquiry) => Answer::Value(ready!(inquiry.answer(context))?),
-            Subquery::Set { operator, set, matches } => {
+            Subquery::Set { rows, set, matches } => {
                 let add = |row| set.add(matches, &row, context);
-                ready!(drain(operator.as_mut(), context, add))?;
+                ready!(rows.drain(context, add))?;
                 Answer::Set(std::mem::take(set))
             }
         }))
@@ -146,6 +146,9 @@ impl Operator for Marking<'_> {
             self.marked_bytes += value.memory_bytes();
             self.batch[at].push(value);
             self.marked += 1;
+            if context.slice.tire() {
+                break;
+            }
         }
         let unmarked = self.batch.split_off(self.marked);
         (self.marked, self.marked_bytes) = (0, 0);

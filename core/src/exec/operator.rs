@@ -67,19 +67,41 @@ pub fn open(plan: &Physical) -> Box<dyn Operator + '_> {
     }
 }
 
-/// Takes every row of an operator, or those that come before the slice is spent.
-pub fn drain(
-    operator: &mut dyn Operator,
-    context: &ExecContext<'_>,
-    mut take: impl FnMut(Row) -> SqlResult<()>,
-) -> Poll<SqlResult<()>> {
-    while let Some(batch) = ready!(operator.next(context))? {
-        for row in batch {
-            take(row)?;
-            context.slice.tire();
+/// An operator whose rows are all taken, one by one.
+pub struct Input<'p> {
+    operator: Box<dyn Operator + 'p>,
+    /// Rows that are still to be taken.
+    rest: std::vec::IntoIter<Row>,
+}
+
+impl<'p> Input<'p> {
+    pub fn new(operator: Box<dyn Operator + 'p>) -> Input<'p> {
+        Input { operator, rest: Vec::new().into_iter() }
+    }
+
+    /// Takes every row, or those that come before the slice is spent.
+    pub fn drain(
+        &mut self,
+        context: &ExecContext<'_>,
+        mut take: impl FnMut(Row) -> SqlResult<()>,
+    ) -> Poll<SqlResult<()>> {
+        loop {
+            if self.rest.len() == 0 {
+                match ready!(self.operator.next(context))? {
+                    Some(batch) => self.rest = batch.into_iter(),
+                    None => return Poll::Ready(Ok(())),
+                }
+            } else if context.slice.is_spent() {
+                return Poll::Pending;
+            }
+            for row in self.rest.by_ref() {
+                take(row)?;
+                if context.slice.tire() {
+                    break;
+                }
+            }
         }
     }
-    Poll::Ready(Ok(()))
 }
 
 /// The values of expressions over a row, in one piece of memory: a `collect` of results does not know how

@@ -5,7 +5,7 @@ use std::task::{Poll, ready};
 
 use super::ExecContext;
 use super::key::group_key;
-use super::operator::{Operator, Row, drain};
+use super::operator::{Input, Operator, Row};
 use crate::base::{SqlResult, SqlType};
 use crate::sql::plan::logical::SetKind;
 
@@ -55,7 +55,7 @@ pub struct SetMerging<'p> {
     kind: SetKind,
     all: bool,
     left: Box<dyn Operator + 'p>,
-    right: Option<Box<dyn Operator + 'p>>,
+    right: Option<Input<'p>>,
     types: &'p [SqlType],
     counts: BTreeMap<Vec<u8>, u64>,
     given: BTreeSet<Vec<u8>>,
@@ -70,12 +70,13 @@ impl<'p> SetMerging<'p> {
         types: &'p [SqlType],
     ) -> SetMerging<'p> {
         let (counts, given) = (BTreeMap::new(), BTreeSet::new());
-        SetMerging { kind, all, left, right: Some(right), types, counts, given }
+        let right = Some(Input::new(right));
+        SetMerging { kind, all, left, right, types, counts, given }
     }
 
     fn count_right(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<()>> {
         let Some(right) = &mut self.right else { return Poll::Ready(Ok(())) };
-        ready!(drain(right.as_mut(), context, |row| {
+        ready!(right.drain(context, |row| {
             let key = row_key(self.types, &row)?;
             context.memory.take_key(&key)?;
             *self.counts.entry(key).or_default() += 1;

@@ -7,7 +7,7 @@ use itertools::Itertools;
 
 use super::ExecContext;
 use super::memory::{Memory, row_bytes};
-use super::operator::{BATCH_ROWS, Operator, Row, drain, evaluated, limit_value, offset_value};
+use super::operator::{BATCH_ROWS, Input, Operator, Row, evaluated, limit_value, offset_value};
 use crate::base::{Datum, KeyOrder, SqlResult, SqlType, compare};
 use crate::expr::Expr;
 use crate::sql::plan::logical::SortKey;
@@ -25,7 +25,7 @@ const RUN_ROWS: usize = 8 * BATCH_ROWS;
 
 /// Sorts its input by keys; equal rows keep their order.
 pub struct Sorting<'p> {
-    input: Box<dyn Operator + 'p>,
+    input: Input<'p>,
     keys: &'p [SortKey],
     top: Option<&'p Top>,
     stage: Stage,
@@ -119,7 +119,7 @@ impl<'p> Sorting<'p> {
         keys: &'p [SortKey],
         top: Option<&'p Top>,
     ) -> Sorting<'p> {
-        Sorting { input, keys, top, stage: Stage::New }
+        Sorting { input: Input::new(input), keys, top, stage: Stage::New }
     }
 
     fn start(&self, context: &ExecContext<'_>) -> SqlResult<Runs> {
@@ -145,7 +145,7 @@ impl Operator for Sorting<'_> {
             self.stage = Stage::Taking(self.start(context)?);
         }
         if let Stage::Taking(runs) = &mut self.stage {
-            ready!(drain(self.input.as_mut(), context, |row| {
+            ready!(self.input.drain(context, |row| {
                 let keys = evaluated(self.keys.iter().map(|key| &key.expr), &row, context)?;
                 runs.add(keys, row, context.memory)
             }))?;

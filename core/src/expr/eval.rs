@@ -93,7 +93,9 @@ impl Expr {
             Expr::AnyArray { left, op, array, all } => {
                 let value = left.eval(row, context)?;
                 let elements = array.eval(row, context)?;
-                context.work.spend(work::steps_of(&elements))?;
+                if let Datum::Array(elements) = &elements {
+                    context.work.spend(elements.len() as u64)?;
+                }
                 let ty =
                     if array.ty() == SqlType::BpcharArray { SqlType::Bpchar } else { left.ty() };
                 Ok(any_array(ty, &value, *op, &elements, *all))

@@ -12,8 +12,8 @@
 //! | `LIKE` | characters compared of segments with a `_`: plain ones are searched in linear time |
 //! | `= ANY (array)` | elements |
 //!
-//! The executor ends a slice early where evaluation took many steps, so that a thousand rows of a
-//! million steps each are refused by nobody: the bound is on what cannot be interrupted.
+//! The executor ends a slice behind a row whose expressions took many steps, so that a thousand rows of a
+//! million steps each are refused by nobody: the bound is on what cannot be interrupted, which is a row.
 
 use std::cell::Cell;
 
