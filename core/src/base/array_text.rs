@@ -3,9 +3,11 @@
 //! An element is quoted where it is empty, reads `NULL`, or holds a brace, comma, quote, backslash
 //! or blank. Only one dimension with bounds from 1: others give 0A000. Source: manual 8.15.
 
-use super::{SqlError, SqlResult, SqlState};
+use super::{SqlError, SqlResult, SqlState, limits};
 
 /// Splits a literal into its elements, unquoted; `None` is NULL.
+///
+/// Errors: 22P02 for what is no array, 0A000 for one of another shape, 54000 for too many elements.
 pub fn split(text: &str) -> SqlResult<Vec<Option<String>>> {
     let body = text.trim_matches(is_blank);
     if body.starts_with('[') {
@@ -59,6 +61,12 @@ fn malformed(text: &str, detail: &str) -> SqlError {
     SqlError::new(SqlState::InvalidTextRepresentation, message).with_detail(detail)
 }
 
+fn too_long() -> SqlError {
+    let message =
+        format!("array size exceeds the maximum allowed ({})", limits::ARRAY_ELEMENTS_MAX);
+    SqlError::new(SqlState::ProgramLimitExceeded, message)
+}
+
 struct Parser<'a> {
     text: &'a str,
     rest: &'a str,
@@ -73,6 +81,9 @@ impl Parser<'_> {
         }
         loop {
             elements.push(self.element()?);
+            if elements.len() > limits::ARRAY_ELEMENTS_MAX {
+                return Err(too_long());
+            }
             self.skip_blanks();
             if self.accept('}') {
                 return self.end(elements);

@@ -67,6 +67,9 @@ struct Fields {
     month: Option<i64>,
 }
 
+/// Numbers of a date, at most.
+const LOOSE_MAX: usize = 3;
+
 /// A special value or the fields of an ordinary one.
 enum Parsed {
     Infinity,
@@ -197,7 +200,7 @@ fn lone_number(
             let fraction = scan_fraction(scanner)?;
             set_time(fields, value / 100, value % 100, seconds, fraction)
         }
-        _ if fields.date.is_none() => {
+        _ if fields.date.is_none() && fields.loose.len() < LOOSE_MAX => {
             fields.loose.push((value, width));
             Ok(())
         }
@@ -622,6 +625,11 @@ mod tests {
             (date("2024-002-29"), "22007", "invalid input syntax for type date: \"2024-002-29\""),
             (date("2024 002 29"), "22007", "invalid input syntax for type date: \"2024 002 29\""),
             (date("2024.367"), "22007", "invalid input syntax for type date: \"2024.367\""),
+            (
+                date("2024 02 29 30"),
+                "22007",
+                "invalid input syntax for type date: \"2024 02 29 30\"",
+            ),
             (date("2024 02"), "22007", "invalid input syntax for type date: \"2024 02\""),
             (
                 date("thu 2024-02-29"),

@@ -309,12 +309,6 @@ fn write_uuid(uuid: &[u8; 16], out: &mut Vec<u8>) {
 
 fn parse_array(element: SqlType, text: &str) -> SqlResult<Datum> {
     let parts = array_text::split(text)?;
-    if parts.len() > limits::ARRAY_ELEMENTS_MAX {
-        return Err(SqlError::new(
-            SqlState::ProgramLimitExceeded,
-            format!("array size exceeds the maximum allowed ({})", limits::ARRAY_ELEMENTS_MAX),
-        ));
-    }
     let values = parts.into_iter().map(|part| match part {
         Some(text) => parse_plain(element, &text),
         None => Ok(Datum::Null),
