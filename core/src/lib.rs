@@ -57,8 +57,9 @@
 //! have seen step 6's row before step 9, its reply waits behind the same gate. Where the way to the
 //! leader is broken for this instance alone, messages travel by way of a third ([`instance`]).
 //!
-//! A statement that looks at thousands of rows does step 5 in slices ([`exec::slice`]), with the other
-//! work of the instance between them.
+//! A statement that looks at thousands of rows, or computes long over each, does step 5 in slices
+//! ([`exec::slice`]), with the other work of the instance between them; what one row may take is bounded
+//! ([`expr::work`]).
 //! A session with many short statements does its share of them in a turn ([`session`]), and an index is
 //! built some rows a turn ([`instance`]).
 
