@@ -23,6 +23,11 @@ fn select_script() {
 }
 
 #[test]
+fn subquery_script() {
+    check("subquery.txt", include_str!("../sql/golden/subquery.txt"));
+}
+
+#[test]
 fn join_script() {
     check("join.txt", include_str!("../sql/golden/join.txt"));
 }

@@ -132,7 +132,7 @@ impl Finish {
 
     fn query(&self, plan: Logical) -> Plan {
         let plan = self.plan(plan);
-        match PointPlan::of(&plan) {
+        match PointPlan::of(&plan, self.own) {
             Some(point) => Plan::Point(point),
             None => Plan::Query(plan),
         }

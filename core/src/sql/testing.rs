@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::bind::BindContext;
 use super::catalog::{Catalog, Relation, VirtualColumn, VirtualTable};
 use super::parse;
-use super::plan::{Ddl, Plan, Prepared, layout_of};
+use super::plan::{Ddl, Plan, PointPlan, Prepared, layout_of};
 use super::prepare;
 use crate::base::schema::{ColumnDef, Distribution, IndexColumn, IndexDef, TableDef, TableRef};
 use crate::base::{
@@ -19,8 +19,8 @@ use crate::base::{
 };
 use crate::exec::operator::open;
 use crate::exec::{
-    ExecContext, ExecOutcome, Execution, Memory, Pool, Reader, ScanPosition, ScanRequest,
-    ScanSource, Slice,
+    CommandTag, ExecContext, ExecOutcome, Execution, Memory, Pool, Reader, ScanPosition,
+    ScanRequest, ScanSource, Slice, point,
 };
 use crate::expr::work::Work;
 use crate::expr::{EvalContext, SessionValues};
@@ -141,7 +141,25 @@ impl TestDb {
         let rows = if self.rows.len() > 1000 { 100 } else { 1 };
         let cut = self.run_in_slices(prepared, params, &rng, || Slice::new(rows));
         assert_eq!(whole, cut, "{}: cut into slices it does something else", prepared.text);
+        if let Plan::Point(plan) = &prepared.plan
+            && params.len() == prepared.params.len()
+        {
+            let point = self.run_point(plan, params);
+            assert_eq!(whole, point, "{}: the point path does something else", prepared.text);
+        }
         whole
+    }
+
+    /// The point path as an instance takes it: with the statement's own parameters and no more.
+    fn run_point(
+        &self,
+        plan: &PointPlan,
+        params: &[Datum],
+    ) -> SqlResult<(Vec<Vec<Datum>>, ExecOutcome)> {
+        let row = point::execute(plan, params, self, &mut point::KeyBuffer::default())?;
+        let mut rows: Vec<Vec<Datum>> = Vec::new();
+        let sent = point::send(plan, row.as_deref(), &mut rows)?;
+        Ok((rows, ExecOutcome { tag: CommandTag::Select(sent), writes: Vec::new() }))
     }
 
     /// How many slices of so many rows a statement takes.

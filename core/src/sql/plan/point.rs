@@ -35,14 +35,15 @@ pub struct KeySlot {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum SlotSource {
-    /// `$1` is 0.
+    /// One of the statement's own: `$1` is 0. What stands for a subquery has no value here.
     Param(usize),
     Constant(Datum),
 }
 
 impl PointPlan {
-    /// The point plan of a scan that is nothing but a look-up of one key.
-    pub fn of(plan: &Physical) -> Option<PointPlan> {
+    /// The point plan of a scan that is nothing but a look-up of one key, made of constants and of the
+    /// statement's own parameters: it has `params` of them, and further ones stand for subqueries.
+    pub fn of(plan: &Physical, params: usize) -> Option<PointPlan> {
         let Physical::Scan(scan) = plan else { return None };
         let TableScan { access: Access::Get { keys }, filter: None, .. } = scan else {
             return None;
@@ -50,7 +51,7 @@ impl PointPlan {
         let [key] = keys.as_slice() else { return None };
         let types = scan.table.primary_key.iter().map(|c| scan.table.columns[usize::from(*c)].ty);
         let slots: Option<Vec<KeySlot>> =
-            key.iter().zip(types).map(|(expr, ty)| slot(expr, ty)).collect();
+            key.iter().zip(types).map(|(expr, ty)| slot(expr, ty, params)).collect();
         let distribution = scan.table.distribution_columns();
         let distribution_prefix =
             scan.table.primary_key.starts_with(distribution).then_some(distribution.len());
@@ -64,9 +65,9 @@ impl PointPlan {
     }
 }
 
-fn slot(expr: &Expr, ty: SqlType) -> Option<KeySlot> {
+fn slot(expr: &Expr, ty: SqlType, params: usize) -> Option<KeySlot> {
     let source = match expr {
-        Expr::Param { index, .. } => SlotSource::Param(*index),
+        Expr::Param { index, .. } if *index < params => SlotSource::Param(*index),
         Expr::Constant { value, .. } => SlotSource::Constant(value.clone()),
         _ => return None,
     };
