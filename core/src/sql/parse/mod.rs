@@ -15,6 +15,7 @@
 //! ([`check_depth`]), and sqlparser bounds its own recursion.
 
 mod cursor;
+mod dialect;
 mod error;
 pub mod names;
 mod own;
@@ -29,13 +30,13 @@ pub use pieces::{Piece, Pieces};
 pub use source::Source;
 pub use statement::*;
 
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::base::{SqlError, SqlResult, SqlState};
 use cursor::Cursor;
+use dialect::BasaltDialect;
 
 /// The longest query text, in bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -48,7 +49,7 @@ const RECURSION_MAX: usize = 104;
 /// Parentheses open at one place: more than the parser goes into, so none need be tried.
 const NESTING_MAX: usize = 2 * RECURSION_MAX;
 
-static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+static DIALECT: BasaltDialect = BasaltDialect;
 
 /// The statements of a query text, none of them read yet. Error: 54001 for a text that is too long.
 pub fn pieces(text: &str) -> SqlResult<Pieces<'_>> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::base::SqlState;
 use crate::sql::golden;
 use proptest::prelude::*;
+use sqlparser::ast::Expr;
 
 fn show(text: &str) -> String {
     match parse(text) {
@@ -52,6 +53,47 @@ fn shape(stmt: &Stmt) -> String {
 #[test]
 fn parse_script() {
     golden::check("parse.txt", include_str!("../golden/parse.txt"), show);
+}
+
+/// An expression with all its parentheses.
+fn tree(expr: &Expr) -> String {
+    let not = |negated: &bool| if *negated { "NOT " } else { "" };
+    match expr {
+        Expr::Nested(inner) => tree(inner),
+        Expr::BinaryOp { left, op, right } => format!("({} {op} {})", tree(left), tree(right)),
+        Expr::UnaryOp { op, expr } => format!("({op} {})", tree(expr)),
+        Expr::IsNull(of) => format!("({} IS NULL)", tree(of)),
+        Expr::IsNotNull(of) => format!("({} IS NOT NULL)", tree(of)),
+        Expr::IsTrue(of) => format!("({} IS TRUE)", tree(of)),
+        Expr::IsDistinctFrom(a, b) => format!("({} IS DISTINCT FROM {})", tree(a), tree(b)),
+        Expr::Between { expr, negated, low, high } => {
+            let range = format!("{} AND {}", tree(low), tree(high));
+            format!("({} {}BETWEEN {range})", tree(expr), not(negated))
+        }
+        Expr::InList { expr, negated, list } => {
+            let list: Vec<String> = list.iter().map(tree).collect();
+            format!("({} {}IN ({}))", tree(expr), not(negated), list.join(", "))
+        }
+        Expr::Like { expr, negated, pattern, .. } => {
+            format!("({} {}LIKE {})", tree(expr), not(negated), tree(pattern))
+        }
+        Expr::Cast { expr, data_type, .. } => format!("({}::{data_type})", tree(expr)),
+        Expr::Collate { expr, collation } => format!("({} COLLATE {collation})", tree(expr)),
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            format!("({} AT TIME ZONE {})", tree(timestamp), tree(time_zone))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[test]
+fn precedence_script() {
+    golden::check("precedence.txt", include_str!("../golden/precedence.txt"), |text| {
+        match parse_expression(text) {
+            Ok(expr) => tree(&expr),
+            Err(e) => format!("ERROR {} {}", e.state.code(), e.message),
+        }
+    });
 }
 
 #[test]
