@@ -625,6 +625,7 @@ fn operator_name(op: &BinaryOperator) -> SqlResult<String> {
         B::HashLongArrow => "#>>",
         B::AtArrow => "@>",
         B::ArrowAt => "<@",
+        B::Custom(name) => name,
         B::PGCustomBinaryOperator(parts) => {
             return match parts.as_slice() {
                 [.., name] => Ok(name.clone()),

@@ -50,8 +50,9 @@ impl Dialect for BasaltDialect {
         BASE.dialect()
     }
 
-    fn is_custom_operator_part(&self, ch: char) -> bool {
-        BASE.is_custom_operator_part(ch)
+    /// No operators but those sqlparser knows: [`super::tokens`] makes them whole.
+    fn is_custom_operator_part(&self, _: char) -> bool {
+        false
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {

@@ -23,6 +23,7 @@ pub mod pieces;
 pub mod source;
 pub mod statement;
 mod tail;
+mod tokens;
 
 pub use error::moved;
 pub use names::{fold, object_name};
@@ -32,7 +33,7 @@ pub use statement::*;
 
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::base::{SqlError, SqlResult, SqlState};
 use cursor::Cursor;
@@ -87,9 +88,7 @@ pub fn parse_piece(text: &str, piece: Piece) -> SqlResult<Parsed> {
 /// The statement that `text` begins with and, where `closed`, ends with a semicolon.
 fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
     let source = Source::new(text);
-    let tokens = Tokenizer::new(&DIALECT, text)
-        .tokenize_with_location()
-        .map_err(|e| error::from_tokenizer(&source, &e))?;
+    let tokens = tokens::tokens(&source)?;
     check_depth(&tokens)?;
     let parser = Parser::new(&DIALECT)
         .with_recursion_limit(RECURSION_MAX)
@@ -105,9 +104,7 @@ fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
 /// The only expression of a text, as stored for a column default.
 pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
     let source = Source::new(text);
-    let tokens = Tokenizer::new(&DIALECT, text)
-        .tokenize_with_location()
-        .map_err(|e| error::from_tokenizer(&source, &e))?;
+    let tokens = tokens::tokens(&source)?;
     check_depth(&tokens)?;
     let parser = Parser::new(&DIALECT)
         .with_recursion_limit(RECURSION_MAX)

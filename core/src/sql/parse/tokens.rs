@@ -1,0 +1,95 @@
+//! The tokens of a text, as PostgreSQL's lexer has them.
+//!
+//! sqlparser cuts `a!=-1` into the operators it knows. PostgreSQL reads all signs up to something else
+//! as one operator, but for a `+` or `-` at its end if it holds none of `` ~ ! @ # % ^ & | ? ` ``
+//! (the manual, 4.1.3). So signs that touch are put together and cut anew:
+//!
+//! ```text
+//! a>=-1     a  >=  -  1
+//! a!=-1     a  !=-  1        an operator that does not exist
+//! ```
+
+use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
+
+use super::source::Source;
+use super::{DIALECT, error};
+use crate::base::SqlResult;
+
+const SIGNS: &[u8] = b"+-*/<>=~!@#%^&|?`";
+/// Signs that keep a `+` or `-` at the end of their operator.
+const KEEPING: [char; 10] = ['~', '!', '@', '#', '%', '^', '&', '|', '?', '`'];
+
+/// All tokens, blanks and comments too. Error: 42601 where a token does not end.
+pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
+    let tokens = Tokenizer::new(&DIALECT, source.text())
+        .tokenize_with_location()
+        .map_err(|e| error::from_tokenizer(source, &e))?;
+    let mut whole: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(mut token) = tokens.next() {
+        if token.token == Token::DoubleEq {
+            token.token = unknown("==");
+        }
+        let mut end = is_sign(&token.token).then_some(token.span.end);
+        let from = whole.len();
+        whole.push(token);
+        while let Some(token) =
+            tokens.next_if(|next| end == Some(next.span.start) && is_sign(&next.token))
+        {
+            end = Some(token.span.end);
+            whole.push(token);
+        }
+        cut_anew(&mut whole, from, source);
+    }
+    Ok(whole)
+}
+
+/// Cuts the tokens from `from` on, signs that touch if there are several, as PostgreSQL does.
+fn cut_anew(tokens: &mut Vec<TokenWithSpan>, from: usize, source: &Source<'_>) {
+    let [first, .., last] = &tokens[from..] else { return };
+    let mut start = first.span.start;
+    let operators = operators(source.slice(Span { start, end: last.span.end }));
+    let lengths = tokens[from..].iter().map(|t| t.span.end.column - t.span.start.column);
+    if lengths.eq(operators.iter().map(|operator| operator.len() as u64)) {
+        return;
+    }
+    tokens.truncate(from);
+    for operator in operators {
+        let end = Location { line: start.line, column: start.column + operator.len() as u64 };
+        tokens.push(TokenWithSpan { token: token_of(operator), span: Span { start, end } });
+        start = end;
+    }
+}
+
+/// Signs that touch, cut into operators.
+fn operators(signs: &str) -> Vec<&str> {
+    if signs.contains(KEEPING) {
+        return vec![signs];
+    }
+    let first = signs.trim_end_matches(['+', '-']).len().max(1);
+    let (first, rest) = signs.split_at(first);
+    std::iter::once(first).chain(rest.split_inclusive(|_| true)).collect()
+}
+
+fn token_of(operator: &str) -> Token {
+    let known = Tokenizer::new(&DIALECT, operator).tokenize().ok();
+    match known.as_deref() {
+        Some([token]) if *token != Token::DoubleEq => token.clone(),
+        _ => unknown(operator),
+    }
+}
+
+/// An operator that neither has. (sqlparser takes `==` for `=`.)
+fn unknown(operator: &str) -> Token {
+    Token::CustomBinaryOperator(operator.to_owned())
+}
+
+fn is_sign(token: &Token) -> bool {
+    match token {
+        Token::Word(_) | Token::Whitespace(_) | Token::Number(..) => false,
+        Token::LParen | Token::RParen | Token::Comma | Token::Period | Token::SemiColon => false,
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => false,
+        Token::DollarQuotedString(_) | Token::Placeholder(_) | Token::EOF => false,
+        other => other.to_string().bytes().all(|byte| SIGNS.contains(&byte)),
+    }
+}
