@@ -16,6 +16,9 @@
 //!
 //! So `-2 ^ 2` is 4, and `~1 + 1` is `~(1 + 1)`. Where a level does not associate, `a = b = c` is a
 //! syntax error, unless the end of the left operand is plain to see: `a IS NULL IS NULL`.
+//!
+//! What is printed of a tree must read as the same tree, since column defaults are kept as text. So an
+//! operand that begins with an operator is put in parentheses: sqlparser prints `- -2` as `--2`.
 
 use std::any::TypeId;
 
@@ -96,7 +99,7 @@ impl Dialect for BasaltDialect {
         };
         parser.advance_token();
         let operand = parser.parse_subexpr(precedence);
-        Some(operand.map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+        Some(operand.map(|operand| Expr::UnaryOp { op, expr: Box::new(printable(operand)) }))
     }
 
     fn parse_infix(
@@ -247,6 +250,25 @@ fn open_level(expr: &Expr) -> Option<Level> {
         }
         Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => Some(Level::Is),
         _ => None,
+    }
+}
+
+/// The operand of an operator that is printed right before it.
+fn printable(operand: Expr) -> Expr {
+    if begins_with_sign(&operand) { Expr::Nested(Box::new(operand)) } else { operand }
+}
+
+fn begins_with_sign(mut expr: &Expr) -> bool {
+    loop {
+        expr = match expr {
+            Expr::UnaryOp { op, .. } => return *op != UnaryOperator::Not,
+            Expr::BinaryOp { left, .. } => left,
+            Expr::Cast { expr, .. }
+            | Expr::Collate { expr, .. }
+            | Expr::AtTimeZone { timestamp: expr, .. }
+            | Expr::CompoundFieldAccess { root: expr, .. } => expr,
+            _ => return false,
+        }
     }
 }
 

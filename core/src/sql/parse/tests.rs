@@ -96,6 +96,31 @@ fn precedence_script() {
     });
 }
 
+/// Column defaults are kept as what is printed of them.
+#[test]
+fn what_is_printed_reads_as_the_same_tree() {
+    let script = include_str!("../golden/precedence.txt");
+    let strings = [
+        "'a''b'",
+        "'a''''b'",
+        r"'\'''",
+        r"'\\''''\'",
+        r"E'\\\''",
+        r"E'a\n\tb'",
+        "N'a''b'",
+        "$x$a''b$x$",
+        r"'a\b'",
+        r"U&'\0061''b'",
+        "'''' || '\n'",
+    ];
+    for text in script.lines().filter_map(|line| line.strip_prefix("> ")).chain(strings) {
+        let Ok(expr) = parse_expression(text) else { continue };
+        let printed = expr.to_string();
+        let again = parse_expression(&printed).map_err(|e| e.message);
+        assert_eq!(again, Ok(expr), "{text} is printed as {printed}");
+    }
+}
+
 #[test]
 fn long_chains_are_refused_before_the_tree_is_built() {
     for part in ["+1", " or 1", "::int", " is null", " union select 1", "[1]"] {

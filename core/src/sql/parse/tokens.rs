@@ -27,9 +27,7 @@ pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
     let mut whole: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
     while let Some(mut token) = tokens.next() {
-        if token.token == Token::DoubleEq {
-            token.token = unknown("==");
-        }
+        replace(&mut token.token);
         let mut end = is_sign(&token.token).then_some(token.span.end);
         let from = whole.len();
         whole.push(token);
@@ -42,6 +40,20 @@ pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
         cut_anew(&mut whole, from, source);
     }
     Ok(whole)
+}
+
+/// Puts another token in the place of one that sqlparser would read, or print, wrongly.
+fn replace(token: &mut Token) {
+    match token {
+        Token::DoubleEq => *token = unknown("=="),
+        // It guesses which quotes in a string are doubled already, but not in E'…'.
+        Token::SingleQuotedString(text) | Token::NationalStringLiteral(text)
+            if text.contains('\'') =>
+        {
+            *token = Token::EscapedStringLiteral(std::mem::take(text));
+        }
+        _ => {}
+    }
 }
 
 /// Cuts the tokens from `from` on, signs that touch if there are several, as PostgreSQL does.
