@@ -39,7 +39,7 @@ use std::fmt;
 use std::task::{Poll, ready};
 
 use crate::base::{Datum, RowWrite, SqlError, SqlResult, SqlState};
-use crate::expr::EvalContext;
+use crate::expr::{EvalContext, Failure};
 use crate::sql::explain;
 use crate::sql::plan::{Plan, Prepared, SubqueryKind};
 use dml::Change;
@@ -118,8 +118,10 @@ pub struct Execution<'p> {
     /// take from the rows around them.
     params: Vec<Datum>,
     memory: Memory,
-    /// Subqueries whose value is known.
+    /// Subqueries whose outcome is known.
     answered: usize,
+    /// Those of them that failed.
+    failures: Vec<Failure>,
     inquiry: Option<Inquiry<'p>>,
     work: Option<Work<'p>>,
 }
@@ -153,13 +155,15 @@ impl<'p> Execution<'p> {
         let mut params = params.to_vec();
         let more = prepared.subqueries.len() + prepared.outer_params;
         params.resize(params.len() + more, Datum::Null);
-        Ok(Execution { prepared, params, memory, answered: 0, inquiry: None, work: None })
+        let (answered, failures) = (0, Vec::new());
+        Ok(Execution { prepared, params, memory, answered, failures, inquiry: None, work: None })
     }
 
     /// Goes on until the end, or until the slice is spent: `Pending` then, to be called again with the
     /// same snapshot. When it fails, rows may already have gone to the sink.
     ///
-    /// Whatever `eval` says, the parameters are those of [`Execution::new`], and steps count in the slice.
+    /// Whatever `eval` says, the parameters are those of [`Execution::new`], steps count in the slice, and
+    /// failures are those of the subqueries here.
     pub fn advance(
         &mut self,
         reader: &dyn Reader,
@@ -168,8 +172,8 @@ impl<'p> Execution<'p> {
         sink: &mut dyn RowSink,
     ) -> Poll<SqlResult<ExecOutcome>> {
         ready!(self.answer_subqueries(reader, eval, slice))?;
-        let Execution { prepared, params, memory, work, .. } = self;
-        let eval = EvalContext { params, work: slice.work(), ..eval };
+        let Execution { prepared, params, memory, work, failures, .. } = self;
+        let eval = EvalContext { params, failures, work: slice.work(), ..eval };
         let context = ExecContext { reader, eval, memory, slice };
         let done = |tag| Poll::Ready(Ok(ExecOutcome { tag, writes: Vec::new() }));
         let work = match work {
@@ -216,15 +220,26 @@ impl<'p> Execution<'p> {
                 SubqueryKind::Scalar => Inquiry::scalar(&subquery.plan),
                 SubqueryKind::Exists => Inquiry::exists(&subquery.plan),
             });
-            let eval = EvalContext { params: &self.params, work: slice.work(), ..eval };
+            let (params, failures) = (&self.params, &self.failures);
+            let eval = EvalContext { params, failures, work: slice.work(), ..eval };
             let context = ExecContext { reader, eval, memory: &self.memory, slice };
-            let value = ready!(inquiry.answer(&context))?;
-            self.params[self.prepared.params.len() + self.answered] = value;
+            let param = self.prepared.params.len() + self.answered;
+            match ready!(inquiry.answer(&context)) {
+                Ok(value) => self.params[param] = value,
+                Err(error) if is_of_values(&error) => self.failures.push(Failure { param, error }),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
             self.answered += 1;
             self.inquiry = None;
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Whether an error says that values do not fit, and so concerns only who needs the outcome: not one
+/// of memory, of the time, of an old plan.
+fn is_of_values(error: &SqlError) -> bool {
+    matches!(&error.state.code()[..2], "21" | "22" | "42")
 }
 
 fn send_rows(

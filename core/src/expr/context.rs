@@ -71,11 +71,22 @@ pub trait CatalogFunctions {
     fn call(&self, function: &'static Function, args: &[Datum]) -> SqlResult<Datum>;
 }
 
+/// Why a parameter has no value: the subquery it stands for failed. CASE and its like may pass the
+/// parameter by; whoever looks at it gets the error.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// As `Expr::Param` counts.
+    pub param: usize,
+    pub error: SqlError,
+}
+
 /// Everything an expression may look at beside its row.
 #[derive(Clone, Copy)]
 pub struct EvalContext<'a> {
     /// Values of `$1`…, of the types the statement gave them.
     pub params: &'a [Datum],
+    /// The parameters that have none.
+    pub failures: &'a [Failure],
     /// Start of the transaction, microseconds since 2000-01-01 UTC: `now()`.
     pub transaction_time: i64,
     /// Arrival of the statement, microseconds since 2000-01-01 UTC: `statement_timestamp()`.
@@ -106,6 +117,7 @@ pub fn detached<T>(steps: u64, body: impl FnOnce(&EvalContext) -> T) -> T {
     let rng = RefCell::new(Rng::from_u64(0));
     body(&EvalContext {
         params: &[],
+        failures: &[],
         transaction_time: 0,
         statement_time: 0,
         session: &session,
@@ -130,6 +142,7 @@ pub(super) fn test_context<T>(params: &[Datum], body: impl FnOnce(&EvalContext) 
     let rng = RefCell::new(Rng::from_u64(7));
     body(&EvalContext {
         params,
+        failures: &[],
         transaction_time: 646_012_800_000_000,
         statement_time: 646_012_801_000_000,
         session: &session,

@@ -21,10 +21,7 @@ impl Expr {
         match self {
             Expr::Constant { value, .. } => Ok(value.clone()),
             Expr::Column { index, .. } => row.datum(*index),
-            Expr::Param { index, .. } => match context.params.get(*index) {
-                Some(value) => Ok(value.clone()),
-                None => Err(SqlError::internal(format!("parameter {index} has no value"))),
-            },
+            Expr::Param { index, .. } => param(*index, context),
             Expr::Call { function, args } => call(function, args, row, context),
             Expr::Compare { op, left, right } => {
                 let (a, b) = (left.eval(row, context)?, right.eval(row, context)?);
@@ -155,6 +152,16 @@ impl Expr {
             like::matches(&text, &pattern, escape, work)?
         };
         Ok(Datum::Bool(matched != *negated))
+    }
+}
+
+fn param(index: usize, context: &EvalContext) -> SqlResult<Datum> {
+    if let Some(failure) = context.failures.iter().find(|failure| failure.param == index) {
+        return Err(failure.error.clone());
+    }
+    match context.params.get(index) {
+        Some(value) => Ok(value.clone()),
+        None => Err(SqlError::internal(format!("parameter {index} has no value"))),
     }
 }
 

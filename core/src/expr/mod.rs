@@ -50,7 +50,7 @@ pub mod work;
 pub use aggregate::{Accumulator, Aggregate};
 pub use build::{ExprBuilder, ParamTypes};
 pub use cast::CastContext;
-pub use context::{CatalogFunctions, ColumnSource, EvalContext, SessionValues};
+pub use context::{CatalogFunctions, ColumnSource, EvalContext, Failure, SessionValues};
 pub use function::{Function, Volatility};
 pub use operator::Operator;
 pub use tree::{CompareOp, Expr};

@@ -350,6 +350,7 @@ impl State {
         let slice = Slice::new(run.slice_rows);
         let eval = EvalContext {
             params,
+            failures: &[],
             transaction_time: run.time,
             statement_time: run.time,
             session: &context.values,

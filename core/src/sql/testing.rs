@@ -228,6 +228,7 @@ impl TestDb {
         };
         what(EvalContext {
             params,
+            failures: &[],
             transaction_time: 0,
             statement_time: 0,
             session: &session,

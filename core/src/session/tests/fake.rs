@@ -77,6 +77,7 @@ impl Fake {
         let functions = SessionFunctions { context: call.context, catalog: None };
         let eval = EvalContext {
             params: call.params,
+            failures: &[],
             transaction_time: 0,
             statement_time: 0,
             session: &call.context.values,
