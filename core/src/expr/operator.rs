@@ -131,6 +131,27 @@ static CALLS: &[Row] = &[
     ("^@", Some(SqlType::Text), SqlType::Text, 3696),
 ];
 
+/// Operators that PostgreSQL has over types that are supported, and this server has not: name and
+/// sides. Those over arrays are [`super::resolve`]'s.
+static LACKING: &[(&str, SqlType, SqlType)] = &[
+    ("-", SqlType::Timestamp, SqlType::Timestamp),
+    ("-", SqlType::TimestampTz, SqlType::TimestampTz),
+    ("||", SqlType::Bytea, SqlType::Text),
+    ("||", SqlType::Text, SqlType::Bytea),
+    ("~~", SqlType::Bytea, SqlType::Bytea),
+    ("!~~", SqlType::Bytea, SqlType::Bytea),
+    ("@@", SqlType::Text, SqlType::Text),
+    ("~<~", SqlType::Text, SqlType::Text),
+    ("~<=~", SqlType::Text, SqlType::Text),
+    ("~>=~", SqlType::Text, SqlType::Text),
+    ("~>~", SqlType::Text, SqlType::Text),
+];
+
+/// The sides of the operators of this name that are lacking.
+pub fn lacking(name: &str) -> impl Iterator<Item = (SqlType, SqlType)> {
+    LACKING.iter().filter(move |row| row.0 == name).map(|(_, left, right)| (*left, *right))
+}
+
 fn compare_named(name: &str) -> Option<CompareOp> {
     CompareOp::ALL.into_iter().find(|op| op.name() == name)
 }

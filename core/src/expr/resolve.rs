@@ -17,7 +17,8 @@ use crate::base::{SqlError, SqlResult, SqlState, SqlType};
 
 /// The operator for operands of these types; `left` is `None` for a prefix operator.
 ///
-/// Errors: 42883 `operator does not exist: integer = text`, 42725 `operator is not unique: …`.
+/// Errors: 42883 `operator does not exist: integer = text`, 42725 `operator is not unique: …`, 0A000
+/// where PostgreSQL has one.
 pub fn resolve_operator(name: &str, left: Option<SqlType>, right: SqlType) -> SqlResult<Operator> {
     // The parser of PostgreSQL knows one name only.
     let name = if name == "!=" { "<>" } else { name };
@@ -37,8 +38,31 @@ pub fn resolve_operator(name: &str, left: Option<SqlType>, right: SqlType) -> Sq
         operator::named(name, left.is_some()).map(|o| (o, operands(o.left, o.right))).collect();
     match choose(candidates, &given, &operands(assumed.0, assumed.1)) {
         Choice::One(operator) => Ok(operator),
+        Choice::None if left.is_some_and(|left| is_lacking(name, left, right)) => {
+            let text = operator_text(name, left, right);
+            Err(SqlError::unsupported(format_args!("operator {text}")))
+        }
         Choice::None => Err(no_operator(name, left, right)),
         Choice::Many => Err(ambiguous_operator(name, left, right)),
+    }
+}
+
+/// Whether PostgreSQL has an operator for these operands that this server has not.
+fn is_lacking(name: &str, left: SqlType, right: SqlType) -> bool {
+    let sides = [left, right];
+    let is_untyped = sides.contains(&SqlType::Unknown);
+    let has = |wanted: fn(&SqlType) -> bool| sides.iter().any(wanted);
+    match name {
+        "&&" | "@>" | "<@" if has(|ty| ty.element().is_some()) => left == right || is_untyped,
+        "||" if has(|ty| ty.element().is_some()) => {
+            common_type(name, &sides.map(|ty| ty.element().unwrap_or(ty))).is_ok()
+        }
+        // The other one is an interval.
+        "+" if has(|ty| matches!(ty, SqlType::Timestamp | SqlType::TimestampTz)) => is_untyped,
+        _ => {
+            let rows = operator::lacking(name).map(|(left, right)| ((), vec![left, right]));
+            choose(rows.collect(), &sides, &sides) != Choice::None
+        }
     }
 }
 
@@ -315,6 +339,25 @@ mod tests {
             ("^", Numeric, Int4, "numeric ^ numeric"),
             ("%", Int8, Int4, "bigint % bigint"),
             ("=", Int4Array, Unknown, "integer[] = integer[]"),
+            ("||", Int4Array, Int8, "operator integer[] || bigint is not supported"),
+            ("||", Int4Array, Unknown, "operator integer[] || unknown is not supported"),
+            ("||", Int4Array, Text, "operator does not exist: integer[] || text"),
+            ("@>", Int4Array, Int4Array, "operator integer[] @> integer[] is not supported"),
+            ("@>", Int4, Int4, "operator does not exist: integer @> integer"),
+            ("||", Bytea, Varchar, "operator bytea || character varying is not supported"),
+            (
+                "-",
+                TimestampTz,
+                Date,
+                "operator timestamp with time zone - date is not supported",
+            ),
+            (
+                "+",
+                Timestamp,
+                Unknown,
+                "operator timestamp without time zone + unknown is not supported",
+            ),
+            ("-", Uuid, Uuid, "operator does not exist: uuid - uuid"),
         ] {
             assert_eq!(operator(name, left, right), expected, "{left:?} {name} {right:?}");
         }

@@ -198,10 +198,7 @@ impl Binder<'_> {
                 let what = what.or(trim_characters.as_ref().and_then(|list| list.first()));
                 self.trim(*trim_where, what, expr, at)
             }
-            E::AtTimeZone { timestamp, time_zone } => {
-                let args = vec![self.expr(time_zone, at)?, self.expr(timestamp, at)?];
-                self.exprs.call("timezone", args)
-            }
+            E::AtTimeZone { .. } => Err(SqlError::unsupported("AT TIME ZONE")),
             E::Interval(_) => Err(SqlError::unsupported("type interval")),
             E::SimilarTo { .. } => Err(SqlError::unsupported("SIMILAR TO")),
             E::Overlay { .. } => Err(SqlError::unsupported("OVERLAY")),
