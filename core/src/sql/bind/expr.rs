@@ -572,7 +572,7 @@ impl Binder<'_> {
 }
 
 fn column_at(at: &mut At<'_>, index: usize, span: Span) -> Expr {
-    if at.aggregates.is_some() && !at.in_aggregate {
+    if !at.in_aggregate {
         at.columns.push((index, span));
     }
     let column = &at.scope.columns[index];

@@ -110,7 +110,7 @@ pub struct At<'s> {
     /// Subqueries met so far that become columns of the input: [`MARK_COLUMN`] and following.
     marks: Vec<PendingMark>,
     in_aggregate: bool,
-    /// Columns named outside of aggregates, with their places, where aggregates are allowed.
+    /// Columns named outside of aggregates, with their places.
     columns: Vec<(usize, Span)>,
 }
 

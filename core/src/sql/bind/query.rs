@@ -216,9 +216,10 @@ impl Binder<'_> {
             let scope = output_scope(&bound);
             let mut keys = Vec::with_capacity(ending.order.len());
             for key in ending.order {
-                let expr = match self.output_position(&key.expr, &bound.columns, "ORDER BY")? {
+                let item = bare(&key.expr);
+                let expr = match self.output_position(item, &bound.columns, "ORDER BY")? {
                     Some(index) => column_expr(&bound.columns, index),
-                    None if is_set_operation && !matches!(&key.expr, ast::Expr::Identifier(_)) => {
+                    None if is_set_operation && !matches!(item, ast::Expr::Identifier(_)) => {
                         return Err(SqlError::new(
                             SqlState::FeatureNotSupported,
                             "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
@@ -241,29 +242,35 @@ impl Binder<'_> {
             }
             bound.plan = Logical::Sort { input: Box::new(bound.plan), keys };
         }
-        bound.plan = self.limit(bound.plan, ending)?;
+        let scope = if is_set_operation { Scope::default() } else { output_scope(&bound) };
+        bound.plan = self.row_counts(ending, &scope)?.over(bound.plan);
         Ok(bound)
     }
 
-    /// Puts LIMIT and OFFSET over a plan.
-    pub(super) fn limit(&mut self, plan: Logical, ending: Ending<'_>) -> SqlResult<Logical> {
-        let limit = self.row_count(ending.limit, "LIMIT")?;
-        let offset = self.row_count(ending.offset, "OFFSET")?;
-        if limit.is_none() && offset.is_none() {
-            return Ok(plan);
-        }
-        Ok(Logical::Limit { input: Box::new(plan), limit, offset })
+    /// LIMIT and OFFSET of a query with these columns, which they must not name.
+    pub(super) fn row_counts(
+        &mut self,
+        ending: Ending<'_>,
+        scope: &Scope,
+    ) -> SqlResult<RowCounts> {
+        let limit = self.row_count(ending.limit, "LIMIT", scope)?;
+        let offset = self.row_count(ending.offset, "OFFSET", scope)?;
+        Ok(RowCounts { limit, offset })
     }
 
     fn row_count(
         &mut self,
         expr: Option<&ast::Expr>,
         clause: &'static str,
+        scope: &Scope,
     ) -> SqlResult<Option<Expr>> {
         let Some(expr) = expr else { return Ok(None) };
-        let scope = Scope::default();
-        let mut at = At::new(&scope, clause);
+        let mut at = At::new(scope, clause);
         let bound = self.expr(expr, &mut at)?;
+        if let Some((_, span)) = at.columns.first() {
+            let message = format!("argument of {clause} must not contain variables");
+            return Err(self.error_at(SqlState::InvalidColumnReference, message, *span));
+        }
         at.no_marks()?;
         let from = bound.ty();
         let int8 = self.exprs.coerce(bound, SqlType::Int8, -1, CastContext::Assignment);
@@ -286,18 +293,30 @@ impl Binder<'_> {
         columns: &[ResultColumn],
         clause: &str,
     ) -> SqlResult<Option<usize>> {
-        let ast::Expr::Value(value) = item else { return Ok(None) };
-        let ast::Value::Number(digits, _) = &value.value else { return Ok(None) };
-        match digits.parse::<usize>() {
-            Ok(position) if (1..=columns.len()).contains(&position) => Ok(Some(position - 1)),
-            _ if digits.contains(['.', 'e', 'E']) => Err(self.error_at(
-                SqlState::SyntaxError,
-                format!("non-integer constant in {clause}"),
-                value.span,
-            )),
+        let (sign, value) = match item {
+            ast::Expr::Value(value) => ("", value),
+            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match expr.as_ref() {
+                ast::Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
+                    ("-", value)
+                }
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let position = match &value.value {
+            ast::Value::Placeholder(_) => return Ok(None),
+            ast::Value::Number(digits, _) => format!("{sign}{digits}").parse::<i32>().ok(),
+            _ => None,
+        };
+        let Some(position) = position else {
+            let message = format!("non-integer constant in {clause}");
+            return Err(self.error_at(SqlState::SyntaxError, message, value.span));
+        };
+        match usize::try_from(position) {
+            Ok(at) if (1..=columns.len()).contains(&at) => Ok(Some(at - 1)),
             _ => Err(self.error_at(
                 SqlState::InvalidColumnReference,
-                format!("{clause} position {digits} is not in select list"),
+                format!("{clause} position {position} is not in select list"),
                 value.span,
             )),
         }
@@ -383,6 +402,31 @@ impl Binder<'_> {
             **cell = self.exprs.coerce(taken, ty, -1, CastContext::Implicit)?;
         }
         Ok(true)
+    }
+}
+
+/// An expression without parentheses around it: `ORDER BY (1)` is `ORDER BY 1`.
+pub(super) fn bare(mut expr: &ast::Expr) -> &ast::Expr {
+    while let ast::Expr::Nested(inner) = expr {
+        expr = inner;
+    }
+    expr
+}
+
+/// How many rows a query gives, and how many before it passes over.
+pub(super) struct RowCounts {
+    limit: Option<Expr>,
+    offset: Option<Expr>,
+}
+
+impl RowCounts {
+    /// The plan with the counts over it.
+    pub fn over(self, plan: Logical) -> Logical {
+        let RowCounts { limit, offset } = self;
+        if limit.is_none() && offset.is_none() {
+            return plan;
+        }
+        Logical::Limit { input: Box::new(plan), limit, offset }
     }
 }
 

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::aggregate::Grouping;
-use super::query::{BoundQuery, Ending, column_expr};
+use super::query::{BoundQuery, Ending, RowCounts, bare, column_expr};
 use super::scope::{Found, Scope};
 use super::subquery::PendingMark;
 use super::{At, Binder};
@@ -75,7 +75,8 @@ impl Binder<'_> {
         if let Some(having) = having {
             plan = Logical::Filter { input: Box::new(plan), conditions: having.conjuncts() };
         }
-        self.project(plan, outputs, order, is_distinct(select)?, ending)
+        let counts = self.row_counts(ending, &scope)?;
+        self.project(plan, outputs, order, is_distinct(select)?, counts)
     }
 
     /// Puts a condition over a plan.
@@ -98,7 +99,7 @@ impl Binder<'_> {
         outputs: Outputs,
         order: Vec<(OrderItem, &ast::OrderByExpr)>,
         distinct: bool,
-        ending: Ending<'_>,
+        counts: RowCounts,
     ) -> SqlResult<BoundQuery> {
         let Outputs { mut exprs, columns } = outputs;
         let width = exprs.len();
@@ -140,7 +141,7 @@ impl Binder<'_> {
         if !keys.is_empty() {
             plan = Logical::Sort { input: Box::new(plan), keys };
         }
-        plan = self.limit(plan, ending)?;
+        plan = counts.over(plan);
         if total > width {
             let exprs = (0..width).map(|index| column_expr(&columns, index)).collect();
             plan = Logical::Project { input: Box::new(plan), exprs };
@@ -259,7 +260,7 @@ impl Binder<'_> {
         if items.is_empty() {
             return Ok(None);
         }
-        let aggregates = at.aggregates.take();
+        let (aggregates, named) = (at.aggregates.take(), at.columns.len());
         at.clause = "GROUP BY";
         let mut keys = Vec::with_capacity(items.len());
         for item in items {
@@ -285,6 +286,7 @@ impl Binder<'_> {
             }
         }
         at.aggregates = aggregates;
+        at.columns.truncate(named);
         Ok(Some(keys))
     }
 
@@ -295,6 +297,7 @@ impl Binder<'_> {
         outputs: &Outputs,
         at: &mut At<'_>,
     ) -> SqlResult<Expr> {
+        let item = bare(item);
         if let Some(index) = self.output_position(item, &outputs.columns, at.clause)? {
             return Ok(outputs.exprs[index].clone());
         }
@@ -327,6 +330,7 @@ impl Binder<'_> {
         outputs: &Outputs,
         at: &mut At<'_>,
     ) -> SqlResult<OrderItem> {
+        let item = bare(item);
         if let Some(index) = self.output_position(item, &outputs.columns, at.clause)? {
             return Ok(OrderItem::Output(index));
         }
@@ -464,6 +468,7 @@ fn named(expr: &ast::Expr) -> Option<(String, bool)> {
         E::Ceil { .. } => good("ceil"),
         E::Floor { .. } => good("floor"),
         E::Position { .. } => good("position"),
+        E::Substring { shorthand: true, .. } => good("substr"),
         E::Substring { .. } => good("substring"),
         E::Trim { trim_where, .. } => good(match trim_where {
             None | Some(ast::TrimWhereField::Both) => "btrim",
