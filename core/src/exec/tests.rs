@@ -198,6 +198,31 @@ fn a_statement_of_many_rows_is_atomic() {
     assert_eq!(db.run("select min(id), max(id) from t"), "min | max\n2 | 10001\nSELECT 1");
 }
 
+/// Types and type modifiers as PostgreSQL reports them.
+#[test]
+fn one_of_several_values_keeps_what_they_have_in_common() {
+    use crate::base::SqlType::{Numeric, Text, Varchar};
+    let mut db = TestDb::new();
+    db.run("create table t (id int primary key, v varchar(5), n numeric(10,2))");
+    let (five, ten_two) = (5 + 4, (10 << 16 | 2) + 4);
+    for (expr, ty, typmod) in [
+        ("case when id > 0 then v end", Varchar, -1),
+        ("case when id > 0 then v else v end", Varchar, five),
+        ("case when id > 0 then v else 'abc' end", Varchar, -1),
+        ("case when id > 0 then n else 1 end", Numeric, -1),
+        ("coalesce(v, v)", Varchar, five),
+        ("coalesce(v, 'x')", Varchar, -1),
+        ("coalesce(n, n)", Numeric, ten_two),
+        ("coalesce(n, 1)", Numeric, -1),
+        ("greatest(n, n)", Numeric, ten_two),
+        ("nullif(v, 'y')", Text, -1),
+        ("nullif(n, 1)", Numeric, ten_two),
+    ] {
+        let columns = db.prepare(&format!("select {expr} from t")).unwrap().columns.unwrap();
+        assert_eq!((columns[0].ty, columns[0].typmod), (ty, typmod), "{expr}");
+    }
+}
+
 #[test]
 fn the_point_path_gives_what_the_general_one_gives() {
     let mut db = TestDb::new();

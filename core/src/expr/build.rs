@@ -414,7 +414,11 @@ impl ExprBuilder {
     }
 
     pub fn null_if(&mut self, left: Expr, right: Expr) -> SqlResult<Expr> {
-        let (left, right) = self.equal_operands(left, right)?;
+        let (mut left, right) = self.equal_operands(left, right)?;
+        // The operator's own type is that of the value.
+        if left.ty() == SqlType::Varchar {
+            left = self.coerce(left, SqlType::Text, -1, CastContext::Implicit)?;
+        }
         Ok(Expr::NullIf { left: Box::new(left), right: Box::new(right) })
     }
 

@@ -312,6 +312,14 @@ impl Expr {
     pub fn typmod(&self) -> i32 {
         match self {
             Expr::Column { typmod, .. } | Expr::Cast { typmod, .. } => *typmod,
+            Expr::NullIf { left, .. } => left.typmod(),
+            Expr::Case { arms, otherwise: Some(otherwise), ty } => {
+                let results = arms.iter().map(|arm| &arm.then).chain([otherwise.as_ref()]);
+                common_typmod(*ty, results)
+            }
+            Expr::Coalesce { args, ty }
+            | Expr::Greatest { args, ty }
+            | Expr::Least { args, ty } => common_typmod(*ty, args),
             _ => -1,
         }
     }
@@ -409,4 +417,12 @@ impl Expr {
         self.walk(&mut |e| free &= !matches!(e, Expr::Column { .. }));
         free
     }
+}
+
+/// The type modifier that all of these have, of those that are of type `ty`; else -1.
+fn common_typmod<'e>(ty: SqlType, exprs: impl IntoIterator<Item = &'e Expr>) -> i32 {
+    let mut typmods =
+        exprs.into_iter().map(|expr| if expr.ty() == ty { expr.typmod() } else { -1 });
+    let first = typmods.next().unwrap_or(-1);
+    if typmods.all(|typmod| typmod == first) { first } else { -1 }
 }
