@@ -103,7 +103,7 @@ impl Binder<'_> {
                 let bound = self.set_operations(body)?;
                 self.end_by_output(bound, ending, true)
             }
-            SetExpr::Table(_) => Err(SqlError::unsupported("TABLE t as a query")),
+            SetExpr::Table(_) => Err(SqlError::unsupported("TABLE t here")),
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
                 Err(SqlError::unsupported("a data-modifying statement inside a query"))
             }

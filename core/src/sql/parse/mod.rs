@@ -22,6 +22,7 @@ mod own;
 pub mod pieces;
 pub mod source;
 pub mod statement;
+mod table_query;
 mod tail;
 mod tokens;
 
@@ -88,7 +89,7 @@ pub fn parse_piece(text: &str, piece: Piece) -> SqlResult<Parsed> {
 /// The statement that `text` begins with and, where `closed`, ends with a semicolon.
 fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
     let source = Source::new(text);
-    let tokens = tokens::tokens(&source)?;
+    let tokens = table_query::spelled_out(tokens::tokens(&source)?);
     check_depth(&tokens)?;
     let parser = Parser::new(&DIALECT)
         .with_recursion_limit(RECURSION_MAX)
