@@ -345,12 +345,7 @@ mod tests {
             ("@>", Int4Array, Int4Array, "operator integer[] @> integer[] is not supported"),
             ("@>", Int4, Int4, "operator does not exist: integer @> integer"),
             ("||", Bytea, Varchar, "operator bytea || character varying is not supported"),
-            (
-                "-",
-                TimestampTz,
-                Date,
-                "operator timestamp with time zone - date is not supported",
-            ),
+            ("-", TimestampTz, Date, "operator timestamp with time zone - date is not supported"),
             (
                 "+",
                 Timestamp,

@@ -248,11 +248,7 @@ impl Binder<'_> {
     }
 
     /// LIMIT and OFFSET of a query with these columns, which they must not name.
-    pub(super) fn row_counts(
-        &mut self,
-        ending: Ending<'_>,
-        scope: &Scope,
-    ) -> SqlResult<RowCounts> {
+    pub(super) fn row_counts(&mut self, ending: Ending<'_>, scope: &Scope) -> SqlResult<RowCounts> {
         let limit = self.row_count(ending.limit, "LIMIT", scope)?;
         let offset = self.row_count(ending.offset, "OFFSET", scope)?;
         Ok(RowCounts { limit, offset })

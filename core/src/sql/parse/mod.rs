@@ -10,6 +10,8 @@
 //! └──────────── sqlparser ───────────┘ └──────────── tail ───────────┘
 //! ```
 //!
+//! Its operators are PostgreSQL's: [`tokens`] cuts them, [`dialect`] says which binds tighter.
+//!
 //! A text with several statements is cut into [`pieces`] first, and read piece by piece. Text from
 //! outside can neither panic nor overflow the stack: the tokens are checked first
 //! ([`check_depth`]), and sqlparser bounds its own recursion.

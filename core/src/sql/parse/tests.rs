@@ -154,6 +154,7 @@ proptest! {
         "table", "to", "create", "user", "with", "password", "distributed", "by", "using", "memtx", "set", "=",
         "order", "limit", "values", "case", "when", "end", "::", "int", "in", "not", "exists", "alter", "system",
         "explain", "join", "-", "[", "]", "begin", "union", "as", ".", "*", "interval", "e'\\", "\"", "/*",
+        "+", "~", "^", "||", "<>-", "!=-", "|/", "isnull", "between", "like", "is", "all", "!", "==",
     ]), 0..24)) {
         let _ = parse(&words.join(" "));
     }

@@ -78,7 +78,7 @@ fn operators(signs: &str) -> Vec<&str> {
     if signs.contains(KEEPING) {
         return vec![signs];
     }
-    let first = signs.trim_end_matches(['+', '-']).len().max(1);
+    let first = signs.trim_end_matches(['+', '-']).len().max(1).min(signs.len());
     let (first, rest) = signs.split_at(first);
     std::iter::once(first).chain(rest.split_inclusive(|_| true)).collect()
 }
