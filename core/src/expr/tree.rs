@@ -313,7 +313,7 @@ impl Expr {
         match self {
             Expr::Column { typmod, .. } | Expr::Cast { typmod, .. } => *typmod,
             Expr::NullIf { left, .. } => left.typmod(),
-            Expr::Case { arms, otherwise: Some(otherwise), ty } => {
+            Expr::Case { arms, otherwise: Some(otherwise), ty, .. } => {
                 let results = arms.iter().map(|arm| &arm.then).chain([otherwise.as_ref()]);
                 common_typmod(*ty, results)
             }
