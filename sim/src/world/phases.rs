@@ -167,8 +167,14 @@ impl<N: Node> World<'_, N> {
                 process.node.is_healthy() && (anyone_lost || process.node.is_formed(size))
             }
         };
+        let expels = || self.plan.faults.iter().any(|fault| fault.kind == Kind::Expel);
+        let are_whole = || {
+            let views = self.core().flat_map(|host| &host.views);
+            are_sets(views, self.copies(size), size)
+        };
         self.everyone_expelled_is_gone()
             && self.core().all(is_back)
+            && (anyone_lost || self.plan.beyond_budget || expels() || are_whole())
             && self.core().flat_map(|host| &host.views).all(is_led)
     }
 
