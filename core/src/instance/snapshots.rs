@@ -32,7 +32,9 @@
 //! Beyond two of each, groups whose old entries keep it long take a snapshot, and a group that rests gets an
 //! entry without a meaning to have something new to show. With one more of each, the log begins behind the
 //! newest snapshot. It goes by whole segments, once what was written meanwhile is durable: that takes the last
-//! two. Where no snapshot can be taken, the log behind the newest one grows as long as the disk has room.
+//! two. Where no snapshot can be taken, the log behind the newest one grows as long as the disk has room. So
+//! does the log behind the older one where the newest is known to be damaged: there is nothing else to start
+//! from until another is taken.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -176,7 +178,8 @@ impl State {
         if full { wal.pinned_by().into_iter().map(|(g, _)| g).collect() } else { Vec::new() }
     }
 
-    /// Gives up the log of older snapshots where new ones do not come, or not fast enough.
+    /// Gives up the log of older snapshots where new ones do not come, or not fast enough, but for those that
+    /// a start would need: their newest cannot be read.
     fn keep_within_bounds(&mut self, pinned: &[GroupId]) {
         let limits = &self.config.limits;
         let bound = 3 * limits.log_before_snapshot + 3 * limits.wal_segment;
@@ -185,9 +188,12 @@ impl State {
             return;
         }
         for group in pinned {
-            let Some(older) = self.snapshots.older.remove(group) else { continue };
             let Some(member) = self.group(*group) else { continue };
             let newest = member.node().snapshot().index;
+            if self.snapshots.unreadable.get(group) == Some(&newest) {
+                continue;
+            }
+            let Some(older) = self.snapshots.older.remove(group) else { continue };
             crate::sometimes!("snapshots: the log grew too long for an older snapshot");
             tracing::warn!(%group, %older, %newest, "the log is too long to be kept for two snapshots");
             self.durability.release(*group, newest);

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use super::state::Phase;
 use super::*;
 use crate::base::{ConnId, GroupId, InstanceId, LogIndex};
-use crate::seam::{ConnKind, DiskError, DiskErrorKind, DiskOp, DiskResult, Mono, Wall};
+use crate::seam::{ConnKind, DiskError, DiskErrorKind, DiskOp, DiskResult, Mono, OpenMode, Wall};
 use crate::storage::model_disk::ModelDisk;
 use crate::topology::model::Presence;
 
@@ -48,7 +48,7 @@ struct Node {
     life: u64,
     /// What it wrote to its clients, and when the last of it.
     said: BTreeMap<ConnId, (Vec<u8>, u64)>,
-    /// The disk has no room for snapshots; when each was refused.
+    /// The disk has no room for new snapshots; when each was refused.
     no_room: bool,
     refused: Vec<u64>,
     /// The disk does not give the list of members.
@@ -62,7 +62,9 @@ struct Node {
 impl Node {
     fn disk(&mut self, now: u64, what: DiskOp) -> DiskResult {
         match &what {
-            DiskOp::Open { path, .. } if self.no_room && path.starts_with("snap/") => {
+            DiskOp::Open { path, mode, .. }
+                if self.no_room && *mode != OpenMode::Existing && path.starts_with("snap/") =>
+            {
                 self.refused.push(now);
                 Err(DiskError { kind: DiskErrorKind::NoSpace, message: "no room".into() })
             }

@@ -44,6 +44,16 @@ fn a_snapshot_that_fails_is_tried_again_after_a_pause_and_holds_nothing_back() {
     assert!(written(&world) > before, "with room again one is written");
 }
 
+/// Somebody asks for a chunk of the newest snapshot.
+fn pull(world: &mut World, group: GroupId, chunk: u32) {
+    let cluster = world.state(0, State::cluster_tag);
+    let index = world.state(0, |s| s.group(group).unwrap().node().snapshot().index);
+    let body = Body::SnapshotPull(SnapshotPull { group, index, chunk });
+    let event = Event::Peer { from: PeerAddr::new("x:1"), msg: Msg { cluster, body } };
+    world.push(0, MS, Happening::Event(Box::new(event)));
+    world.run(Duration::from_millis(50));
+}
+
 #[test]
 fn the_file_of_a_snapshot_is_closed_when_it_is_sent_and_when_nobody_asks_for_more() {
     let mut world = one_that_snapshots_often();
@@ -60,13 +70,8 @@ fn the_file_of_a_snapshot_is_closed_when_it_is_sent_and_when_nobody_asks_for_mor
         .log_before_snapshot = 1 << 30;
     world.run(Duration::from_secs(1));
     let group = GroupId(1);
-    let index = world.state(0, |s| s.group(group).unwrap().node().snapshot().index);
     let pull = |world: &mut World, chunk: u32| {
-        let cluster = world.state(0, State::cluster_tag);
-        let body = Body::SnapshotPull(SnapshotPull { group, index, chunk });
-        let event = Event::Peer { from: PeerAddr::new("x:1"), msg: Msg { cluster, body } };
-        world.push(0, MS, Happening::Event(Box::new(event)));
-        world.run(Duration::from_millis(50));
+        pull(world, group, chunk);
         (world.kept(0).snapshot_readers, world.nodes[0].disk.open_files())
     };
     let files = world.nodes[0].disk.open_files();
@@ -302,19 +307,65 @@ fn the_log_that_is_kept_for_two_snapshots_is_bounded() {
     );
 }
 
+/// Snapshots of one are taken after so many bytes of log.
+const LOG_LIMIT: u64 = 100 << 10;
+
+/// One instance with a row and two snapshots of each group, and more log behind the older of them than
+/// is in one segment.
+fn one_with_much_log_for_two_snapshots() -> World {
+    let mut world = one_that_snapshots_often();
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = LOG_LIMIT;
+    write_much(&mut world, 250);
+    for group in [GroupId::RING, GroupId(1)] {
+        assert_eq!(files(&world, group).len(), 2, "of {group}");
+    }
+    world
+}
+
+/// Bytes of log beyond which it is not kept for two snapshots.
+fn bound_for_two(world: &World) -> u64 {
+    3 * LOG_LIMIT + 3 * world.nodes[0].config.limits.wal_segment
+}
+
+#[test]
+fn the_log_of_the_older_snapshot_is_kept_while_the_newest_is_known_to_be_damaged() {
+    let mut world = one_with_much_log_for_two_snapshots();
+    let rows = GroupId(1);
+    world.nodes[0].no_room = true;
+    let before = files(&world, rows);
+    flip_a_bit(&mut world, &before[1]);
+    pull(&mut world, rows, 1);
+    assert_eq!(world.state(0, |s| s.counting.metrics.snapshots_unreadable), 1);
+    while world.kept(0).log_bytes <= 2 * bound_for_two(&world) {
+        write_much(&mut world, 1);
+    }
+    // Nor is it given up by an instance that goes on from the older one.
+    world.nodes[0].config.limits.log_before_snapshot = LOG_LIMIT;
+    for _ in 0..2 {
+        start_again(&mut world);
+        assert_eq!(world.nodes[0].stopped, None);
+        assert_eq!(files(&world, rows), before);
+        world.connect(0, CONN);
+        assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
+    }
+    // When another has taken its place, the log has its bound again.
+    world.nodes[0].no_room = false;
+    world.run(Duration::from_secs(3));
+    let log = world.kept(0).log_bytes;
+    assert!(log <= bound_for_two(&world), "{log}");
+    start_again(&mut world);
+    world.connect(0, CONN);
+    assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
+}
+
 #[test]
 fn the_log_of_the_older_snapshot_is_given_up_where_no_newer_one_comes() {
-    let mut world = one_that_snapshots_often();
-    let limit = 100 << 10;
-    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
-    me.borrow_mut().config.limits.log_before_snapshot = limit;
-    drop(me);
-    write_much(&mut world, 250);
-    assert_eq!(files(&world, GroupId(1)).len(), 2);
+    let mut world = one_with_much_log_for_two_snapshots();
     world.nodes[0].no_room = true;
     let written = |w: &World| w.state(0, |s| s.counting.metrics.snapshots_written);
     let before = written(&world);
-    let bound = 3 * limit + 3 * world.nodes[0].config.limits.wal_segment;
+    let bound = bound_for_two(&world);
     let mut log = world.kept(0).log_bytes;
     let shrunk = (0..500).find(|_| {
         write_much(&mut world, 1);
