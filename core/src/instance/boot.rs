@@ -470,8 +470,12 @@ async fn load<T>(
     Err(failure)
 }
 
-/// The newest of the older snapshots that is there. One that was damaged is not: it went when another took
-/// its place, and the log still names it.
+/// The oldest of the older snapshots that is there: behind it the log holds what is behind any other of them.
+///
+/// As a rule there is one, since what no start would need is removed once another snapshot is durable. After
+/// a crash before that, there may be two: the one that the log was kept for, and behind it one that was
+/// replaced, perhaps because it was damaged. The log names that one as well, and only its rows would tell.
+/// So the first it is, which costs some log until the next snapshot.
 async fn backed_by(
     disk: &DiskHandle,
     group: GroupId,
@@ -481,8 +485,8 @@ async fn backed_by(
         return Ok(None);
     }
     let there = snapshot::file::list(disk, group).await.map_err(bad_snapshot)?;
-    let mut newest_first = older.iter().rev().map(|mark| mark.index);
-    Ok(newest_first.find(|index| *index == ORIGIN.0 || there.contains(index)))
+    let mut oldest_first = older.iter().map(|mark| mark.index);
+    Ok(oldest_first.find(|index| *index == ORIGIN.0 || there.contains(index)))
 }
 
 impl GroupStart {

@@ -2,6 +2,7 @@
 
 use super::message::SnapshotPull;
 use super::*;
+use crate::storage::wal::Wal;
 
 const CONN: ConnId = ConnId(7);
 
@@ -376,6 +377,61 @@ fn the_log_of_the_older_snapshot_is_given_up_where_no_newer_one_comes() {
     assert_eq!(written(&world), before);
     world.nodes[0].no_room = false;
     start_again(&mut world);
+    world.connect(0, CONN);
+    assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
+}
+
+#[test]
+fn a_start_keeps_the_log_behind_the_older_snapshot() {
+    for group in [GroupId::RING, GroupId(1)] {
+        let mut world = one_with_much_log_for_two_snapshots();
+        let log = world.kept(0).log_bytes;
+        start_again(&mut world);
+        assert!(world.kept(0).log_bytes >= log, "{} of {log}", world.kept(0).log_bytes);
+        let newest = files(&world, group).remove(1);
+        flip_a_bit(&mut world, &newest);
+        start_again(&mut world);
+        assert_eq!(world.nodes[0].stopped, None, "{group}");
+        assert_eq!(world.state(0, |s| s.counting.metrics.snapshots_unreadable), 1);
+        world.connect(0, CONN);
+        assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"), "{group}");
+    }
+}
+
+/// A crash when the snapshot that takes the place of a damaged one is durable, and the damaged one is there.
+#[test]
+fn a_start_between_two_snapshots_and_a_damaged_one_is_backed_by_the_sound_one() {
+    let mut world = one_with_much_log_for_two_snapshots();
+    // The ring needs nothing of the log that the rows do.
+    let me = world.nodes[0].instance.as_ref().unwrap().state.clone();
+    for table in ["u", "w"] {
+        let create = format!("create table {table} (id int primary key)");
+        assert!(world.says(0, CONN, &create, "CREATE TABLE"));
+        me.borrow().spawner.spawn(snapshots::take(me.clone(), GroupId::RING));
+        world.run(Duration::from_secs(1));
+    }
+    drop(me);
+    let rows = GroupId(1);
+    let before = files(&world, rows);
+    let log = world.kept(0).log_bytes;
+    flip_a_bit(&mut world, &before[1]);
+    world.kill(0);
+    world.start(0);
+    let is_marked = |s: &State| {
+        let is_durable = |wal: &Wal| wal.durable() == wal.last_lsn();
+        s.counting.metrics.snapshots_written > 0 && s.durability.wal().is_some_and(is_durable)
+    };
+    while !world.state(0, is_marked) {
+        world.run(Duration::from_micros(50));
+    }
+    let after = files(&world, rows);
+    assert_eq!((after.len(), &after[..2]), (3, &before[..]), "{after:?}");
+    start_again(&mut world);
+    assert_eq!(world.state(0, |s| s.counting.metrics.snapshots_unreadable), 0);
+    assert!(world.kept(0).log_bytes >= log, "{} of {log}", world.kept(0).log_bytes);
+    flip_a_bit(&mut world, &after[2]);
+    start_again(&mut world);
+    assert_eq!(world.nodes[0].stopped, None);
     world.connect(0, CONN);
     assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
 }
