@@ -20,6 +20,7 @@ use crate::topology::ddl::SchemaChange;
 
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -225,24 +226,42 @@ pub async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> 
 
 /// Waits until every instance that is online has applied the ring as far as this one has, so that a
 /// client that heard of a change finds it wherever it connects. An instance that does not answer by
-/// `deadline` is about to be called offline. Gives those that did not say that they have.
-pub async fn everyone_reached(me: &Shared, deadline: Mono) -> Vec<InstanceId> {
-    let (index, others) = {
-        let state = me.borrow();
-        let Some(ring) = &state.ring else { return Vec::new() };
-        let online = ring.state.instances.values().filter(|i| i.is_online() && i.is_member());
-        let others: Vec<InstanceId> = online.map(|i| i.id).filter(|id| *id != state.me()).collect();
-        (ring.applied, others)
-    };
-    let late = RefCell::new(Vec::new());
+/// `deadline` is about to be called offline.
+pub async fn everyone_reached(me: &Shared, deadline: Mono) {
+    let index = ring_applied(me);
+    let others = others_online(me);
+    who_is_late(me, index, &others, deadline).await;
+}
+
+fn ring_applied(me: &Shared) -> LogIndex {
+    me.borrow().ring.as_ref().map_or(LogIndex(0), |ring| ring.applied)
+}
+
+/// The members that are online, but for this one.
+fn others_online(me: &Shared) -> BTreeSet<InstanceId> {
+    let state = me.borrow();
+    let Some(ring) = &state.ring else { return BTreeSet::new() };
+    let online = ring.state.instances.values().filter(|i| i.is_online() && i.is_member());
+    online.map(|instance| instance.id).filter(|id| *id != state.me()).collect()
+}
+
+/// Asks these whether they have applied the ring up to `index`, and waits for all of their answers. Gives
+/// those that did not say by `deadline` that they have, or cannot be asked.
+async fn who_is_late(
+    me: &Shared,
+    index: LogIndex,
+    others: &BTreeSet<InstanceId>,
+    deadline: Mono,
+) -> BTreeSet<InstanceId> {
+    let late = RefCell::new(BTreeSet::new());
     let ask = async |other| {
         let what = RequestKind::RingReached { index };
         let answer = ask(me, (other, GroupId::RING), what, deadline).await;
         if !matches!(answer, Answer::Response(ResponseKind::Done)) {
-            late.borrow_mut().push(other);
+            late.borrow_mut().insert(other);
         }
     };
-    let mut asked: Vec<_> = others.into_iter().map(|other| Box::pin(ask(other))).collect();
+    let mut asked: Vec<_> = others.iter().map(|other| Box::pin(ask(*other))).collect();
     poll_fn(|context| {
         asked.retain_mut(|answer| answer.as_mut().poll(context).is_pending());
         if asked.is_empty() { Poll::Ready(()) } else { Poll::Pending }
@@ -277,27 +296,36 @@ pub async fn in_force(
     Some(format!("the change is made, but not every instance has it {why}"))
 }
 
-/// How long everyone is waited for before it is looked anew who is online.
+/// Between two looks at who is online and has not said that it has a change.
 const EVERYONE_ROUND: Duration = Duration::from_secs(1);
 
-/// As [`everyone_reached`], but asks again until `deadline`: gives the names of those that are online and
-/// have not got there.
+/// As [`everyone_reached`], but asks again until `deadline`, each instance until it says once that it is as
+/// far as this one was at the beginning: gives the names of those that are online and did not.
 pub async fn everyone_surely_reached(me: &Shared, deadline: Mono) -> Vec<String> {
+    let index = ring_applied(me);
+    let mut reached = BTreeSet::new();
     loop {
         let until = deadline.min(me.borrow().now.mono + EVERYONE_ROUND);
-        let late = everyone_reached(me, until).await;
-        {
-            let state = me.borrow();
-            let Some(ring) = state.ring.as_ref().filter(|_| !late.is_empty()) else {
-                return Vec::new();
-            };
-            if state.now.mono >= deadline {
-                let known = ring.state.instances.values().filter(|i| late.contains(&i.id));
-                return known.map(|instance| instance.name.clone()).collect();
-            }
+        let asked = &others_online(me) - &reached;
+        let late = who_is_late(me, index, &asked, until).await;
+        if late.is_empty() {
+            return Vec::new();
         }
-        pause(me).await;
+        reached.extend(&asked - &late);
+        // Who cannot be reached at all is known at once.
+        let round = me.borrow_mut().sleep_until(until);
+        round.await;
+        if me.borrow().now.mono >= deadline {
+            return names(me, &(&late & &others_online(me)));
+        }
     }
+}
+
+fn names(me: &Shared, of: &BTreeSet<InstanceId>) -> Vec<String> {
+    let state = me.borrow();
+    let Some(ring) = &state.ring else { return Vec::new() };
+    let known = ring.state.instances.values().filter(|instance| of.contains(&instance.id));
+    known.map(|instance| instance.name.clone()).collect()
 }
 
 /// Asks whoever leads `group`, until an answer or `deadline`. Leadership changes that certainly did

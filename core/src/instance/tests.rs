@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::message::{Request, RequestKind};
 use super::state::Phase;
 use super::*;
 use crate::base::{ConnId, GroupId, InstanceId, LogIndex};
@@ -53,6 +54,8 @@ struct Node {
     refused: Vec<u64>,
     /// The disk does not give the list of members.
     no_members: bool,
+    /// How often it asked each of the others whether it has a change.
+    asked: BTreeMap<usize, usize>,
     /// The page it showed last.
     page: String,
     /// Clients that read nothing, and the bytes that wait for each.
@@ -129,6 +132,7 @@ impl World {
             no_room: false,
             refused: Vec::new(),
             no_members: false,
+            asked: BTreeMap::new(),
             page: String::new(),
             unread: BTreeMap::new(),
         });
@@ -200,6 +204,11 @@ impl World {
                 let Some(at) = self.nodes.iter().position(|n| *n.config.address == *to.0) else {
                     return;
                 };
+                if let Body::Request(Request { what: RequestKind::RingReached { .. }, .. }) =
+                    msg.body
+                {
+                    *self.nodes[from].asked.entry(at).or_default() += 1;
+                }
                 if self.nodes[from].deaf.contains(&at) {
                     return;
                 }

@@ -487,3 +487,42 @@ fn who_is_waited_for_globally_has_the_change() {
     assert!(world.said(at, SHORT, "CREATE TABLE") && !world.said(at, SHORT, "WARNING"));
     assert!(world.says(late, LONG, "select count(*) from w", "SELECT 1"));
 }
+
+/// One of four is heard and cannot be reached. Another one has the change, and does not hear of a later one.
+#[test]
+fn who_has_a_change_is_asked_once_and_not_named() {
+    let mut world = four();
+    let at = world.leaders(GroupId::RING)[0];
+    let (away, behind) = (3, (0..3).find(|k| *k != at).unwrap());
+    assert!(![away, behind].contains(&world.leaders(GroupId(1))[0]));
+    let cut = |world: &mut World, to: usize| {
+        for from in (0..4).filter(|from| *from != to) {
+            world.nodes[from].deaf.push(to);
+        }
+    };
+    for conn in [SHORT, LONG] {
+        world.connect(at, conn);
+    }
+    cut(&mut world, away);
+    let peer = PeerAddr::new(world.nodes[away].config.address.as_str());
+    world.push(at, 0, Happening::Event(Box::new(Event::LinkDown { peer })));
+    world.run(Duration::from_secs(2));
+    world.nodes[at].asked.clear();
+    let create = "create table w (id int primary key)";
+    let asked_at = world.now;
+    world.query(at, SHORT, &format!("{create} wait applied globally option (timeout = 3.5)"));
+    world.run(Duration::from_millis(1_500));
+    assert!(!world.said(at, SHORT, "CREATE TABLE"), "who is away is waited for");
+    cut(&mut world, behind);
+    world.query(at, LONG, "create user ann with password 'Xx123456'");
+    world.run(Duration::from_secs(3));
+    assert!(world.said(at, LONG, "CREATE ROLE"), "{:?}", world.answer(at, LONG));
+    let (said, when) = world.answer(at, SHORT).unwrap();
+    assert!(said.contains("CREATE TABLE") && said.contains("in time: default_1_4"), "{said}");
+    assert!((3_500 * MS..3_600 * MS).contains(&(when - asked_at)), "{}", when - asked_at);
+    let name = format!("default_1_{}", behind + 1);
+    assert!(!said.contains(&name), "{name} has it: {said}");
+    // Once for each of the two changes.
+    let others = (0..3).filter(|k| *k != at);
+    assert_eq!(world.nodes[at].asked, others.map(|k| (k, 2)).collect());
+}
