@@ -148,6 +148,7 @@ impl<W> Inspectable for Basalt<W> {
             ("questions of others being worked on", kept.serving, 0),
             ("steps of the governor under way", kept.steps, 0),
             ("statements that make others wait", kept.alone, 0),
+            ("bytes that statements keep", kept.statement_bytes, 0),
             ("bytes of writes not committed", kept.uncommitted_bytes, 0),
             ("holds on old versions", kept.holds, 0),
             ("superseded rows", kept.superseded, 0),

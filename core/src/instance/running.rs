@@ -161,7 +161,12 @@ pub fn try_run(state: &mut State, statement: Statement<'_>, sink: &mut dyn RowSi
     };
     match state.slice(&mut run, sink) {
         Poll::Ready(End::Ran(ran)) => Poll::Ready(ran),
-        _ => Poll::Pending,
+        _ => {
+            if crate::canary!(KeepMemory) {
+                std::mem::forget(run.execution);
+            }
+            Poll::Pending
+        }
     }
 }
 

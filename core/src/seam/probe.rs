@@ -92,6 +92,8 @@ canaries! {
     RunOldPlan => "sql",
     /// What a snapshot held back from garbage collection is held back for ever.
     KeepHold => "resources",
+    /// What the first slice of a long statement kept is counted for ever.
+    KeepMemory => "resources",
 }
 
 #[cfg(feature = "canaries")]

@@ -75,6 +75,27 @@ fn what_a_long_query_reads_is_held() {
     assert_eq!(superseded(&world), 0);
 }
 
+/// What it counts for its memory is nothing when it has ended, or its client has gone.
+#[test]
+fn what_a_long_query_keeps_is_given_back() {
+    let mut world = one();
+    let keeps = |world: &World| world.kept(0).statement_bytes;
+    for client_goes in [false, true] {
+        let query = "select count(distinct a.id + 100000 * g) from t a, generate_series(1, 10) g";
+        world.query(0, LONG, query);
+        world.run(Duration::from_millis(10));
+        assert!(keeps(&world) > 0);
+        if client_goes {
+            world.push(0, 0, Happening::Event(Box::new(Event::Closed { conn: LONG })));
+            world.run(Duration::from_millis(100));
+        } else {
+            world.run(Duration::from_secs(2));
+            assert!(world.said(0, LONG, "200000"), "{:?}", world.answer(0, LONG));
+        }
+        assert_eq!(keeps(&world), 0);
+    }
+}
+
 #[test]
 fn a_long_change_starts_over_when_its_rows_have_changed() {
     let mut world = one();
