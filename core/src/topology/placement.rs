@@ -16,6 +16,11 @@
 //! has to have another member, or no buckets, or the rows would be gone without a word. A replica set
 //! whose last instance goes ends with it: nobody is left to take a newcomer in. Whoever replaces that
 //! instance gets a new one, also where it asks for the old one by name.
+//!
+//! The entries of a join are proposed one by one, and what comes in between has the rest planned anew:
+//! another join, the loss of the leader. Whatever part of them is applied by then, the new plan goes on from
+//! there. It knows the instance that was replaced though it is expelled already, and finds the replica set
+//! that was added and has nobody in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,8 +124,12 @@ pub fn predecessor<'a>(state: &'a RingState, request: &JoinRequest) -> Option<&'
     if state.instances.values().any(|i| i.uuid == request.uuid) {
         return None;
     }
-    let mut members = state.instances.values().filter(|i| i.is_member());
-    members.find(|i| request.replaces == Some(i.uuid) || i.endpoints.peer == request.endpoints.peer)
+    state.instances.values().find(|i| i.is_member() && was(i, request))
+}
+
+/// Whether the newcomer was this instance, which may be expelled.
+fn was(instance: &Instance, request: &JoinRequest) -> bool {
+    request.replaces == Some(instance.uuid) || instance.endpoints.peer == request.endpoints.peer
 }
 
 /// The only copy of a replica set's rows is not given up because somebody came up with an empty disk.
@@ -161,35 +170,34 @@ pub enum ReplicasetChoice {
     New(String),
 }
 
-/// Picks the replica set: that of the instance replaced, else the one asked for by name, else the
-/// first that fits, else a new one.
+/// Picks the replica set: that of the instance replaced, else the one asked for by name, else the one it
+/// was in before or the first, of those that fit, else a new one.
 pub fn choose_replicaset(
     state: &RingState,
     tier: &Tier,
     request: &JoinRequest,
     old: Option<&Instance>,
 ) -> SqlResult<ReplicasetChoice> {
-    let asked_for = |set: &Replicaset| {
-        set.tier == tier.name && request.replicaset_name.as_ref().is_none_or(|n| *n == set.name)
-    };
-    if let Some(old) = old
-        && state.members(old.replicaset).count() > 1
-        && let Some(set) = state.replicasets.get(&old.replicaset).filter(|set| asked_for(set))
-    {
+    let asked_for =
+        |set: &Replicaset| request.replicaset_name.as_ref().is_none_or(|n| *n == set.name);
+    if let Some(set) = set_of_others(state, tier, old).filter(|set| asked_for(set)) {
         return Ok(ReplicasetChoice::Existing(set.id));
     }
     if let Some(name) = &request.replicaset_name {
-        return named_replicaset(state, tier, name, old);
+        return named_replicaset(state, tier, name, request, old);
     }
     let fits = |set: &&Replicaset| {
         set.tier == tier.name
             && !has_ended(state, set, old)
+            && !waits_for_founder(set)
             && has_room(state, set.id, tier)
             && !state
                 .members(set.id)
                 .any(|member| member.failure_domain.shares_with(&request.failure_domain))
     };
-    Ok(match state.replicasets.values().find(fits) {
+    let last = state.instances.values().rfind(|i| was(i, request));
+    let before = last.and_then(|last| state.replicasets.get(&last.replicaset));
+    Ok(match before.into_iter().chain(state.replicasets.values()).find(fits) {
         Some(set) => ReplicasetChoice::Existing(set.id),
         None => ReplicasetChoice::New(new_replicaset_name(state, tier)),
     })
@@ -199,6 +207,7 @@ fn named_replicaset(
     state: &RingState,
     tier: &Tier,
     name: &str,
+    request: &JoinRequest,
     old: Option<&Instance>,
 ) -> SqlResult<ReplicasetChoice> {
     super::ddl::check_name(name)?;
@@ -212,9 +221,11 @@ fn named_replicaset(
         )));
     }
     if has_ended(state, set, old) {
-        // Whoever replaces the last one of a set has to go somewhere, at every start with this name.
-        if old.is_some_and(|old| state.members(old.replicaset).count() == 1) {
-            return Ok(ReplicasetChoice::New(new_replicaset_name(state, tier)));
+        // Whoever was the last one of a set has to go somewhere, at every start with this name.
+        let is_last = old.is_some_and(|old| state.members(old.replicaset).count() == 1);
+        let was_in_it = |i: &Instance| i.replicaset == set.id && was(i, request);
+        if is_last || state.instances.values().any(was_in_it) {
+            return Ok(in_place_of_ended(state, tier, old));
         }
         return Err(refused(format!("replica set \"{name}\" was expelled")));
     }
@@ -226,6 +237,37 @@ fn named_replicaset(
         )));
     }
     Ok(ReplicasetChoice::Existing(set.id))
+}
+
+/// Where an instance goes whose own replica set has ended: to those it was with since then, else to a set
+/// that nobody has been in, which an earlier try may have added for it, else to a new one.
+fn in_place_of_ended(state: &RingState, tier: &Tier, old: Option<&Instance>) -> ReplicasetChoice {
+    let unused = || {
+        let mut sets = state.replicasets.values();
+        sets.find(|s| s.tier == tier.name && s.founder.is_none() && !waits_for_founder(s))
+    };
+    match set_of_others(state, tier, old).or_else(unused) {
+        Some(set) => ReplicasetChoice::Existing(set.id),
+        None => ReplicasetChoice::New(new_replicaset_name(state, tier)),
+    }
+}
+
+/// The replica set of the instance replaced, if it has another member.
+fn set_of_others<'a>(
+    state: &'a RingState,
+    tier: &Tier,
+    old: Option<&Instance>,
+) -> Option<&'a Replicaset> {
+    let old = old.filter(|old| state.members(old.replicaset).count() > 1)?;
+    state.replicasets.get(&old.replicaset).filter(|set| set.tier == tier.name)
+}
+
+/// Whether a replica set was added for somebody who asked for it by name and is not there yet: the first
+/// one to come by would take the place.
+fn waits_for_founder(set: &Replicaset) -> bool {
+    let number = set.name.strip_prefix(&set.tier).and_then(|rest| rest.strip_prefix('_'));
+    let is_numbered = number.is_some_and(|number| number.parse::<u32>().is_ok());
+    set.founder.is_none() && !is_numbered
 }
 
 /// Whether nobody is, or will be, left of those that were in a replica set, now that `old` is replaced.

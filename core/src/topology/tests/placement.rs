@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::SqlState;
+use crate::topology::model::Instance;
 use crate::topology::placement::{VoterCandidate, check_tiers, choose_ring_voters, voter_count};
 
 /// Runs `join [tier=T] [domain=D] [name=N] [set=S]` and `expel NAME` lines; answers one line each.
@@ -177,6 +178,171 @@ fn one_that_holds_no_rows_is_replaced_though_it_is_alone() {
         let members = ids.iter().map(|id| state.instances[id].is_member());
         assert_eq!(members.collect::<Vec<_>>(), [false, false, true], "{set:?}");
     }
+}
+
+/// What somebody asks for who is to join: it was instance 2, alone or not, or was never here.
+struct Comeback {
+    factor: u8,
+    /// The replica set that instance 2 founded, or joined.
+    first: &'static str,
+    /// Others in it.
+    companions: u64,
+    /// What the newcomer asks for.
+    set: Option<&'static str>,
+    /// Whether it has the address of instance 2, and whether it says that it was this instance.
+    has_address: bool,
+    replaces: bool,
+    /// Where it goes if nothing comes in between.
+    goes_to: &'static str,
+}
+
+impl Comeback {
+    fn new(factor: u8, first: &'static str, goes_to: &'static str) -> Comeback {
+        let set = Some(first);
+        let (has_address, replaces) = (true, false);
+        Comeback { factor, first, companions: 0, set, has_address, replaces, goes_to }
+    }
+
+    /// The first replica set is full, and the other has instance 2 and its companions.
+    fn state(&self) -> RingState {
+        let mut state = cluster(self.factor, "");
+        for k in 0..u64::from(self.factor) - 1 {
+            let other = join_request(30 + k, "default", FailureDomain::default());
+            join(&mut state, &other).unwrap();
+        }
+        for k in (2..3).chain((0..self.companions).map(|k| 20 + k)) {
+            let request = JoinRequest {
+                replicaset_name: Some(self.first.to_owned()),
+                ..join_request(k, "default", FailureDomain::default())
+            };
+            let id = join(&mut state, &request).unwrap();
+            set_online(&mut state, id);
+        }
+        state
+    }
+
+    fn request(&self, k: u64) -> JoinRequest {
+        let place = if self.has_address { 2 } else { 5 };
+        JoinRequest {
+            replicaset_name: self.set.map(str::to_owned),
+            endpoints: join_request(place, "default", FailureDomain::default()).endpoints,
+            replaces: self.replaces.then(|| uuid(102)),
+            ..join_request(k, "default", FailureDomain::default())
+        }
+    }
+}
+
+#[test]
+fn whatever_part_of_a_join_is_applied_when_it_is_planned_anew_it_ends_in_its_place() {
+    let alone = |factor| Comeback::new(factor, "rows", "default_2");
+    let with = |companions| Comeback { companions, ..Comeback::new(3, "rows", "rows") };
+    let all = [
+        alone(1),
+        alone(3),
+        Comeback { replaces: true, has_address: false, ..alone(3) },
+        Comeback { set: None, ..alone(1) },
+        Comeback { set: None, ..alone(3) },
+        Comeback { set: Some("storage"), goes_to: "storage", ..alone(1) },
+        with(1),
+        Comeback { set: None, ..with(1) },
+        Comeback { replaces: true, has_address: false, set: None, ..with(2) },
+        // It was never here.
+        Comeback { has_address: false, set: Some("storage"), goes_to: "storage", ..alone(1) },
+        Comeback { has_address: false, set: None, goes_to: "rows", ..alone(3) },
+    ];
+    for (case, comeback) in all.iter().enumerate() {
+        let JoinPlan::Propose(entries) =
+            plan_join(&comeback.state(), &comeback.request(3), Wall(5)).unwrap()
+        else {
+            panic!("not a member yet");
+        };
+        for applied in 0..=entries.len() {
+            for (another_joins, starts_again) in
+                [(false, false), (true, false), (false, true), (true, true)]
+            {
+                let context = format!(
+                    "case {case}, {applied} of {} entries, another joins: {another_joins}, starts again: \
+                     {starts_again}",
+                    entries.len()
+                );
+                let mut state = comeback.state();
+                for entry in &entries[..applied] {
+                    apply(&mut state, entry.clone()).unwrap();
+                }
+                if another_joins {
+                    let another = join_request(40, "default", FailureDomain::default());
+                    join(&mut state, &another).unwrap();
+                }
+                let request = comeback.request(if starts_again { 4 } else { 3 });
+                join(&mut state, &request).unwrap_or_else(|error| panic!("{context}: {error}"));
+                let newcomer = state.instances.values().find(|i| i.uuid == request.uuid).unwrap();
+                assert!(newcomer.is_member(), "{context}");
+                let there = |i: &&Instance| i.is_member() && i.endpoints == request.endpoints;
+                assert_eq!(state.instances.values().filter(there).count(), 1, "{context}");
+                let old = state.instances.values().find(|i| i.uuid == uuid(102)).unwrap();
+                let stays = !comeback.has_address && !comeback.replaces;
+                assert_eq!(old.is_member(), stays, "{context}");
+                if !another_joins && !starts_again {
+                    let set = &state.replicasets[&newcomer.replicaset];
+                    assert_eq!(set.name, comeback.goes_to, "{context}");
+                    let unused = state.replicasets.values().find(|set| set.founder.is_none());
+                    assert_eq!(unused, None, "{context}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_is_expelled_already_goes_where_it_was_though_an_earlier_set_has_room() {
+    let back = Comeback { companions: 1, set: None, ..Comeback::new(3, "rows", "rows") };
+    let stranger = Comeback {
+        companions: 1,
+        set: None,
+        has_address: false,
+        ..Comeback::new(3, "rows", "default_1")
+    };
+    for comeback in [back, stranger] {
+        let mut state = comeback.state();
+        for name in ["default_1_3", "rows_1"] {
+            let id = state.instance_by_name(name).unwrap().id;
+            apply(&mut state, RingEntry::Expel { id, force: true, at: Wall(5) }).unwrap();
+        }
+        let id = join(&mut state, &comeback.request(3)).unwrap();
+        let set = &state.replicasets[&state.instances[&id].replicaset];
+        assert_eq!(set.name, comeback.goes_to);
+    }
+}
+
+#[test]
+fn one_that_was_the_last_of_a_set_stays_with_those_it_was_with_since() {
+    let mut state = cluster(2, "");
+    join(&mut state, &join_request(30, "default", FailureDomain::default())).unwrap();
+    let again = |k: u64| JoinRequest {
+        replicaset_name: Some("rows".into()),
+        endpoints: join_request(2, "default", FailureDomain::default()).endpoints,
+        ..join_request(k, "default", FailureDomain::default())
+    };
+    let set_of =
+        |state: &RingState, id| state.replicasets[&state.instances[&id].replicaset].name.clone();
+    let mut sets = Vec::new();
+    for k in 2..5 {
+        let id = join(&mut state, &again(k)).unwrap();
+        sets.push(set_of(&state, id));
+        if k == 3 {
+            let other =
+                join(&mut state, &join_request(20, "default", FailureDomain::default())).unwrap();
+            assert_eq!(set_of(&state, other), "default_2");
+        }
+    }
+    assert_eq!(sets, ["rows", "default_2", "default_2"]);
+    // Whoever was never in it is refused.
+    let stranger = JoinRequest {
+        endpoints: join_request(9, "default", FailureDomain::default()).endpoints,
+        ..again(9)
+    };
+    let error = join(&mut state, &stranger).unwrap_err();
+    assert_eq!(error.message, "replica set \"rows\" was expelled");
 }
 
 #[test]
