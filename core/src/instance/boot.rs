@@ -12,7 +12,8 @@
 //! to `damaged/`. An instance that lost what it had acknowledged must not vote under its old name
 //! again, so it comes back under a new identity, as a learner first, while the others still have
 //! every row. The only instance of a cluster stops instead. The founder of one, which is told no peer
-//! but itself, has written down who the others are ([`members`](super::members)).
+//! but itself, has written down who the others are ([`members`](super::members)); where they could not
+//! do without it, it stops too, and its data stays in place.
 //!
 //! Of a damaged snapshot the instance knows what it had: it goes on from the one before
 //! ([`snapshots`](super::snapshots)).
@@ -131,6 +132,10 @@ async fn start(me: &Shared) -> Result<(), Failure> {
                 old => join(me, old.map(|old| old.uuid)).await?,
             };
             begin(me, &disk, identity).await?;
+        }
+        Err(Failure::Damaged(why)) => {
+            let hint = me.borrow().members.why_nobody_is_asked();
+            return Err(Failure::Damaged(format!("{why}{hint}")));
         }
         Err(failure) => return Err(failure),
     }

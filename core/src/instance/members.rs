@@ -9,7 +9,17 @@
 //! ```
 //! The founder of a cluster is told no peer but itself. With a damaged log it would not know whom to ask
 //! to be taken back: the file tells. It names the others as long as they could take this instance
-//! back without its vote, and nobody otherwise: then its data is not to be given up.
+//! back without its vote, and nobody otherwise: then its data is not to be given up. Two groups have to
+//! have a majority without it, the ring and its own replica set:
+//!
+//! ```text
+//!   ring voters   its replica set       the file names
+//!   1,2,3         1,2,3                 the others
+//!   1,2           1,2                   nobody: the ring could not decide
+//!   1,2,3         1,2                   nobody: the rows would have no leader ever again
+//!   1,2,3         1, holds rows         nobody: they would be gone
+//!   1,2,3         1, never had buckets  the others: there is nothing to lose
+//! ```
 //!
 //! It is written whenever the ring says something else than it does, under another name first, synced and
 //! renamed. It is a hint: of a crash between the change and the rename, the older one is left, and
@@ -38,6 +48,11 @@ pub const FILE: &str = "members";
 const ADDRESSES_MAX: usize = 64;
 /// More than so many addresses take: a host's name has at most 255 bytes.
 pub const MAX_BYTES: u64 = 32 << 10;
+/// Why an instance with damaged data, told of nobody else, does not come back as a new one.
+const NOBODY_DECIDES: &str = "; the file `members` names nobody, as the others cannot do without this \
+     instance: its data stays in place, restore it from a copy";
+const NOBODY_IS_KNOWN: &str = "; the file `members` cannot be read, or is another cluster's: give --peer of \
+     another instance to be taken back as a new one";
 /// Pause after a write that failed: the disk is full, perhaps.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -53,7 +68,7 @@ pub struct Members {
 enum Found {
     #[default]
     Nothing,
-    /// It is damaged, or the disk does not give it.
+    /// It is damaged, or another cluster's, or the disk does not give it.
     Unreadable,
     Members(Members),
 }
@@ -64,8 +79,9 @@ pub struct Remembered {
     /// Those in the file, if they are to be asked.
     addresses: Vec<String>,
     file: Found,
-    /// The state of the ring that it was compared with last.
-    seen: Option<LogIndex>,
+    /// What it was compared with last: a state of the ring, and whether the replica set does without
+    /// this instance.
+    seen: Option<(LogIndex, bool)>,
     writing: bool,
 }
 
@@ -91,7 +107,17 @@ impl Remembered {
         if let Found::Members(members) = &self.file
             && members.cluster != cluster
         {
+            self.file = Found::Unreadable;
             self.forget();
+        }
+    }
+
+    /// What to say after why data cannot be used, where nobody is there to be asked.
+    pub fn why_nobody_is_asked(&self) -> &'static str {
+        match &self.file {
+            Found::Nothing => "",
+            Found::Members(members) if members.addresses.is_empty() => NOBODY_DECIDES,
+            Found::Unreadable | Found::Members(_) => NOBODY_IS_KNOWN,
         }
     }
 
@@ -100,12 +126,8 @@ impl Remembered {
         self.addresses.clear();
     }
 
-    fn says(&self, cluster: Uuid, others: &[String]) -> bool {
-        match &self.file {
-            Found::Nothing => others.is_empty(),
-            Found::Unreadable => false,
-            Found::Members(members) => members.cluster == cluster && members.addresses == others,
-        }
+    fn is(&self, members: &Members) -> bool {
+        matches!(&self.file, Found::Members(found) if found == members)
     }
 }
 
@@ -130,20 +152,21 @@ impl Members {
 pub fn advance(me: &Shared) {
     let members = {
         let state = &mut *me.borrow_mut();
-        let applied = state.ring.as_ref().map(|ring| ring.applied);
-        if state.phase != Phase::Running || state.members.writing || state.members.seen == applied {
+        if state.phase != Phase::Running || state.members.writing {
             return;
         }
-        state.members.seen = applied;
-        let Some(cluster) = state.identity.as_ref().map(|identity| identity.cluster) else {
+        let Some((ring, shard)) = state.ring.as_ref().zip(state.shard.as_ref()) else { return };
+        let now = (ring.applied, decides_without(shard.group.membership(), state.me()));
+        if state.members.seen == Some(now) {
             return;
-        };
-        let Some(addresses) = state.others_to_ask() else { return };
-        if state.members.says(cluster, &addresses) {
+        }
+        state.members.seen = Some(now);
+        let Some(members) = state.members_to_remember() else { return };
+        if state.members.is(&members) {
             return;
         }
         state.members.writing = true;
-        Members { cluster, addresses }
+        members
     };
     let task = remember(me.clone(), members);
     me.borrow().spawner.spawn(task);
@@ -168,18 +191,32 @@ async fn remember(me: Shared, members: Members) {
 }
 
 impl State {
-    /// The other members, if they can decide without this one to take it back; `None` while this one
-    /// knows of no cluster that it is a member of.
-    fn others_to_ask(&self) -> Option<Vec<String>> {
+    /// What the file is to say; `None` where there is to be none: this instance knows of no cluster that
+    /// it is a member of, or has always been alone in it.
+    fn members_to_remember(&self) -> Option<Members> {
+        let cluster = self.identity.as_ref()?.cluster;
         let ring = self.ring.as_ref().filter(|r| r.state.instances.contains_key(&self.me()))?;
-        if !decides_without(ring.group.membership(), self.me()) {
-            return Some(Vec::new());
+        let others = ring.state.instances.values().filter(|i| i.is_member() && i.id != self.me());
+        let mut addresses: Vec<String> = others.map(|i| i.endpoints.peer.clone()).collect();
+        if addresses.is_empty() && !self.members.had_others() {
+            return None;
         }
-        let members = ring.state.instances.values().filter(|i| i.is_member() && i.id != self.me());
-        let mut addresses: Vec<String> = members.map(|i| i.endpoints.peer.clone()).collect();
+        if !self.can_be_given_up() {
+            addresses.clear();
+        }
         addresses.sort_unstable();
         addresses.truncate(ADDRESSES_MAX);
-        Some(addresses)
+        Some(Members { cluster, addresses })
+    }
+
+    /// Whether the others can do without this instance and its data: the ring, which is to take it back,
+    /// and its replica set, which is to be led. One that it has to itself ends with it, rows and all.
+    fn can_be_given_up(&self) -> bool {
+        let Some((ring, shard)) = self.ring.as_ref().zip(self.shard.as_ref()) else { return false };
+        let set = shard.group.id();
+        let ends_empty = ring.state.members(set).count() == 1 && !ring.state.owns_buckets(set);
+        decides_without(ring.group.membership(), self.me())
+            && (ends_empty || decides_without(shard.group.membership(), self.me()))
     }
 
     /// Whether a peer other than this instance is configured.

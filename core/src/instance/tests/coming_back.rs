@@ -7,11 +7,15 @@ use super::*;
 fn founder_with_a_damaged_log(world: &mut World) {
     assert_eq!(world.nodes[0].config.peers, ["i1:3301"]);
     world.kill(0);
-    let disk = &mut world.nodes[0].disk;
-    let log = disk.paths().into_iter().find(|path| path.starts_with("wal/")).unwrap();
-    disk.file(&log)[3] ^= 1;
+    damage_the_log(world, 0);
     world.start(0);
     world.run(Duration::from_secs(8));
+}
+
+fn damage_the_log(world: &mut World, at: usize) {
+    let disk = &mut world.nodes[at].disk;
+    let log = disk.paths().into_iter().find(|path| path.starts_with("wal/")).unwrap();
+    disk.file(&log)[3] ^= 1;
 }
 
 #[test]
@@ -47,6 +51,71 @@ fn a_founder_that_the_others_cannot_take_back_without_its_vote_keeps_its_data() 
     assert!(world.nodes[0].disk.paths().contains(&identity::FILE.to_owned()));
 }
 
+/// Three instances of which the ring can lose any, in replica sets of at most so many.
+fn three_in_sets_of(replication_factor: u8) -> World {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.add(replication_factor);
+        world.run(Duration::from_secs(2));
+    }
+    assert_eq!(world.voters(0, GroupId::RING), [1, 2, 3]);
+    world
+}
+
+#[test]
+fn a_founder_without_which_nobody_would_lead_its_rows_keeps_its_data() {
+    for (replication_factor, voters) in [(2, vec![1, 2]), (1, vec![1])] {
+        let mut world = three_in_sets_of(replication_factor);
+        assert_eq!(world.voters(0, GroupId(1)), voters);
+        founder_with_a_damaged_log(&mut world);
+        let stopped = world.nodes[0].stopped.clone();
+        assert!(
+            matches!(&stopped, Some(StopReason::Unusable(why)) if why.contains("stays in place")),
+            "{stopped:?}"
+        );
+        let paths = world.nodes[0].disk.paths();
+        assert!(paths.contains(&identity::FILE.to_owned()), "{paths:?}");
+        assert!(!paths.iter().any(|path| path.starts_with("damaged/")), "{paths:?}");
+        let members = world.state(1, |s| {
+            let ring = &s.ring.as_ref().unwrap().state;
+            ring.instances.values().filter(|i| i.is_member()).map(|i| i.id.0).collect::<Vec<_>>()
+        });
+        assert_eq!(members, [1, 2, 3], "its place is kept");
+    }
+}
+
+#[test]
+fn one_that_is_told_of_nobody_and_has_no_rows_comes_back_though_its_set_ends() {
+    let mut world = three_in_sets_of(2);
+    assert_eq!(world.voters(2, GroupId(2)), [3]);
+    world.nodes[2].config.peers = vec![world.nodes[2].config.address.clone()];
+    world.kill(2);
+    damage_the_log(&mut world, 2);
+    world.start(2);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[2].stopped, None);
+    assert_eq!(world.voters(2, GroupId(3)), [4]);
+    assert_eq!(world.online(0), 3);
+}
+
+#[test]
+fn no_cluster_is_founded_where_there_was_one_with_others_that_decide_nothing_alone() {
+    for replication_factor in 1..3 {
+        let mut world = World::new();
+        world.add(replication_factor);
+        world.run(Duration::from_secs(2));
+        assert!(!world.nodes[0].disk.paths().contains(&members::FILE.to_owned()), "it is alone");
+        world.add(replication_factor);
+        world.run(Duration::from_secs(2));
+        assert_eq!(file_of_members(&mut world).addresses, [""; 0]);
+        world.kill(0);
+        world.nodes[0].disk.remove(identity::FILE);
+        world.start(0);
+        world.run(Duration::from_secs(2));
+        asks_for_a_peer(&world);
+    }
+}
+
 #[test]
 fn a_list_of_members_that_cannot_be_read_tells_nothing() {
     let mut world = three();
@@ -60,6 +129,17 @@ fn a_list_of_members_that_cannot_be_read_tells_nothing() {
     founder_with_a_damaged_log(&mut world);
     assert_eq!(world.nodes[0].stopped, None, "and was written anew");
     assert_eq!(world.online(1), 3);
+    // Where the log is damaged too, somebody else has to say whom to ask.
+    world.nodes[0].disk.file(members::FILE)[12] ^= 1;
+    founder_with_a_damaged_log(&mut world);
+    asks_for_a_peer(&world);
+    world.kill(0);
+    world.nodes[0].config.peers.push("i2:3301".into());
+    world.start(0);
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.nodes[0].stopped, None);
+    assert_eq!(world.online(1), 3);
+    world.nodes[0].config.peers.pop();
     // Without an identity, it is a reason not to found a cluster.
     world.kill(0);
     world.nodes[0].disk.remove(identity::FILE);
@@ -80,8 +160,15 @@ fn a_list_of_members_of_another_cluster_tells_nothing() {
     let crc = crc32fast::hash(&own[..body]).to_le_bytes();
     own[body..].copy_from_slice(&crc);
     founder_with_a_damaged_log(&mut world);
-    let stopped = world.nodes[0].stopped.clone();
-    assert!(matches!(stopped, Some(StopReason::Unusable(_))), "{stopped:?}");
+    asks_for_a_peer(&world);
+}
+
+fn asks_for_a_peer(world: &World) {
+    let stopped = world.nodes[0].stopped.as_ref();
+    assert!(
+        matches!(stopped, Some(StopReason::Unusable(why)) if why.contains("--peer")),
+        "{stopped:?}"
+    );
 }
 
 fn file_of_members(world: &mut World) -> Members {
@@ -124,11 +211,7 @@ fn no_cluster_is_founded_where_another_member_may_live_on() {
     let before = world.nodes[0].disk.paths();
     world.start(0);
     world.run(Duration::from_secs(2));
-    let stopped = world.nodes[0].stopped.clone();
-    assert!(
-        matches!(&stopped, Some(StopReason::Unusable(why)) if why.contains("--peer")),
-        "{stopped:?}"
-    );
+    asks_for_a_peer(&world);
     assert_eq!(world.nodes[0].disk.paths(), before, "nothing is moved");
 }
 
