@@ -56,7 +56,7 @@ pub struct Kept {
     pub steps: u64,
     /// Statements that make others wait.
     pub alone: u64,
-    /// Bytes that statements under way are counted with.
+    /// Bytes that statements under way are counted with, and results that nobody has read.
     pub statement_bytes: u64,
     /// Bytes of writes that are not known to be committed.
     pub uncommitted_bytes: u64,
@@ -93,7 +93,10 @@ impl Instance {
             serving: state.serving.len() as u64,
             steps: state.governing.steps_under_way() as u64,
             alone: state.slices.alone() as u64,
-            statement_bytes: state.workbench.memory.used() as u64,
+            statement_bytes: {
+                let workbench = &state.workbench;
+                (workbench.memory.used() + workbench.results.used()) as u64
+            },
             uncommitted_bytes: shard.map_or(0, ShardMember::uncommitted_bytes),
             holds: of_store(Store::holds),
             superseded: of_store(Store::superseded),
