@@ -22,7 +22,8 @@ pub struct Identity {
     pub replication_factor: u8,
     /// Whether every data centre holds exactly one instance.
     pub one_in_each_dc: bool,
-    /// Whether this instance may found the cluster: the first one, unless it lost its disk.
+    /// Whether it is told no peer but itself: an only instance, and the first one until the cluster is set
+    /// up, or, in part of the plans, until its disk is wiped. Without data it founds a cluster.
     pub may_bootstrap: bool,
     pub limits: BTreeMap<String, u64>,
     pub canaries: Vec<String>,

@@ -41,6 +41,10 @@ pub struct Plan {
     /// Whether clients come over the network and log in with a password.
     #[serde(default)]
     pub passwords: bool,
+    /// Whether the first instance is told no peer but itself, as the README has it, until its disk is
+    /// wiped; else it is given its peers once the cluster is set up.
+    #[serde(default)]
+    pub founder_is_told_of_nobody: bool,
     /// Where not empty, only a core heals when faults are over: the first of these instances that hold a
     /// quorum of every group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -12,8 +12,9 @@
 //! | `beyond-budget` | more than a cluster survives | stop or refuse, never lie |
 //!
 //! In part of the seeds of each there are more instances than one replica set takes, and in part of them
-//! instances have too little room for what clients ask. In part of those of `net`, `disk`, `clock`, `dc3`
-//! and `everything` only a core of the cluster heals, and the rest stays as broken as it is.
+//! instances have too little room for what clients ask. In every other one the founder is told of nobody,
+//! as an operator leaves it. In part of those of `net`, `disk`, `clock`, `dc3` and `everything` only a core
+//! of the cluster heals, and the rest stays as broken as it is.
 
 use std::collections::BTreeMap;
 
@@ -211,6 +212,8 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         }
         _ => Vec::new(),
     };
+    let founder_is_told_of_nobody =
+        abilities.has_members && root.fork("founder").below(FOUNDER_ALONE_EVERY) == 0;
     let mut knobs = root.fork("knobs");
     Plan {
         format: FORMAT,
@@ -226,6 +229,7 @@ pub fn plan(scenario: &Scenario, seed: u64, abilities: Abilities) -> Plan {
         faults,
         buggify: knobs.below(4) == 0,
         passwords: knobs.below(8) == 0,
+        founder_is_told_of_nobody,
         core,
         canaries: Vec::new(),
         beyond_budget: beyond,
@@ -418,6 +422,9 @@ fn draw_tightness(clients: &[ClientPlan], rng: &mut Rng) -> Option<(String, u64)
     Some((name.to_owned(), limit))
 }
 
+/// In one of so many seeds the founder is told of nobody.
+const FOUNDER_ALONE_EVERY: u64 = 2;
+
 /// In one of so many seeds only a core heals.
 const CORE_EVERY: u64 = 3;
 
@@ -488,6 +495,16 @@ mod tests {
             let first = plan(scenario, 7, ABILITIES);
             assert_eq!(first, plan(scenario, 7, ABILITIES));
             assert_eq!(Plan::from_json(&first.to_json()).unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn the_founder_is_told_of_nobody_in_about_every_other_seed() {
+        for scenario in SCENARIOS {
+            let told_of_nobody =
+                |seed: &u64| plan(scenario, *seed, ABILITIES).founder_is_told_of_nobody;
+            let count = (0..100).filter(told_of_nobody).count();
+            assert!((30..70).contains(&count), "{}: {count} of 100", scenario.name);
         }
     }
 

@@ -162,6 +162,9 @@ impl Shrinker<'_> {
         let mut candidate = self.best.clone();
         candidate.core.clear();
         self.attempt(candidate);
+        let mut candidate = self.best.clone();
+        candidate.founder_is_told_of_nobody = false;
+        self.attempt(candidate);
         for k in 0..self.best.clients.len() {
             let mut candidate = self.best.clone();
             candidate.clients[k].followers = 0;

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use crate::check::Check;
+use crate::faults::Kind;
 use crate::mutants::{hunt, mutants};
-use crate::plan::Plan;
+use crate::plan::{Fault, Plan};
 use crate::repeat::{ECHO_PREFIX, Window, compare, echo};
 use crate::run::{run, subject};
 use crate::scenario::{SCENARIOS, Scenario, plan};
@@ -132,6 +133,35 @@ fn the_database_refuses_what_it_has_no_memory_for_and_goes_on() {
         gone_on += u32::from(added.is_some());
     }
     assert!(gone_on > 1, "{gone_on} of 8 plans were refused, deleted and went on");
+}
+
+/// With a damaged log it asks those it has written down; with a wiped disk those it is given then.
+#[test]
+fn a_founder_that_is_told_of_nobody_comes_back() {
+    const ASKED: &str = "boot: the others are known from the list of members only";
+    let abilities = subject("basalt").expect("the database");
+    let scenario = Scenario::by_name("disk").expect("a scenario of that name");
+    let base = (0..).map(|seed| plan(scenario, seed, abilities));
+    let three = base.filter(|plan| plan.topology.copies() == 3 && plan.topology.nodes.len() == 3);
+    let fault = |kind: Kind, at_ms: u64, amount: u64| {
+        let (for_ms, nodes, peers) = (Some(200), vec![0], Vec::new());
+        Fault { kind, at_ms, for_ms, nodes, peers, amount }
+    };
+    let rots = [fault(Kind::DiskBitRot, 500, 4), fault(Kind::ProcessKill, 600, 1)];
+    let is_wiped = [fault(Kind::ProcessWiped, 600, 1)];
+    let mut asked = [0; 3];
+    for mut plan in three.take(6) {
+        plan.core.clear();
+        let ways = [(true, rots.to_vec()), (false, rots.to_vec()), (true, is_wiped.to_vec())];
+        for ((told_of_nobody, faults), asked) in ways.into_iter().zip(&mut asked) {
+            plan.founder_is_told_of_nobody = told_of_nobody;
+            plan.faults = faults;
+            let verdict = run(&plan);
+            assert_eq!(verdict.failure, None, "seed {}\n{}", plan.seed, verdict.story.join("\n"));
+            *asked += verdict.marks.get(ASKED).copied().unwrap_or(0);
+        }
+    }
+    assert!(asked[0] > 0 && asked[1..] == [0, 0], "{asked:?}");
 }
 
 /// This test binary again, as the process that repeats a plan.

@@ -576,6 +576,9 @@ async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Fai
         let mut state = me.borrow_mut();
         state.phase = Phase::Joining;
         let uuid = state.random_uuid();
+        if !state.is_told_of_others() {
+            crate::sometimes!("boot: the others are known from the list of members only");
+        }
         (join_request(&state.config, uuid, replaces), state.peers_to_ask())
     };
     let mut next = 0;

@@ -219,9 +219,11 @@ impl<N: Node> World<'_, N> {
         self.phase = Phase::Chaos;
         self.chaos_begins_ns = self.now_ns;
         self.tell("the cluster is set up".to_owned());
-        // From now on the founder, too, is started with its peers.
-        for host in &mut self.hosts {
-            host.identity.may_bootstrap = host.identity.peers.len() == 1;
+        if !self.plan.founder_is_told_of_nobody {
+            // From now on the founder, too, is started with its peers.
+            for host in &mut self.hosts {
+                host.identity.may_bootstrap = host.identity.peers.len() == 1;
+            }
         }
         for (k, fault) in self.plan.faults.iter().enumerate() {
             let at_ns = self.now_ns + fault.at_ms * 1_000_000;

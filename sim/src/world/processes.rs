@@ -69,6 +69,12 @@ impl<N: Node> World<'_, N> {
                 let name = machine.identity.name.clone();
                 self.fail(Check::Acks, format!("{name} lost entries on a sound disk: {text}"));
             }
+            // An operator does what it asks for.
+            StopReason::Unusable(text) if text.contains("--peer") => {
+                machine.identity.may_bootstrap = false;
+                let at_ns = self.now_ns + SUPERVISOR_NS;
+                self.queue.push(at_ns, Happening::Restart { host, incarnation });
+            }
             // Only an operator helps now.
             StopReason::Unusable(_) | StopReason::Expelled => {}
             StopReason::DiskFailed(_)
