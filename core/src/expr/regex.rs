@@ -595,8 +595,11 @@ impl Parser {
     }
 }
 
+/// Whether a character is of a class.
+type Holds = fn(char) -> bool;
+
 /// The classes that brackets have between colons.
-static NAMED: &[(&str, fn(char) -> bool)] = &[
+static NAMED: &[(&str, Holds)] = &[
     ("alpha", char::is_alphabetic),
     ("digit", |c| c.is_ascii_digit()),
     ("alnum", char::is_alphanumeric),
@@ -614,7 +617,7 @@ static NAMED: &[(&str, fn(char) -> bool)] = &[
 
 /// `\d`, `\s`, `\w` and their complements.
 fn shorthand(c: char) -> Option<Named> {
-    let (name, holds): (_, fn(char) -> bool) = match c.to_ascii_lowercase() {
+    let (name, holds): (_, Holds) = match c.to_ascii_lowercase() {
         'd' => ("digit", |c| c.is_ascii_digit()),
         's' => ("space", char::is_whitespace),
         'w' => ("word", is_word),

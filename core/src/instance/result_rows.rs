@@ -198,7 +198,11 @@ mod tests {
     fn a_result_without_columns_has_a_number_of_rows() {
         let result = written(&[vec![], vec![]], &[]);
         let mut count = 0;
-        result.each(&[], |_| Ok(count += 1)).unwrap();
+        let mut see = |_: &[Datum]| {
+            count += 1;
+            Ok(())
+        };
+        result.each(&[], &mut see).unwrap();
         assert_eq!(count, 2);
     }
 

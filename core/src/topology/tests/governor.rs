@@ -207,7 +207,7 @@ impl World {
             "own" => {
                 let set = GroupId(words[1].parse().unwrap());
                 let ((tier, first), range) = self.ring.buckets.first_key_value().unwrap();
-                let (tier, first, all) = (tier.clone(), *first, range.clone());
+                let (tier, first, all) = (tier.clone(), *first, *range);
                 let middle = (first + all.last) / 2;
                 let lower = BucketRange { last: middle, ..all };
                 let upper = BucketRange { last: all.last, owner: set };
