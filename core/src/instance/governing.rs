@@ -281,7 +281,9 @@ impl State {
     fn everyone_known(&self) -> BTreeSet<PeerAddr> {
         let members = self.ring.iter().flat_map(|r| r.state.instances.values());
         let told = members.filter(|i| i.is_member()).map(|i| i.endpoints.peer.as_str());
-        let peers = self.config.peers.iter().map(String::as_str);
+        // One that was taken back and stopped before it heard of the ring knows others from the file only.
+        let peers = self.peers_to_ask();
+        let peers = peers.iter().map(String::as_str);
         let mut all: BTreeSet<PeerAddr> = told.chain(peers).map(PeerAddr::new).collect();
         all.extend(self.addresses.values().cloned());
         all.remove(&PeerAddr::new(self.config.address.as_str()));
