@@ -641,6 +641,7 @@ pub async fn leave(me: Shared) {
                 state.clients.wind_down();
             }
             if now >= began + INTERRUPT_AFTER {
+                state.ring.iter_mut().for_each(|ring| ring.expire(Mono::NEVER));
                 state.shard.iter_mut().for_each(ShardMember::stop_waiting);
                 state.clients.shutdown();
             }

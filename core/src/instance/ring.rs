@@ -2,13 +2,16 @@
 //!
 //! The ring applies entries when they are committed, never before: it is small and rarely written,
 //! and everybody must agree on it.
+//!
+//! Whoever proposed an entry hears what came of it even if the lead is lost meanwhile: the log of the next
+//! leader tells, as it does for the rows ([`super::gates`]).
 
 use std::collections::BTreeMap;
 
 use crate::base::{LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind};
-use crate::seam::{Completion, Resolver, Spawner};
+use crate::seam::{Completion, Mono, Resolver, Spawner};
 use crate::topology::{Applied, ApplyOutcome, RingEntry, RingState};
 
 /// What became of a proposal.
@@ -20,6 +23,13 @@ pub enum Proposed {
     Replaced,
 }
 
+#[derive(Debug)]
+struct Proposal {
+    resolver: Resolver<Proposed>,
+    /// Until when somebody waits, once the leader that proposed it leads no more.
+    until: Mono,
+}
+
 /// The member.
 #[derive(Debug)]
 pub struct RingMember {
@@ -28,7 +38,9 @@ pub struct RingMember {
     /// Everything up to here is in `state`.
     pub applied: LogIndex,
     /// Who waits for the entry at an index, proposed in a term.
-    proposals: BTreeMap<LogIndex, (Term, Resolver<Proposed>)>,
+    proposals: BTreeMap<(LogIndex, Term), Proposal>,
+    /// The term in which this member leads.
+    leading: Option<Term>,
     /// Who waits until `applied` has reached an index.
     readers: BTreeMap<(LogIndex, u64), Resolver<()>>,
     next_reader: u64,
@@ -41,13 +53,14 @@ impl RingMember {
             state,
             applied,
             proposals: BTreeMap::new(),
+            leading: None,
             readers: BTreeMap::new(),
             next_reader: 0,
         }
     }
 
     /// Appends an entry, if this member leads; the completion tells what became of it. It ends
-    /// without an answer if this member stops leading before the entry is decided.
+    /// without an answer if the lead is lost and the next leader's log does not tell for long.
     pub fn propose(
         &mut self,
         spawner: &Spawner,
@@ -55,7 +68,8 @@ impl RingMember {
     ) -> Option<Completion<Proposed>> {
         let index = self.group.propose(entry.encode()).ok()?;
         let (completion, resolver) = spawner.completion();
-        self.proposals.insert(index, (self.group.term(), resolver));
+        let key = (index, self.group.term());
+        self.proposals.insert(key, Proposal { resolver, until: Mono::NEVER });
         Some(completion)
     }
 
@@ -106,13 +120,7 @@ impl RingMember {
             },
         };
         self.moved_to(entry.index);
-        if let Some((term, resolver)) = self.proposals.remove(&entry.index) {
-            resolver.resolve(if term == entry.term {
-                Proposed::Applied(entry.index, outcome)
-            } else {
-                Proposed::Replaced
-            });
-        }
+        self.decided(entry.index, entry.term, outcome);
         Ok(())
     }
 
@@ -120,7 +128,8 @@ impl RingMember {
     pub fn restore(&mut self, state: RingState, index: LogIndex) {
         self.state = state;
         self.moved_to(index);
-        self.proposals.retain(|at, _| *at > index);
+        // Which entries the snapshot stands for is not known.
+        self.proposals.retain(|(at, _), _| *at > index);
     }
 
     fn moved_to(&mut self, index: LogIndex) {
@@ -133,10 +142,42 @@ impl RingMember {
         }
     }
 
-    /// After each turn: proposals of a lost leadership have no answer here any more.
-    pub fn forget_lost_proposals(&mut self) {
-        if !self.group.is_leader() {
-            self.proposals.clear();
+    /// The entry of `term` at `index` is applied: terms do not decrease along a log, so nothing proposed
+    /// in an older term comes behind it.
+    fn decided(&mut self, index: LogIndex, term: Term, outcome: ApplyOutcome) {
+        if self.proposals.is_empty() {
+            return;
         }
+        if let Some(own) = self.proposals.remove(&(index, term)) {
+            if self.leading != Some(term) {
+                crate::sometimes!("ring: a proposal committed by the next leader");
+            }
+            own.resolver.resolve(Proposed::Applied(index, outcome));
+        }
+        let is_replaced = |at: &(LogIndex, Term), _: &mut Proposal| at.0 <= index || at.1 < term;
+        for (_, replaced) in self.proposals.extract_if(.., is_replaced) {
+            crate::sometimes!("ring: a proposal replaced by the next leader");
+            replaced.resolver.resolve(Proposed::Replaced);
+        }
+    }
+
+    /// After each turn: what was proposed in a lead that is lost is waited for until `until`.
+    pub fn follow_role(&mut self, until: Mono) {
+        let leads = self.group.is_leader().then(|| self.group.term());
+        if self.leading != leads {
+            let lost = self.proposals.iter_mut().filter(|((_, term), _)| leads != Some(*term));
+            lost.for_each(|(_, proposal)| proposal.until = proposal.until.min(until));
+            self.leading = leads;
+        }
+    }
+
+    /// Gives up those that have waited for too long for what became of a lost lead's entries.
+    pub fn expire(&mut self, now: Mono) {
+        self.proposals.retain(|_, proposal| proposal.until > now);
+    }
+
+    /// When [`RingMember::expire`] should be called next.
+    pub fn next_expiry(&self) -> Mono {
+        self.proposals.values().map(|p| p.until).min().unwrap_or(Mono::NEVER)
     }
 }

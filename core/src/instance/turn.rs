@@ -13,6 +13,10 @@ use crate::seam::{Effect, Lane, Mono, StopReason};
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
 
+/// The part of a statement's patience that a leader of the ring which was replaced has to tell how the
+/// changes ended that were asked of it.
+const CATALOG_PATIENCE_PART: u32 = 5;
+
 impl State {
     /// What time brings: sleepers, late requests, ticks.
     pub fn advance_time(&mut self) {
@@ -27,6 +31,8 @@ impl State {
         self.clients.begin_turn();
         if let Some(ring) = &mut self.ring {
             ring.group.advance(now);
+            ring.follow_role(now + self.config.times.statement_patience);
+            ring.expire(now);
         }
         if let Some(shard) = &mut self.shard {
             shard.group.advance(now);
@@ -71,7 +77,8 @@ impl State {
 
     /// Requests to a leader that was replaced are given little more time.
     pub fn follow_leaders(&mut self) {
-        let deadline = self.now.mono + self.config.times.group.election_timeout();
+        let now = self.now.mono;
+        let soon = now + self.config.times.group.election_timeout();
         let known =
             (self.ring.as_ref().map(|r| r.applied), self.shard.as_ref().map(|s| s.group.id()));
         if self.rows_at_known != known {
@@ -83,7 +90,10 @@ impl State {
             if let Some(leader) = leader
                 && self.leaders.insert(group, leader) != Some(leader)
             {
-                self.requests.leader_changed(group, leader, deadline);
+                // A change of the catalog is rare, and is not repeated by whoever does not know its end.
+                let patient = now + self.config.times.statement_patience / CATALOG_PATIENCE_PART;
+                let until = if group == GroupId::RING { patient } else { soon };
+                self.requests.leader_changed(group, leader, until);
             }
         }
     }
@@ -94,12 +104,12 @@ impl State {
         let ticket = self.durability.persist(GroupId::RING, &ready);
         let persisted = std::mem::take(&mut ready.persisted_messages);
         ring.group.hold(ready.number, ticket, persisted);
+        ring.follow_role(self.now.mono + self.config.times.statement_patience);
         self.take_over_snapshot(GroupId::RING, &ready);
         self.send_ready(GroupId::RING, &mut ready);
         let Some(ring) = &mut self.ring else { return true };
         let applied = ready.committed.iter().try_for_each(|entry| ring.apply(entry));
         ring.group.applied(ring.applied);
-        ring.forget_lost_proposals();
         if let Err(why) = applied {
             self.stop(StopReason::Unusable(why));
         }
@@ -137,7 +147,7 @@ impl State {
     pub fn schedule(&mut self, more_work: bool) {
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
         at = at.min(self.serving.next_wake());
-        let ring = self.ring.as_ref().map(|ring| ring.group.next_wake());
+        let ring = self.ring.as_ref().map(|r| r.group.next_wake().min(r.next_expiry()));
         let shard = self.shard.as_ref().map(ShardMember::next_wake);
         at = ring.into_iter().chain(shard).fold(at, Mono::min);
         if matches!(self.phase, Phase::Running | Phase::Leaving) {

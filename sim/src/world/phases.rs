@@ -323,8 +323,9 @@ impl<N: Node> World<'_, N> {
     fn rest(&mut self, since_ns: u64) {
         let mut resources = Vec::new();
         let mut too_much = None;
-        // Who did not heal with the core may ask it for ever.
-        let asking = self.hosts.iter().filter(|host| !self.heals(host.identity.node));
+        // Who is lost for good, or did not heal with the core, may ask it for ever.
+        let lost = self.lost();
+        let asking = self.hosts.iter().filter(|host| lost.contains(&host.identity.node));
         let asking = asking.filter(|host| host.is_running()).count() as u64;
         // Who did not heal may wait for ever for the others.
         for host in self.hosts.iter().filter(|host| self.heals(host.identity.node)) {

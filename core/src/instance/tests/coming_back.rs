@@ -189,17 +189,48 @@ fn a_list_of_members_that_the_disk_does_not_give_keeps_no_instance_down() {
     assert_eq!(file_of_members(&mut world), before, "it was written anew");
 }
 
+/// An operator has `asked` take an instance out of the cluster.
+fn expel(world: &mut World, asked: usize, uuid: uuid::Uuid) {
+    let body = Body::Expel { request: 1, uuid, force: true };
+    let event = Event::Peer { from: PeerAddr::new("operator:1"), msg: Msg { cluster: 0, body } };
+    world.push(asked, MS, Happening::Event(Box::new(event)));
+    world.run(Duration::from_secs(3));
+}
+
 /// Three, of which the first and another are left.
 fn two_of_three() -> World {
     let mut world = three();
     let out = (1..3).find(|at| !world.leaders(GroupId::RING).contains(at)).unwrap();
     let uuid = world.state(out, |s| s.identity.as_ref().unwrap().uuid);
-    let body = Body::Expel { request: 1, uuid, force: true };
-    let event = Event::Peer { from: PeerAddr::new("operator:1"), msg: Msg { cluster: 0, body } };
-    world.push(0, MS, Happening::Event(Box::new(event)));
-    world.run(Duration::from_secs(3));
+    expel(&mut world, 0, uuid);
     assert_eq!(world.voters(0, GroupId::RING).len(), 2);
     world
+}
+
+#[test]
+fn one_that_was_expelled_before_it_heard_of_the_ring_again_is_told() {
+    let mut world = three();
+    world.kill(0);
+    damage_the_log(&mut world, 0);
+    world.start(0);
+    let is_back = |world: &World| {
+        world.state(0, |s| s.identity.as_ref().is_some_and(|own| own.id == InstanceId(4)))
+    };
+    while !is_back(&world) {
+        world.run(Duration::from_micros(100));
+    }
+    // Its new name is on disk, and nothing else yet.
+    world.run(Duration::from_millis(2));
+    let knows_the_cluster =
+        |s: &State| s.ring.as_ref().is_some_and(|ring| ring.state.cluster.is_some());
+    assert!(!world.state(0, knows_the_cluster));
+    let uuid = world.state(0, |s| s.identity.as_ref().unwrap().uuid);
+    world.kill(0);
+    expel(&mut world, 1, uuid);
+    world.start(0);
+    world.run(Duration::from_secs(5));
+    let stopped = world.nodes[0].stopped.clone();
+    assert!(matches!(stopped, Some(StopReason::Expelled)), "{stopped:?}");
 }
 
 #[test]

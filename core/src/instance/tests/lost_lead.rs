@@ -152,3 +152,60 @@ fn an_answer_that_is_on_its_way_when_a_link_breaks_is_still_read() {
     world.run(Duration::from_secs(1));
     assert!(world.said(other, CONN, "UPDATE 1"), "{:?}", world.answer(other, CONN));
 }
+
+/// Three instances, a client of each, and which one leads the ring.
+fn three_with_clients() -> (World, usize) {
+    let mut world = three();
+    (0..3).for_each(|at| world.connect(at, CONN));
+    let leader = world.leaders(GroupId::RING)[0];
+    (world, leader)
+}
+
+/// Cuts off the leader of the ring, `delay` after a client of `asked` wants a table, and heals the network
+/// once another instance leads.
+fn a_table_is_wanted_while_the_ring_loses_its_leader(
+    world: &mut World,
+    (asked, old): (usize, usize),
+    delay: Duration,
+) {
+    world.query(asked, CONN, "create table made (id int primary key)");
+    world.run(delay);
+    cut(world, old);
+    world.run(Duration::from_millis(900));
+    assert!(world.leaders(GroupId::RING).iter().any(|at| *at != old), "the others elect a leader");
+    assert_eq!(world.answer(asked, CONN), None, "nothing is told that is not known");
+    heal(world);
+    world.run(Duration::from_secs(3));
+}
+
+#[test]
+fn a_change_of_the_catalog_is_made_by_the_next_leader_of_the_ring() {
+    // The entry has left for the others, or it is lost with the first leader.
+    for delay in [Duration::from_micros(500), Duration::ZERO] {
+        for other in 0..2 {
+            let (mut world, old) = three_with_clients();
+            let asked = (old + other) % 3;
+            if other > 0 && delay.is_zero() {
+                continue;
+            }
+            let way = (asked, old);
+            a_table_is_wanted_while_the_ring_loses_its_leader(&mut world, way, delay);
+            let answer = world.answer(asked, CONN);
+            assert!(world.said(asked, CONN, "CREATE TABLE"), "{way:?} {delay:?}: {answer:?}");
+            assert!(world.says(asked, CONN, "create table made (id int primary key)", "42P07"));
+        }
+    }
+}
+
+#[test]
+fn a_change_of_the_catalog_is_called_unknown_when_nobody_tells_for_long() {
+    let (mut world, old) = three_with_clients();
+    cut(&mut world, old);
+    world.query(old, CONN, "create user joe with password 'Xx123456'");
+    world.run(Duration::from_secs(9));
+    assert_eq!(world.answer(old, CONN), None);
+    assert_eq!(world.kept(old).ring_waiters, 1);
+    world.run(Duration::from_secs(3));
+    assert!(world.said(old, CONN, "08007"), "{:?}", world.answer(old, CONN));
+    assert_eq!(world.kept(old).ring_waiters, 0);
+}
