@@ -32,28 +32,28 @@ async fn propose(
     let proposed = async {
         match serve::ask_leader_telling(me, GroupId::RING, request, deadline, &sent).await {
             Answer::Response(ResponseKind::Applied { index }) => {
-                let (reached, late) = {
+                let reached = {
                     let state = &mut *me.borrow_mut();
                     let Some(ring) = &mut state.ring else { return Err(starting()) };
-                    let reached = ring.wait_applied(&state.spawner, index);
-                    (reached, state.deadline(deadline))
+                    ring.wait_applied(&state.spawner, index)
                 };
-                // Who is cut off right now may never get there.
-                serve::in_time(reached, late).await.map(|()| index).ok_or_else(outcome_unknown)
+                reached.await.map(|()| index).ok_or_else(outcome_unknown)
             }
             Answer::Response(ResponseKind::Failed(error)) => Err(error),
             Answer::NotDone => Err(no_leader(GroupId::RING)),
             _ => Err(outcome_unknown()),
         }
     };
-    let proposed = unless_interrupted(interrupt, proposed).await;
+    // Who is cut off right now may never hear of it, or get there.
+    let late = me.borrow_mut().deadline(deadline);
+    let proposed = serve::in_time(unless_interrupted(interrupt, proposed), late).await;
     if let Some(ring) = &mut me.borrow_mut().ring {
         ring.forget_abandoned();
     }
     match proposed {
         Some(result) => result,
         None if sent.get() => Err(outcome_unknown()),
-        None => interrupt.check().and_then(|()| Err(outcome_unknown())),
+        None => Err(interrupt.check().err().unwrap_or_else(|| no_leader(GroupId::RING))),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::message::{Body, GroupReport, Join, JoinReply, Report, RequestKind, ResponseKind};
 use super::requests::Answer;
-use super::ring::Proposed;
+use super::ring::{Proposed, RingMember};
 use super::serve;
 use super::shard::ShardMember;
 use super::state::{Phase, Shared, State};
@@ -641,7 +641,7 @@ pub async fn leave(me: Shared) {
                 state.clients.wind_down();
             }
             if now >= began + INTERRUPT_AFTER {
-                state.ring.iter_mut().for_each(|ring| ring.expire(Mono::NEVER));
+                state.ring.iter_mut().for_each(RingMember::stop_waiting);
                 state.shard.iter_mut().for_each(ShardMember::stop_waiting);
                 state.clients.shutdown();
             }

@@ -24,6 +24,8 @@ pub enum Answer {
 struct Waiting {
     to: InstanceId,
     group: GroupId,
+    /// Whether it changes the catalog.
+    is_change: bool,
     deadline: Mono,
     resolver: Resolver<Answer>,
 }
@@ -78,11 +80,12 @@ impl Requests {
         &mut self,
         spawner: &Spawner,
         (to, group): (InstanceId, GroupId),
+        is_change: bool,
         deadline: Mono,
     ) -> (u64, Completion<Answer>) {
         self.next += 1;
         let (completion, resolver) = spawner.completion();
-        self.waiting.insert(self.next, Waiting { to, group, deadline, resolver });
+        self.waiting.insert(self.next, Waiting { to, group, is_change, deadline, resolver });
         (self.next, completion)
     }
 
@@ -116,10 +119,12 @@ impl Requests {
         }
     }
 
-    /// Somebody else leads `group` now: whoever was asked before has until `deadline` to answer.
-    pub fn leader_changed(&mut self, group: GroupId, leader: InstanceId, deadline: Mono) {
+    /// Somebody else leads `group` now: whoever was asked before has until `soon` to answer, or until `later`
+    /// if it was asked for a change of the catalog.
+    pub fn leader_changed(&mut self, group: GroupId, leader: InstanceId, soon: Mono, later: Mono) {
         for waiting in self.waiting.values_mut() {
             if waiting.group == group && waiting.to != leader {
+                let deadline = if waiting.is_change { later } else { soon };
                 waiting.deadline = waiting.deadline.min(deadline);
             }
         }

@@ -4,10 +4,13 @@
 //! and everybody must agree on it.
 //!
 //! Whoever proposed an entry hears what came of it even if the lead is lost meanwhile: the log of the next
-//! leader tells, as it does for the rows ([`super::gates`]).
+//! leader tells, as it does for the rows ([`Gates`]).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use super::gates::{Gated, Gates, Release};
 use crate::base::{LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, EntryKind};
@@ -23,22 +26,41 @@ pub enum Proposed {
     Replaced,
 }
 
-#[derive(Debug)]
-struct Proposal {
+/// What the entry that is being applied came to.
+type Outcomes = Rc<RefCell<Option<(LogIndex, ApplyOutcome)>>>;
+
+/// Who waits for what becomes of a proposal.
+struct Proposer {
     resolver: Resolver<Proposed>,
-    /// Until when somebody waits, once the leader that proposed it leads no more.
-    until: Mono,
+    outcomes: Outcomes,
+}
+
+impl Gated for Proposer {
+    fn release(self: Box<Self>, release: Release) {
+        match release {
+            Release::Committed => {
+                if let Some((index, outcome)) = self.outcomes.take() {
+                    self.resolver.resolve(Proposed::Applied(index, outcome));
+                }
+            }
+            Release::Undone => {
+                crate::sometimes!("ring: a proposal replaced by the next leader");
+                self.resolver.resolve(Proposed::Replaced);
+            }
+            Release::Lost => {}
+        }
+    }
 }
 
 /// The member.
-#[derive(Debug)]
 pub struct RingMember {
     pub group: Group,
     pub state: RingState,
     /// Everything up to here is in `state`.
     pub applied: LogIndex,
-    /// Who waits for the entry at an index, proposed in a term.
-    proposals: BTreeMap<(LogIndex, Term), Proposal>,
+    /// Who waits for an entry of its own.
+    proposers: Gates,
+    outcomes: Outcomes,
     /// The term in which this member leads.
     leading: Option<Term>,
     /// Who waits until `applied` has reached an index.
@@ -52,7 +74,8 @@ impl RingMember {
             group,
             state,
             applied,
-            proposals: BTreeMap::new(),
+            proposers: Gates::default(),
+            outcomes: Outcomes::default(),
             leading: None,
             readers: BTreeMap::new(),
             next_reader: 0,
@@ -68,8 +91,8 @@ impl RingMember {
     ) -> Option<Completion<Proposed>> {
         let index = self.group.propose(entry.encode()).ok()?;
         let (completion, resolver) = spawner.completion();
-        let key = (index, self.group.term());
-        self.proposals.insert(key, Proposal { resolver, until: Mono::NEVER });
+        let proposer = Proposer { resolver, outcomes: self.outcomes.clone() };
+        self.proposers.add(index, self.group.term(), Box::new(proposer));
         Some(completion)
     }
 
@@ -92,7 +115,7 @@ impl RingMember {
 
     /// How many wait for an entry of theirs, or for a position.
     pub fn waiting(&self) -> usize {
-        self.proposals.len() + self.readers.len()
+        self.proposers.len() + self.readers.len()
     }
 
     /// Applies one committed entry.
@@ -120,7 +143,11 @@ impl RingMember {
             },
         };
         self.moved_to(entry.index);
-        self.decided(entry.index, entry.term, outcome);
+        self.outcomes.replace(Some((entry.index, outcome)));
+        if self.leading == Some(entry.term) {
+            self.proposers.committed(entry.index);
+        }
+        self.proposers.applied(entry.index, entry.term);
         Ok(())
     }
 
@@ -128,8 +155,7 @@ impl RingMember {
     pub fn restore(&mut self, state: RingState, index: LogIndex) {
         self.state = state;
         self.moved_to(index);
-        // Which entries the snapshot stands for is not known.
-        self.proposals.retain(|(at, _), _| *at > index);
+        self.proposers.restored(index);
     }
 
     fn moved_to(&mut self, index: LogIndex) {
@@ -142,42 +168,28 @@ impl RingMember {
         }
     }
 
-    /// The entry of `term` at `index` is applied: terms do not decrease along a log, so nothing proposed
-    /// in an older term comes behind it.
-    fn decided(&mut self, index: LogIndex, term: Term, outcome: ApplyOutcome) {
-        if self.proposals.is_empty() {
-            return;
-        }
-        if let Some(own) = self.proposals.remove(&(index, term)) {
-            if self.leading != Some(term) {
-                crate::sometimes!("ring: a proposal committed by the next leader");
-            }
-            own.resolver.resolve(Proposed::Applied(index, outcome));
-        }
-        let is_replaced = |at: &(LogIndex, Term), _: &mut Proposal| at.0 <= index || at.1 < term;
-        for (_, replaced) in self.proposals.extract_if(.., is_replaced) {
-            crate::sometimes!("ring: a proposal replaced by the next leader");
-            replaced.resolver.resolve(Proposed::Replaced);
-        }
-    }
-
-    /// After each turn: what was proposed in a lead that is lost is waited for until `until`.
+    /// After all that may have taken the lead away or brought it: what was proposed in one that is lost is
+    /// waited for until `until`.
     pub fn follow_role(&mut self, until: Mono) {
         let leads = self.group.is_leader().then(|| self.group.term());
         if self.leading != leads {
-            let lost = self.proposals.iter_mut().filter(|((_, term), _)| leads != Some(*term));
-            lost.for_each(|(_, proposal)| proposal.until = proposal.until.min(until));
+            self.proposers.lead_lost(self.applied, until);
             self.leading = leads;
         }
     }
 
     /// Gives up those that have waited for too long for what became of a lost lead's entries.
     pub fn expire(&mut self, now: Mono) {
-        self.proposals.retain(|_, proposal| proposal.until > now);
+        self.proposers.expire(now);
     }
 
-    /// When [`RingMember::expire`] should be called next.
-    pub fn next_expiry(&self) -> Mono {
-        self.proposals.values().map(|p| p.until).min().unwrap_or(Mono::NEVER)
+    /// This instance is about to stop: whoever waits for a lost lead's entries is told what is known.
+    pub fn stop_waiting(&mut self) {
+        self.proposers.expire(Mono::NEVER);
+    }
+
+    /// When this member should be looked at next, at the latest.
+    pub fn next_wake(&self) -> Mono {
+        self.group.next_wake().min(self.proposers.next_wake())
     }
 }

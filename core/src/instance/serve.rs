@@ -215,7 +215,7 @@ async fn ring_reached(me: &Shared, index: LogIndex) -> ResponseKind {
 }
 
 /// Waits for `what`, but not after `late` has ended.
-pub async fn in_time<T>(what: Completion<T>, late: Completion<()>) -> Option<T> {
+pub async fn in_time<T>(what: impl Future<Output = Option<T>>, late: Completion<()>) -> Option<T> {
     let (mut what, mut late) = (pin!(what), pin!(late));
     poll_fn(|context| match what.as_mut().poll(context) {
         Poll::Pending => late.as_mut().poll(context).map(|_| None),
@@ -416,7 +416,8 @@ async fn ask(
         if state.broken_links.contains(&address) && state.reach.detour(&address).is_none() {
             return Answer::NotDone;
         }
-        let (id, waiting) = state.requests.open(&state.spawner, (to, group), deadline);
+        let is_change = matches!(what, RequestKind::Ring { .. });
+        let (id, waiting) = state.requests.open(&state.spawner, (to, group), is_change, deadline);
         state.send_to(to, Lane::Fast, Body::Request(super::message::Request { id, what }));
         (Asked { me, to, id }, waiting)
     };

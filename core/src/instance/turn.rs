@@ -4,6 +4,7 @@
 //! until nothing moves. Everything the rounds produced goes to disk in one batch.
 
 use super::message::{Body, Response, ResponseKind};
+use super::ring::RingMember;
 use super::shard::ShardMember;
 use super::state::{Phase, State};
 use crate::base::GroupId;
@@ -13,9 +14,9 @@ use crate::seam::{Effect, Lane, Mono, StopReason};
 /// Rounds of tasks and Raft in one turn; more work waits for the next turn, which comes at once.
 pub const MAX_ROUNDS: usize = 64;
 
-/// The part of a statement's patience that a leader of the ring which was replaced has to tell how the
-/// changes ended that were asked of it.
-const CATALOG_PATIENCE_PART: u32 = 5;
+/// The part of a statement's patience that a leader which was replaced has to tell how a change of the catalog
+/// ended that was asked of it: nobody repeats one whose end is unknown.
+const CHANGE_PATIENCE_PART: u32 = 5;
 
 impl State {
     /// What time brings: sleepers, late requests, ticks.
@@ -79,6 +80,7 @@ impl State {
     pub fn follow_leaders(&mut self) {
         let now = self.now.mono;
         let soon = now + self.config.times.group.election_timeout();
+        let later = now + self.config.times.statement_patience / CHANGE_PATIENCE_PART;
         let known =
             (self.ring.as_ref().map(|r| r.applied), self.shard.as_ref().map(|s| s.group.id()));
         if self.rows_at_known != known {
@@ -90,10 +92,7 @@ impl State {
             if let Some(leader) = leader
                 && self.leaders.insert(group, leader) != Some(leader)
             {
-                // A change of the catalog is rare, and is not repeated by whoever does not know its end.
-                let patient = now + self.config.times.statement_patience / CATALOG_PATIENCE_PART;
-                let until = if group == GroupId::RING { patient } else { soon };
-                self.requests.leader_changed(group, leader, until);
+                self.requests.leader_changed(group, leader, soon, later);
             }
         }
     }
@@ -147,7 +146,7 @@ impl State {
     pub fn schedule(&mut self, more_work: bool) {
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
         at = at.min(self.serving.next_wake());
-        let ring = self.ring.as_ref().map(|r| r.group.next_wake().min(r.next_expiry()));
+        let ring = self.ring.as_ref().map(RingMember::next_wake);
         let shard = self.shard.as_ref().map(ShardMember::next_wake);
         at = ring.into_iter().chain(shard).fold(at, Mono::min);
         if matches!(self.phase, Phase::Running | Phase::Leaving) {

@@ -537,11 +537,11 @@ fn send_rows(wire: &mut Wire, portal: &mut Portal, max_rows: u32) {
     let rest = &rows[*sent..];
     let wanted = if max_rows == 0 { usize::MAX } else { max_rows as usize };
     let (len, count) = backend::leading_messages(rest, wanted);
-    // They are counted once, as what is sent, though the portal has them to its end.
     wire.out.kept.take_over(kept, len);
     wire.out.bytes.extend_from_slice(&rest[..len]);
     *sent += len;
     if count == wanted {
+        forget_sent(rows, sent);
         backend::portal_suspended(&mut wire.out.bytes);
         return;
     }
@@ -551,6 +551,15 @@ fn send_rows(wire: &mut Wire, portal: &mut Portal, max_rows: u32) {
     }
     portal.state = PortalState::Finished;
     complete(wire, tag);
+}
+
+/// Frees what was sent of a portal, now and then: it is counted no more, so it may be no more than what is left.
+fn forget_sent(rows: &mut Vec<u8>, sent: &mut usize) {
+    if *sent >= rows.len() - *sent {
+        rows.drain(..*sent);
+        rows.shrink_to_fit();
+        *sent = 0;
+    }
 }
 
 fn is_current(prepared: &Prepared, version: crate::base::CatalogVersion) -> bool {
@@ -626,4 +635,24 @@ fn fill_parameters(
         });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_portal_has_sent_it_keeps_no_more_than_what_is_left() {
+        let mut rows: Vec<u8> = (0..100).collect();
+        let (mut sent, mut most) = (0, 0);
+        while sent < rows.len() {
+            let left = rows.len() - sent;
+            assert_eq!(usize::from(rows[sent]), 100 - left, "the rest is as it was");
+            sent += 1;
+            forget_sent(&mut rows, &mut sent);
+            most = most.max(rows.capacity() - (rows.len() - sent));
+            assert!(rows.capacity() <= 2 * left, "{} for {left}", rows.capacity());
+        }
+        assert_eq!(most, 49, "it is not moved at every step");
+    }
 }

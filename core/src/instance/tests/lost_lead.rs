@@ -161,51 +161,71 @@ fn three_with_clients() -> (World, usize) {
     (world, leader)
 }
 
-/// Cuts off the leader of the ring, `delay` after a client of `asked` wants a table, and heals the network
-/// once another instance leads.
-fn a_table_is_wanted_while_the_ring_loses_its_leader(
-    world: &mut World,
-    (asked, old): (usize, usize),
-    delay: Duration,
-) {
-    world.query(asked, CONN, "create table made (id int primary key)");
-    world.run(delay);
-    cut(world, old);
-    world.run(Duration::from_millis(900));
-    assert!(world.leaders(GroupId::RING).iter().any(|at| *at != old), "the others elect a leader");
-    assert_eq!(world.answer(asked, CONN), None, "nothing is told that is not known");
-    heal(world);
-    world.run(Duration::from_secs(3));
+const CREATE: &str = "create table made (id int primary key)";
+
+/// Whether an instance has heard that the table is wanted or there.
+fn has_heard(world: &World, at: usize) -> bool {
+    world.state(at, |s| {
+        let ring = &s.ring.as_ref().unwrap().state;
+        ring.catalog.table(None, "made").is_ok() || ring.ddl.pending.is_some()
+    })
 }
 
 #[test]
 fn a_change_of_the_catalog_is_made_by_the_next_leader_of_the_ring() {
-    // The entry has left for the others, or it is lost with the first leader.
-    for delay in [Duration::from_micros(500), Duration::ZERO] {
-        for other in 0..2 {
-            let (mut world, old) = three_with_clients();
-            let asked = (old + other) % 3;
-            if other > 0 && delay.is_zero() {
-                continue;
-            }
-            let way = (asked, old);
-            a_table_is_wanted_while_the_ring_loses_its_leader(&mut world, way, delay);
-            let answer = world.answer(asked, CONN);
-            assert!(world.said(asked, CONN, "CREATE TABLE"), "{way:?} {delay:?}: {answer:?}");
-            assert!(world.says(asked, CONN, "create table made (id int primary key)", "42P07"));
-        }
+    let ways = [
+        // The entry has left for the others, and is in the log of the next leader.
+        (0, Duration::from_micros(500), true),
+        (1, Duration::from_millis(1), true),
+        // It is lost with the first leader, and another is in its place.
+        (0, Duration::ZERO, false),
+    ];
+    for (other, delay, has_left) in ways {
+        let (mut world, old) = three_with_clients();
+        let asked = (old + other) % 3;
+        world.query(asked, CONN, CREATE);
+        world.run(delay);
+        cut(&mut world, old);
+        world.run(Duration::from_millis(900));
+        let leaders = world.leaders(GroupId::RING);
+        let next = *leaders.iter().find(|at| **at != old).expect("the others elect a leader");
+        assert_eq!(has_heard(&world, next), has_left, "{other} {delay:?}");
+        assert_eq!(world.answer(asked, CONN), None, "nothing is told that is not known");
+        heal(&mut world);
+        world.run(Duration::from_secs(3));
+        assert!(world.said(asked, CONN, "CREATE TABLE"), "{:?}", world.answer(asked, CONN));
+        assert!(world.says(asked, CONN, CREATE, "42P07"));
     }
 }
 
 #[test]
 fn a_change_of_the_catalog_is_called_unknown_when_nobody_tells_for_long() {
+    let ways = [
+        ("create user joe with password 'Xx123456'", [9, 3]),
+        ("create table made (id int primary key) option (timeout = 2)", [1, 2]),
+    ];
+    for (change, seconds) in ways {
+        let (mut world, old) = three_with_clients();
+        cut(&mut world, old);
+        world.query(old, CONN, change);
+        world.run(Duration::from_secs(seconds[0]));
+        assert_eq!(world.answer(old, CONN), None);
+        assert_eq!(world.kept(old).ring_waiters, 1);
+        world.run(Duration::from_secs(seconds[1]));
+        assert!(world.said(old, CONN, "08007"), "{:?}", world.answer(old, CONN));
+        world.run(Duration::from_secs(9));
+        assert_eq!(world.kept(old).ring_waiters, 0);
+    }
+}
+
+#[test]
+fn a_change_of_the_catalog_is_called_unknown_when_the_leader_that_was_asked_is_gone() {
     let (mut world, old) = three_with_clients();
-    cut(&mut world, old);
-    world.query(old, CONN, "create user joe with password 'Xx123456'");
-    world.run(Duration::from_secs(9));
-    assert_eq!(world.answer(old, CONN), None);
-    assert_eq!(world.kept(old).ring_waiters, 1);
+    let asked = (old + 1) % 3;
+    world.query(asked, CONN, CREATE);
+    world.run(Duration::from_millis(1));
+    world.kill(old);
     world.run(Duration::from_secs(3));
-    assert!(world.said(old, CONN, "08007"), "{:?}", world.answer(old, CONN));
-    assert_eq!(world.kept(old).ring_waiters, 0);
+    assert!(world.said(asked, CONN, "08007"), "{:?}", world.answer(asked, CONN));
+    assert!(world.says(asked, CONN, CREATE, "42P07"), "it was made once");
 }
