@@ -212,8 +212,12 @@ impl Operator for Aggregation<'_> {
             self.stage = Stage::Giving(std::mem::take(groups).into_values());
         }
         let Stage::Giving(groups) = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
         let rows = groups.take(BATCH_ROWS).map(|group| group.finish(&self.plan.calls));
         let batch = rows.collect::<SqlResult<Vec<Row>>>()?;
+        context.slice.look_at(batch.len());
         Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }

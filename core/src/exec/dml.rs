@@ -24,7 +24,13 @@ pub struct Change<'p> {
 
 enum Kind<'p> {
     Insert(&'p Insert),
-    Update { plan: &'p Update, renewals: Vec<Renewal>, put_back: usize },
+    /// The renewals before `put_back` are put back, and those before `sent` are sent.
+    Update {
+        plan: &'p Update,
+        renewals: Vec<Renewal>,
+        put_back: usize,
+        sent: usize,
+    },
     Delete(&'p Delete),
 }
 
@@ -35,7 +41,7 @@ impl<'p> Change<'p> {
     }
 
     pub fn update(plan: &'p Update) -> Change<'p> {
-        let kind = Kind::Update { plan, renewals: Vec::new(), put_back: 0 };
+        let kind = Kind::Update { plan, renewals: Vec::new(), put_back: 0, sent: 0 };
         let changes = Changes::new(&plan.table, &plan.layout);
         Change::new(kind, open(&plan.source), changes)
     }
@@ -60,11 +66,9 @@ impl<'p> Change<'p> {
         let tag = match kind {
             Kind::Insert(_) => CommandTag::Insert(*count),
             Kind::Delete(_) => CommandTag::Delete(*count),
-            Kind::Update { plan, renewals, put_back } => {
+            Kind::Update { plan, renewals, put_back, sent } => {
                 ready!(put_all_back(plan, renewals, put_back, changes, context))?;
-                for renewal in renewals {
-                    send(plan.returning.as_deref(), &renewal.returned, context, sink)?;
-                }
+                ready!(send_all(plan, renewals, sent, context, sink))?;
                 CommandTag::Update(*count)
             }
         };
@@ -266,6 +270,29 @@ fn put_all_back(
         context.slice.look_at(1);
         put_back(renewal, plan.table.columns.len(), changes, context)?;
         *done += 1;
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// Gives the rows of RETURNING, once all are put back.
+fn send_all(
+    plan: &Update,
+    renewals: &[Renewal],
+    done: &mut usize,
+    context: &ExecContext<'_>,
+    sink: &mut dyn RowSink,
+) -> Poll<SqlResult<()>> {
+    if plan.returning.is_none() {
+        return Poll::Ready(Ok(()));
+    }
+    while let Some(renewal) = renewals.get(*done) {
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
+        context.slice.look_at(1);
+        send(plan.returning.as_deref(), &renewal.returned, context, sink)?;
+        *done += 1;
+        context.slice.tire();
     }
     Poll::Ready(Ok(()))
 }

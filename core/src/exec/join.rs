@@ -85,7 +85,8 @@ impl<'p> Matcher<'p> {
     ) -> SqlResult<()> {
         let Some(joining) = &mut self.joining else { return Ok(()) };
         let end = count.min(joining.next + context.slice.batch_rows());
-        context.slice.look_at(end - joining.next);
+        // A left row without candidates was looked at, too.
+        context.slice.look_at((end - joining.next).max(1));
         while joining.next < end {
             let at = candidate(joining.next);
             joining.next += 1;
@@ -193,6 +194,8 @@ pub struct HashJoining<'p> {
     /// `None` once its rows are in the table.
     right: Option<Input<'p>>,
     table: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// Of the left row under way, evaluated once: it may take long, or be another one each time.
+    key: Option<Vec<u8>>,
     matcher: Matcher<'p>,
 }
 
@@ -203,6 +206,7 @@ impl<'p> HashJoining<'p> {
             left: Left::new(&plan.left),
             right: Some(Input::new(open(&plan.right))),
             table: BTreeMap::new(),
+            key: None,
             matcher: Matcher::new(plan.kind, condition, plan.left_width, plan.right_width),
             plan,
         }
@@ -231,10 +235,13 @@ impl Operator for HashJoining<'_> {
                 break;
             }
             let Some(joining) = &self.matcher.joining else { break };
-            let key = join_key(&self.plan.left_keys, &joining.row, context)?;
-            let found = key.and_then(|key| self.table.get(&key));
+            if joining.next == 0 {
+                self.key = join_key(&self.plan.left_keys, &joining.row, context)?;
+            }
+            let found = self.key.as_ref().and_then(|key| self.table.get(key));
             let candidates = found.map_or(&[][..], Vec::as_slice);
             self.matcher.join(candidates.len(), |n| candidates[n], context)?;
+            context.slice.tire();
         }
         Poll::Ready(Ok(self.matcher.batch()))
     }

@@ -130,6 +130,8 @@ impl Operator for Marking<'_> {
                 Some(batch) => self.batch = batch,
                 None => return Poll::Ready(Ok(None)),
             }
+        } else if context.slice.is_spent() {
+            return Poll::Pending;
         }
         if self.known.is_none() && self.plan.arguments.is_empty() {
             self.known = Some(ready!(self.ask(None, context))?);

@@ -135,7 +135,7 @@ struct Literals<'p> {
 impl Operator for Literals<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
         let rows = &self.rows[self.at..];
-        if self.at > 0 && !rows.is_empty() && context.slice.is_spent() {
+        if !rows.is_empty() && context.slice.is_spent() {
             return Poll::Pending;
         }
         let mut rows = rows.iter().take(BATCH_ROWS);

@@ -251,6 +251,9 @@ impl<'p> VirtualScanning<'p> {
 
 impl Operator for VirtualScanning<'_> {
     fn next(&mut self, context: &ExecContext<'_>) -> Poll<SqlResult<Option<Vec<Row>>>> {
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
         let rows = match &mut self.rows {
             Some(rows) => rows,
             None => {
@@ -259,16 +262,22 @@ impl Operator for VirtualScanning<'_> {
             }
         };
         let mut batch = Vec::new();
-        for row in rows {
-            if let Some(filter) = &self.plan.filter
-                && !filter.eval_condition(&row, &context.eval)?
-            {
-                continue;
+        let count = rows.len();
+        for row in rows.by_ref() {
+            let wanted = match &self.plan.filter {
+                Some(filter) => filter.eval_condition(&row, &context.eval)?,
+                None => true,
+            };
+            if wanted {
+                batch.push(self.plan.columns.iter().map(|at| row[*at].clone()).collect());
             }
-            batch.push(self.plan.columns.iter().map(|at| row[*at].clone()).collect());
-            if batch.len() == BATCH_ROWS {
+            if batch.len() == BATCH_ROWS || context.slice.tire() {
                 break;
             }
+        }
+        context.slice.look_at(count - rows.len());
+        if batch.is_empty() && rows.len() > 0 {
+            return Poll::Pending;
         }
         Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }

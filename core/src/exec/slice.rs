@@ -2,9 +2,10 @@
 //!
 //! An instance answers nobody while it works on a statement: neither clients nor peers nor a cancel
 //! request. So a statement that looks at many rows is run in slices. Operators count the rows they
-//! look at; where a slice is spent, those that read rows answer [`Poll::Pending`], and those above
-//! pass it on and keep what they have. The next slice asks again and goes on from there. A row whose
-//! expressions take many [steps](crate::expr::work) ends the slice as well, once it is done.
+//! look at; where a slice is spent, those that read rows, give rows they kept or are not done with a
+//! batch answer [`Poll::Pending`], and those above pass it on and keep what they have. The next slice
+//! asks again and goes on from there. A row whose expressions take many [steps](crate::expr::work) ends
+//! the slice as well, once it is done.
 //!
 //! ```text
 //!   Execution::advance ─► Sort ─► Filter ─► Scan     8 batches, then Pending, up to the top

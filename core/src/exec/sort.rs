@@ -152,7 +152,11 @@ impl Operator for Sorting<'_> {
             self.stage = Stage::Giving(runs.merge());
         }
         let Stage::Giving(rows) = &mut self.stage else { return Poll::Ready(Ok(None)) };
+        if context.slice.is_spent() {
+            return Poll::Pending;
+        }
         let batch: Vec<Row> = rows.take(BATCH_ROWS).collect();
+        context.slice.look_at(batch.len());
         Poll::Ready(Ok((!batch.is_empty()).then_some(batch)))
     }
 }

@@ -92,6 +92,7 @@ fn memory_is_bounded() {
 #[test]
 fn a_long_statement_lets_others_have_their_turn() {
     let mut db = TestDb::new();
+    db.memory_limit = 256 << 20;
     db.run("create table t (id int primary key, v int)");
     db.run("insert into t select g, g from generate_series(1, 300) g");
     for (query, slices) in [
@@ -109,6 +110,38 @@ fn a_long_statement_lets_others_have_their_turn() {
         let taken = db.slices(query, 100);
         assert!((slices / 2..=slices * 2).contains(&taken), "{query}: {taken} slices");
     }
+    // Rows that were kept count where they are given, though none gets to the top.
+    let rows = "generate_series(1, 20000) g";
+    for kept in [
+        format!("select count(*) from (select g from {rows} order by g offset 1) s where g < 0"),
+        format!("select g from {rows} group by g having count(*) > 1"),
+    ] {
+        assert_eq!(db.slices(&kept, 10_000), 4, "{kept}");
+    }
+    // Left rows without candidates count as well.
+    let none = "join (values (0)) v(x) on g = x";
+    for (join, slices) in [
+        (format!("select count(*) from {rows} {none}"), 4),
+        (
+            format!(
+                "select count(*) from (select g from {rows} order by g offset 1) s left {none}"
+            ),
+            5,
+        ),
+    ] {
+        let taken = db.slices(&join, 10_000);
+        assert!(taken >= slices, "{join}: {taken} slices");
+    }
+}
+
+/// A key that is another one each time it is evaluated is evaluated once a row, however the work is cut.
+#[test]
+fn a_volatile_key_of_a_join_is_evaluated_once() {
+    let mut db = TestDb::new();
+    let joined = "select a, b from generate_series(1, 20) a join generate_series(1, 20) b \
+                  on a.a * 0 + (random() * 9)::int = b.b % 10 order by 1, 2";
+    let result = db.run(joined);
+    assert!(result.ends_with("SELECT 40"), "{result}");
 }
 
 /// A row that takes long ends its slice, whatever the operator above it asks for; what was done for the rows
@@ -116,16 +149,27 @@ fn a_long_statement_lets_others_have_their_turn() {
 #[test]
 fn rows_of_long_expressions_let_others_have_their_turn() {
     let mut db = TestDb::new();
+    db.memory_limit = 256 << 20;
     db.run("create table t (id int primary key, v text)");
     db.run("insert into t select g, repeat('a', 600000) || g from generate_series(1, 9) g");
+    for n in 1..9 {
+        db.run(&format!("create table u{n} (id int primary key)"));
+    }
     let nine = "generate_series(1, 9) g";
+    let long = "repeat('a', 5000000 + g)";
     let heavy = "repeat('a', 5000000 + g) like '%b%'";
+    let once = "select repeat('a', 5000000)";
     let of_row = "lower(upper(lower(upper(v)))) like '%b'";
     for query in [
         format!("select id from t where {of_row}"),
         format!("select {of_row} from t"),
         format!("select length(v) from t order by {of_row}"),
         format!("delete from t where id > 0 returning {of_row}"),
+        format!("update t set v = v returning {of_row}"),
+        format!(
+            "insert into t select id, v from t \
+             on conflict (id) do update set v = excluded.v returning {of_row}"
+        ),
         format!("select g from {nine} where {heavy}"),
         format!("select g from {nine} where g > (select 0) and not {heavy}"),
         format!("select {heavy} from {nine}"),
@@ -133,6 +177,14 @@ fn rows_of_long_expressions_let_others_have_their_turn() {
         format!("select count(*) filter (where {heavy}) from {nine}"),
         format!("select g from {nine} join (values (1)) v(x) on x > 1 or {heavy}"),
         format!("select g from (values (1)) v(x) join {nine} on x > 1 or {heavy}"),
+        format!("select g from {nine} join (values ('b')) v(x) on {long} = x"),
+        format!("select g from {nine} left join (values ('b')) v(x) on {long} = x"),
+        format!("select g from (values ('b')) v(x) join {nine} on {long} = x"),
+        format!("select g from {nine} where {long} in (select x from (values ('b')) v(x))"),
+        format!("select {long} in (select x from (values ('b')) v(x)) from {nine} order by 1"),
+        format!("select count(*) from ({}) s(x) where x like '%b'", [once; 9].join(" union all ")),
+        format!("select {}", [format!("(({once}) like '%b')").as_str(); 9].join(", ")),
+        "select count(*) from pg_tables where repeat('a', 5000000) || tablename like '%b'".into(),
         format!(
             "select (select count(*) from (values (1)) v(x) where x > 1 or {heavy}) from {nine}"
         ),
