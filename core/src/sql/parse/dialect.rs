@@ -30,7 +30,11 @@ use sqlparser::tokenizer::{Token, Word};
 
 /// The dialect of every text.
 #[derive(Debug)]
-pub struct BasaltDialect;
+pub struct BasaltDialect {
+    /// Whether `a JOIN b JOIN c ON … ON …` is read, as PostgreSQL does: sqlparser goes one call deeper
+    /// for each JOIN that waits for its ON, and bounds that by nothing.
+    pub nests_joins: bool,
+}
 
 static BASE: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -108,16 +112,9 @@ impl Dialect for BasaltDialect {
         left: &Expr,
         _: u8,
     ) -> Option<Result<Expr, ParserError>> {
-        if level_of_next(parser).is_some_and(|level| open_level(left) == Some(level)) {
-            return Some(parser.expected_ref("another operator", parser.peek_token_ref()));
-        }
-        match &parser.peek_token_ref().token {
-            Token::Word(word) if is_word(word, "ISNULL") => {
-                parser.advance_token();
-                Some(Ok(Expr::IsNull(Box::new(left.clone()))))
-            }
-            _ => None,
-        }
+        let level = level_of_next(parser)?;
+        (open_level(left) == Some(level))
+            .then(|| parser.expected_ref("another operator", parser.peek_token_ref()))
     }
 
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {
@@ -144,6 +141,10 @@ impl Dialect for BasaltDialect {
         BASE.is_table_alias(keyword, parser)
     }
 
+    fn supports_left_associative_joins_without_parens(&self) -> bool {
+        !self.nests_joins
+    }
+
     as_postgresql! {
         allow_extract_custom
         allow_extract_single_quotes
@@ -166,7 +167,6 @@ impl Dialect for BasaltDialect {
         supports_group_by_expr
         supports_insert_table_alias
         supports_interval_options
-        supports_left_associative_joins_without_parens
         supports_listen_notify
         supports_load_extension
         supports_named_fn_args_with_colon_operator
@@ -186,9 +186,6 @@ impl Dialect for BasaltDialect {
 impl BasaltDialect {
     /// `None`: as sqlparser has it.
     fn precedence_of_word(&self, word: &Word, parser: &Parser) -> Option<u8> {
-        if is_word(word, "ISNULL") {
-            return Some(self.prec_value(Precedence::Is));
-        }
         match word.keyword {
             Keyword::OPERATOR => Some(self.prec_value(Precedence::PgOther)),
             // Operators of other databases, names in this one.
@@ -225,7 +222,6 @@ fn level_of_next(parser: &Parser) -> Option<Level> {
         }
         Token::Word(word) => match word.keyword {
             Keyword::IS | Keyword::NOTNULL => Some(Level::Is),
-            _ if is_word(word, "ISNULL") => Some(Level::Is),
             Keyword::NOT
             | Keyword::BETWEEN
             | Keyword::IN

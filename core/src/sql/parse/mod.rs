@@ -53,7 +53,11 @@ const RECURSION_MAX: usize = 104;
 /// Parentheses open at one place: more than the parser goes into, so none need be tried.
 const NESTING_MAX: usize = 2 * RECURSION_MAX;
 
-static DIALECT: BasaltDialect = BasaltDialect;
+/// JOINs of a text in which one may wait for its ON behind others, without parentheses.
+const NESTED_JOINS_MAX: usize = 8;
+
+static DIALECT: BasaltDialect = BasaltDialect { nests_joins: true };
+static DIALECT_OF_MANY_JOINS: BasaltDialect = BasaltDialect { nests_joins: false };
 
 /// The statements of a query text, none of them read yet. Error: 54001 for a text that is too long.
 pub fn pieces(text: &str) -> SqlResult<Pieces<'_>> {
@@ -91,12 +95,8 @@ pub fn parse_piece(text: &str, piece: Piece) -> SqlResult<Parsed> {
 /// The statement that `text` begins with and, where `closed`, ends with a semicolon.
 fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
     let source = Source::new(text);
-    let tokens = table_query::spelled_out(tokens::tokens(&source)?);
-    check_depth(&tokens)?;
-    let parser = Parser::new(&DIALECT)
-        .with_recursion_limit(RECURSION_MAX)
-        .with_tokens_with_locations(tokens.clone());
-    let mut cursor = Cursor::new(parser, &tokens, &source);
+    let tokens = table_query::spelled_out(tokens::tokens(&source)?, &source)?;
+    let mut cursor = Cursor::new(parser_of(&tokens)?, &tokens, &source);
     let stmt = parse_one(&mut cursor)?;
     if cursor.token(&Token::SemiColon) == closed && cursor.at_end() {
         return Ok(stmt);
@@ -108,13 +108,26 @@ fn statement_of(text: &str, closed: bool) -> SqlResult<Stmt> {
 pub fn parse_expression(text: &str) -> SqlResult<sqlparser::ast::Expr> {
     let source = Source::new(text);
     let tokens = tokens::tokens(&source)?;
-    check_depth(&tokens)?;
-    let parser = Parser::new(&DIALECT)
-        .with_recursion_limit(RECURSION_MAX)
-        .with_tokens_with_locations(tokens.clone());
-    let mut cursor = Cursor::new(parser, &tokens, &source);
+    let mut cursor = Cursor::new(parser_of(&tokens)?, &tokens, &source);
     let expression = cursor.foreign(Parser::parse_expr)?;
     if cursor.at_end() { Ok(expression) } else { Err(cursor.unexpected()) }
+}
+
+/// A parser that no text can make recurse too deeply. Error: 54001 for a tree that would be too deep.
+fn parser_of(tokens: &[TokenWithSpan]) -> SqlResult<Parser<'static>> {
+    check_depth(tokens)?;
+    let joins = tokens.iter().filter(|token| keyword_of(&token.token) == Keyword::JOIN).count();
+    let dialect = if joins <= NESTED_JOINS_MAX { &DIALECT } else { &DIALECT_OF_MANY_JOINS };
+    Ok(Parser::new(dialect)
+        .with_recursion_limit(RECURSION_MAX)
+        .with_tokens_with_locations(tokens.to_vec()))
+}
+
+fn keyword_of(token: &Token) -> Keyword {
+    match token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    }
 }
 
 fn parse_one(cursor: &mut Cursor<'_>) -> SqlResult<Stmt> {
@@ -132,10 +145,12 @@ fn parse_one(cursor: &mut Cursor<'_>) -> SqlResult<Stmt> {
 ///
 /// sqlparser reads `1 + 1 + 1 …` in a loop, so its recursion limit does not see the depth of the
 /// left-deep tree it builds. Each operator token may add one level to the tree at its level of
-/// parentheses, on top of the deepest of what stands there in parentheses; a comma starts over:
+/// parentheses, on top of the deepest of what stands there in parentheses; a comma starts over, but
+/// not for set operations, which have lists as operands:
 ///
 /// ```text
-/// f((a + b + c) + d, x)       2 + 1 operators are on one path: a, b, c, d
+/// f((a + b + c) + d, x)                 2 + 1 operators are on one path: a, b, c, d
+/// SELECT a, b UNION SELECT c, d + e     1 + 1
 /// ```
 fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
     let mut levels = vec![Level::default()];
@@ -153,13 +168,17 @@ fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
             }
             Token::RParen | Token::RBracket if nested => {
                 let closed = levels.pop().expect("more than one is open");
-                pending -= closed.operators;
+                pending -= closed.pending();
                 let outer = levels.last_mut().expect("one level is always open");
                 outer.deepest = outer.deepest.max(closed.depth() + 1);
             }
             Token::Comma | Token::SemiColon => {
                 pending -= level.operators;
-                *level = Level { before: level.depth(), ..Level::default() };
+                *level = level.behind_comma();
+            }
+            other if is_set_operation(other) => {
+                level.set_operations += 1;
+                pending += 1;
             }
             other if is_operator(other) => {
                 level.operators += 1;
@@ -170,27 +189,52 @@ fn check_depth(tokens: &[TokenWithSpan]) -> SqlResult<()> {
         if levels.len() > NESTING_MAX {
             return Err(error::too_complex("The text is nested too deeply."));
         }
-        if pending + levels.last().map_or(0, |level| level.deepest) > OPERATORS_MAX {
+        let level = levels.last().expect("one level is always open");
+        if pending - level.pending() + level.depth() > OPERATORS_MAX {
             return Err(error::too_complex("An expression has too many operators."));
         }
     }
     Ok(())
 }
 
-/// What was read of one level of parentheses, since its last comma.
+/// What was read of one level of parentheses.
 #[derive(Default)]
 struct Level {
+    set_operations: usize,
+    /// Other operators since the last comma.
     operators: usize,
-    /// The depth of the deepest parentheses in it.
+    /// The depth of the deepest parentheses since the last comma.
     deepest: usize,
-    /// The depth of what comes before the comma.
+    /// The depth of what comes before the last comma, without set operations.
     before: usize,
 }
 
 impl Level {
     fn depth(&self) -> usize {
+        self.set_operations + self.depth_of_operand()
+    }
+
+    fn pending(&self) -> usize {
+        self.set_operations + self.operators
+    }
+
+    /// The depth under the set operations.
+    fn depth_of_operand(&self) -> usize {
         self.before.max(self.operators + self.deepest)
     }
+
+    fn behind_comma(&self) -> Level {
+        let (set_operations, before) = (self.set_operations, self.depth_of_operand());
+        Level { set_operations, before, ..Level::default() }
+    }
+}
+
+/// MINUS is sqlparser's, which takes it for EXCEPT.
+fn is_set_operation(token: &Token) -> bool {
+    matches!(
+        keyword_of(token),
+        Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS
+    )
 }
 
 fn is_operator(token: &Token) -> bool {
@@ -201,6 +245,7 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::OR
                 | Keyword::NOT
                 | Keyword::IS
+                | Keyword::NOTNULL
                 | Keyword::IN
                 | Keyword::LIKE
                 | Keyword::ILIKE
@@ -208,10 +253,11 @@ fn is_operator(token: &Token) -> bool {
                 | Keyword::BETWEEN
                 | Keyword::COLLATE
                 | Keyword::AT
-                | Keyword::UNION
-                | Keyword::EXCEPT
-                | Keyword::INTERSECT
+                | Keyword::OPERATOR
+                | Keyword::OVERLAPS
                 | Keyword::JOIN
+                | Keyword::PIVOT
+                | Keyword::UNPIVOT
         ),
         Token::EOF | Token::Whitespace(_) | Token::Number(..) | Token::Char(_) => false,
         Token::SingleQuotedString(_)

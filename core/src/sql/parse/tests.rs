@@ -113,8 +113,11 @@ fn what_is_printed_reads_as_the_same_tree() {
         r"U&'\0061''b'",
         "'''' || '\n'",
     ];
-    for text in script.lines().filter_map(|line| line.strip_prefix("> ")).chain(strings) {
-        let Ok(expr) = parse_expression(text) else { continue };
+    let lines = script.lines().zip(script.lines().skip(1));
+    let texts = lines.filter(|(_, expected)| !expected.starts_with("ERROR "));
+    for text in texts.filter_map(|(line, _)| line.strip_prefix("> ")).chain(strings) {
+        let expr = parse_expression(text).map_err(|e| e.message);
+        let expr = expr.unwrap_or_else(|e| panic!("{text}: {e}"));
         let printed = expr.to_string();
         let again = parse_expression(&printed).map_err(|e| e.message);
         assert_eq!(again, Ok(expr), "{text} is printed as {printed}");
@@ -123,8 +126,31 @@ fn what_is_printed_reads_as_the_same_tree() {
 
 #[test]
 fn long_chains_are_refused_before_the_tree_is_built() {
-    for part in ["+1", " or 1", "::int", " is null", " union select 1", "[1]"] {
+    let parts = [
+        "+1",
+        " or 1",
+        "::int",
+        " is null",
+        " isnull",
+        " notnull",
+        " collate c",
+        " at time zone 'utc'",
+        " between 1 and 2",
+        " in (1)",
+        " similar to 'a'",
+        " overlaps 1",
+        " operator(pg_catalog.+) 1",
+        "[1]",
+        " union select 1",
+        " minus select 1",
+        ", 2 union select 1",
+    ];
+    for part in parts {
         let text = format!("select 1{}", part.repeat(100_000));
+        assert_eq!(parse(&text).unwrap_err().state, SqlState::StatementTooComplex, "{part}");
+    }
+    for part in [" join t", " pivot (sum(a) for b in (1, 2))", " unpivot (a for b in (c, d))"] {
+        let text = format!("select 1 from t{}", part.repeat(100_000));
         assert_eq!(parse(&text).unwrap_err().state, SqlState::StatementTooComplex, "{part}");
     }
     let nested = format!("select {}1{}", "(".repeat(50_000), ")".repeat(50_000));
@@ -140,6 +166,14 @@ fn long_chains_are_refused_before_the_tree_is_built() {
     assert_eq!(parse(&format!("insert into t values {rows}")).unwrap().len(), 1);
     let long = " ".repeat(TEXT_BYTES_MAX + 1);
     assert_eq!(parse(&long).unwrap_err().state, SqlState::StatementTooComplex);
+}
+
+#[test]
+fn joins_that_wait_for_their_condition_take_little_stack() {
+    let few = "select 1 from a join b join c on b.x = c.x on a.x = b.x";
+    assert_eq!(parse(few).unwrap().len(), 1);
+    let many = format!("select 1 from t{}", " join t".repeat(OPERATORS_MAX));
+    assert_eq!(parse(&many).unwrap().len(), 1);
 }
 
 proptest! {

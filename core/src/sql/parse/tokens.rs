@@ -8,7 +8,10 @@
 //! a>=-1     a  >=  -  1
 //! a!=-1     a  !=-  1        an operator that does not exist
 //! ```
+//!
+//! And `a ISNULL`, which sqlparser does not know, is spelled out as `a IS NULL`.
 
+use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer};
 
 use super::source::Source;
@@ -39,7 +42,56 @@ pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
         }
         cut_anew(&mut whole, from, source);
     }
-    Ok(whole)
+    Ok(with_is_null(whole))
+}
+
+/// The tokens with `IS NULL` for each ISNULL that is an operator. The dialect could read it too, but
+/// has to copy its operand for that.
+fn with_is_null(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let places = isnull_places(&tokens);
+    if places.is_empty() {
+        return tokens;
+    }
+    let mut places = places.into_iter().peekable();
+    let mut result = Vec::with_capacity(tokens.len() + places.len());
+    for (at, mut token) in tokens.into_iter().enumerate() {
+        let span = token.span;
+        let is_operator = places.next_if_eq(&at).is_some();
+        if let (true, Token::Word(word)) = (is_operator, &mut token.token) {
+            word.keyword = Keyword::IS;
+        }
+        result.push(token);
+        if is_operator {
+            result.push(TokenWithSpan { token: Token::make_keyword("NULL"), span });
+        }
+    }
+    result
+}
+
+/// Where ISNULL is an operator. PostgreSQL has it as a name only of functions and types, of labels
+/// behind AS, and behind a period.
+fn isnull_places(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut may_be_name = false;
+    let mut open = None;
+    for (at, token) in tokens.iter().enumerate() {
+        if matches!(token.token, Token::Whitespace(_)) {
+            continue;
+        }
+        places.extend(open.take().filter(|_| token.token != Token::LParen));
+        let word = match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => Some(word),
+            _ => None,
+        };
+        let is_isnull = word.is_some_and(|word| word.value.eq_ignore_ascii_case("ISNULL"));
+        open = (is_isnull && !may_be_name).then_some(at);
+        may_be_name = match &token.token {
+            Token::Period | Token::DoubleColon => true,
+            _ => word.is_some_and(|word| word.keyword == Keyword::AS),
+        };
+    }
+    places.extend(open);
+    places
 }
 
 /// Puts another token in the place of one that sqlparser would read, or print, wrongly.
