@@ -174,7 +174,8 @@ fn too_large() -> SqlError {
 }
 
 impl RowSink for RowWriter<'_> {
-    /// Error: 54000 for a result too large, 53200 where all results together are, and `XX000` for a row of another width.
+    /// Error: 54000 for a result too large, 53200 where all results together are, and `XX000` for a
+    /// row of another width.
     fn row(&mut self, values: &[Datum]) -> SqlResult<()> {
         self.check_width(values.len())?;
         self.write(|writer, k, data| writer.datum(k, &values[k], data))

@@ -289,19 +289,16 @@ impl Binder<'_> {
         columns: &[ResultColumn],
         clause: &str,
     ) -> SqlResult<Option<usize>> {
-        let (sign, value) = match item {
-            ast::Expr::Value(value) => ("", value),
-            ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match expr.as_ref() {
-                ast::Expr::Value(value) if matches!(value.value, ast::Value::Number(..)) => {
-                    ("-", value)
-                }
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
+        let (is_negative, constant) = signed(item);
+        let ast::Expr::Value(value) = constant else { return Ok(None) };
         let position = match &value.value {
             ast::Value::Placeholder(_) => return Ok(None),
-            ast::Value::Number(digits, _) => format!("{sign}{digits}").parse::<i32>().ok(),
+            ast::Value::Number(digits, _) => {
+                let sign = if is_negative { "-" } else { "" };
+                format!("{sign}{digits}").parse::<i32>().ok()
+            }
+            // PostgreSQL makes constants of signed numbers only.
+            _ if !std::ptr::eq(constant, item) => return Ok(None),
             _ => None,
         };
         let Some(position) = position else {
@@ -407,6 +404,17 @@ pub(super) fn bare(mut expr: &ast::Expr) -> &ast::Expr {
         expr = inner;
     }
     expr
+}
+
+/// What is under the minus signs and parentheses of an expression, and whether they negate it.
+fn signed(expr: &ast::Expr) -> (bool, &ast::Expr) {
+    let mut is_negative = false;
+    let mut expr = bare(expr);
+    while let ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: operand } = expr {
+        is_negative = !is_negative;
+        expr = bare(operand);
+    }
+    (is_negative, expr)
 }
 
 /// How many rows a query gives, and how many before it passes over.

@@ -3,8 +3,9 @@
 //! One that depends on nothing around it is run once, before the statement: `(SELECT …)` and
 //! `EXISTS` become a parameter ([`super::SUBQUERY_PARAM`]), `IN` a [`Mark`] column over a hash of
 //! its rows. Where a parameter's subquery fails, the error waits until something looks at the
-//! parameter: CASE may pass it by. A correlated one is a `Mark` column too, run anew for each row of its input: the
-//! columns it takes from around it are parameters ([`super::OUTER_PARAM`]) that the mark sets.
+//! parameter: CASE may pass it by. A correlated one is a `Mark` column too, run anew for each row of
+//! its input: the columns it takes from around it are parameters ([`super::OUTER_PARAM`]) that the
+//! mark sets.
 //!
 //! ```text
 //!   SELECT a FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.x = t.a)
