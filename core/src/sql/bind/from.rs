@@ -225,6 +225,12 @@ impl Binder<'_> {
             J::FullOuter(c) => (JoinKind::Full, false, c),
             _ => return Err(SqlError::unsupported("this kind of join")),
         };
+        let is_cross = matches!(join.join_operator, J::CrossJoin(_));
+        if *constraint == JoinConstraint::None && !is_cross {
+            let message = "syntax error: a JOIN needs ON or USING";
+            return Err(SqlError::new(SqlState::SyntaxError, message)
+                .with_hint("Write CROSS JOIN for all pairs of rows."));
+        }
         let left_width = left_scope.columns.len();
         let right_width = right_scope.columns.len();
         let mut scope = left_scope;
