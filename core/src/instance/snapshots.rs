@@ -10,7 +10,8 @@
 //!                                              and the loaded state takes the place of the old one
 //! ```
 //! A follower acknowledges through raft only, after the file and its mark are durable. A pull that
-//! stops tells the leader, which then tries again from the beginning.
+//! stops tells the leader, which then tries again from the beginning. Where what the follower acknowledged is
+//! lost, its heartbeats tell.
 //!
 //! A group's own snapshot and one that is fetched are never written at the same time: who is offered
 //! one gives up its own. Where the newest cannot be read while somebody pulls it, another one is taken.
@@ -64,8 +65,10 @@ use crate::topology::RingState;
 const CHUNK_PATIENCE: Duration = Duration::from_secs(1);
 /// Times a follower asks for one chunk.
 const CHUNK_TRIES: usize = 3;
-/// A follower that pulls nothing for so long is told that its snapshot failed.
+/// A follower that pulls nothing more for so long is offered its snapshot again.
 const PULL_PATIENCE: Duration = Duration::from_secs(5);
+/// So is one that has not begun to pull: the offer was lost, perhaps.
+const OFFER_PATIENCE: Duration = Duration::from_secs(1);
 /// Readers kept open for followers that pull.
 const OPEN_READERS: usize = 8;
 /// Pause after a snapshot that failed: the disk is full, perhaps.
@@ -92,8 +95,25 @@ pub struct Snapshots {
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
     /// Open for who pulls.
     readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
-    /// When each follower in need of a snapshot was last known to make progress.
-    pulled: BTreeMap<(GroupId, InstanceId), Mono>,
+    /// Each follower in need of a snapshot.
+    pulled: BTreeMap<(GroupId, InstanceId), Pulled>,
+}
+
+/// What a leader knows of a follower that it offered a snapshot.
+struct Pulled {
+    /// When it was last known to make progress.
+    last: Mono,
+    has_begun: bool,
+}
+
+impl Pulled {
+    fn offered(last: Mono) -> Pulled {
+        Pulled { last, has_begun: false }
+    }
+
+    fn has_stopped(&self, now: Mono) -> bool {
+        now.since(self.last) > if self.has_begun { PULL_PATIENCE } else { OFFER_PATIENCE }
+    }
 }
 
 /// A snapshot's file that a follower is being sent.
@@ -278,27 +298,28 @@ impl State {
         ring.into_iter().chain(shard)
     }
 
-    /// Tells raft of followers that were offered a snapshot and stopped pulling it.
+    /// Tells raft of followers that were offered a snapshot, and have it or stopped pulling it.
     fn watch_pulls(&mut self) {
         let now = self.now.mono;
-        let mut failed = Vec::new();
-        let mut needy = Vec::new();
+        let mut needy = BTreeMap::new();
         for (group, _) in self.applied_positions() {
             let Some(member) = self.group(group) else { continue };
-            needy.extend(member.node().snapshot_receivers().map(|id| (group, id)));
+            let receivers = member.node().snapshot_receivers();
+            needy.extend(receivers.map(|(id, has_it)| ((group, id), has_it)));
         }
-        needy.sort_unstable();
-        self.snapshots.pulled.retain(|key, _| needy.contains(key));
-        for key in needy {
-            let last = self.snapshots.pulled.entry(key).or_insert(now);
-            if now.since(*last) > PULL_PATIENCE {
-                *last = now;
-                failed.push(key);
+        self.snapshots.pulled.retain(|key, _| needy.contains_key(key));
+        for ((group, id), has_it) in needy {
+            let offered = || Pulled::offered(now);
+            let pulled = self.snapshots.pulled.entry((group, id)).or_insert_with(offered);
+            if !has_it && !pulled.has_stopped(now) {
+                continue;
             }
-        }
-        for (group, id) in failed {
+            *pulled = Pulled::offered(now);
+            if has_it {
+                crate::sometimes!("snapshots: a heartbeat tells of one that was taken over");
+            }
             if let Some(member) = self.group_mut(group) {
-                member.report_snapshot(id, false);
+                member.report_snapshot(id, has_it);
             }
         }
     }
@@ -582,7 +603,8 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
         let state = &mut *me.borrow_mut();
         if let Some(id) = state.instance_at(&to) {
             let now = state.now.mono;
-            state.snapshots.pulled.insert((pull.group, id), now);
+            let pulled = Pulled { last: now, has_begun: true };
+            state.snapshots.pulled.insert((pull.group, id), pulled);
         }
         (state.disk.clone(), state.snapshots.readers.remove(&key))
     };

@@ -271,11 +271,12 @@ impl Node {
         all
     }
 
-    /// Who is being sent a snapshot, in no order; nobody on a follower.
-    pub fn snapshot_receivers(&self) -> impl Iterator<Item = InstanceId> {
+    /// Who is being sent a snapshot, in no order, and whether its heartbeats say that it has it; nobody on a
+    /// follower.
+    pub fn snapshot_receivers(&self) -> impl Iterator<Item = (InstanceId, bool)> {
         let members = self.raw.raft.prs().iter().filter(|_| self.is_leader());
         let receiving = members.filter(|(_, p)| p.state == raft::ProgressState::Snapshot);
-        receiving.map(|(id, _)| InstanceId(*id))
+        receiving.map(|(id, p)| (InstanceId(*id), p.committed_index >= p.pending_snapshot))
     }
 
     /// One tick of time. It does not count while this member would elect itself alone and its log is not

@@ -13,7 +13,7 @@
 //! ```
 //! A quorum is one of what *anybody* knows or last knew of who votes, so that a change of membership that
 //! is under way can end; and more than half of the instances, so that one about to begin can. Copies that
-//! were damaged do not count: they may start over. Where only all instances are enough, and where nothing
+//! were damaged do not count: they may start over. Whoever has not joined yet is not part of it. Where only all instances are enough, and where nothing
 //! would stay broken, everything heals.
 
 use basalt_core::base::{GroupId, InstanceId};
@@ -63,7 +63,9 @@ impl<N: Node> World<'_, N> {
                 !self.keeps_state(group) && voters.iter().all(|id| !members.contains(id));
             is_outside || is_majority(&voters, |id| voting.contains(id))
         };
-        core.len() * 2 > self.hosts.len()
+        // One that has not joined may be given a place in a group that does not heal.
+        core.iter().all(|node| !self.members_on(*node).is_empty())
+            && core.len() * 2 > self.hosts.len()
             && self.hosts.iter().flat_map(Host::electorates).all(can_do)
     }
 

@@ -435,3 +435,72 @@ fn a_start_between_two_snapshots_and_a_damaged_one_is_backed_by_the_sound_one() 
     world.connect(0, CONN);
     assert!(world.says(0, CONN, "select count(*), sum(v) from t", "11"));
 }
+
+/// Three of which one was away for so long that it needs a snapshot of the rows; it is started now. Who leads, and
+/// who was away.
+fn one_needs_a_snapshot() -> (World, usize, usize) {
+    let mut world = three();
+    let leader = world.leaders(GroupId(1))[0];
+    let away = (leader + 1) % 3;
+    world.connect(leader, CONN);
+    assert!(world.says(leader, CONN, "create table t (id int primary key, v int)", "CREATE"));
+    assert!(world.says(leader, CONN, "insert into t values (1, 1)", "INSERT 0 1"));
+    world.kill(away);
+    let me = world.nodes[leader].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = 1;
+    for _ in 0..4 {
+        assert!(world.says(leader, CONN, "update t set v = v + 1", "UPDATE 1"));
+        world.run(Duration::from_millis(200));
+    }
+    me.borrow_mut().config.limits.log_before_snapshot = 1 << 30;
+    world.run(Duration::from_millis(200));
+    world.start(away);
+    (world, leader, away)
+}
+
+fn receivers(world: &World, leader: usize) -> usize {
+    world.state(leader, |s| s.shard.as_ref().unwrap().group.node().snapshot_receivers().count())
+}
+
+/// Whether the one that was away has all rows after so long.
+fn has_all_within(world: &mut World, (leader, away): (usize, usize), time: Duration) -> bool {
+    world.run(time);
+    let applied = |at: usize| world.state(at, |s| s.shard.as_ref().unwrap().applied);
+    applied(away) == applied(leader)
+}
+
+#[test]
+fn a_follower_whose_word_of_its_snapshot_is_lost_gets_the_rest_soon() {
+    let (mut world, leader, away) = one_needs_a_snapshot();
+    let snapshot = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().snapshot().index);
+    let has_it = |world: &World| {
+        world.state(away, |s| s.shard.as_ref().is_some_and(|shard| shard.applied >= snapshot))
+    };
+    while !has_it(&world) {
+        world.run(Duration::from_micros(50));
+    }
+    world.nodes[away].deaf = vec![leader];
+    world.run(Duration::from_millis(10));
+    world.nodes[away].deaf.clear();
+    assert_eq!(receivers(&world, leader), 1, "the leader has not heard of it");
+    assert!(world.says(leader, CONN, "update t set v = v + 1", "UPDATE 1"));
+    assert!(has_all_within(&mut world, (leader, away), Duration::from_millis(100)));
+}
+
+#[test]
+fn a_follower_that_did_not_get_the_offer_of_a_snapshot_gets_another_soon() {
+    let mut lost = 0;
+    for delay in 1..20 {
+        let (mut world, leader, away) = one_needs_a_snapshot();
+        world.run(Duration::from_millis(delay));
+        world.nodes[leader].deaf = vec![away];
+        let before = receivers(&world, leader);
+        world.run(Duration::from_millis(3));
+        world.nodes[leader].deaf.clear();
+        if before == 0 && receivers(&world, leader) == 1 {
+            lost += 1;
+            assert!(has_all_within(&mut world, (leader, away), Duration::from_millis(1_500)));
+        }
+    }
+    assert!(lost > 0, "no offer was lost");
+}
