@@ -87,6 +87,9 @@ impl Dialect for BasaltDialect {
     }
 
     fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        if let Some(expr) = plain_operand(parser) {
+            return Some(expr);
+        }
         let other = self.prec_value(Precedence::PgOther);
         let (op, precedence) = match &parser.peek_token_ref().token {
             Token::Minus => (UnaryOperator::Minus, COLLATE),
@@ -271,6 +274,51 @@ fn begins_with_sign(mut expr: &Expr) -> bool {
 /// Whether a word is `keyword`, given in upper case, without quotes.
 fn is_word(word: &Word, keyword: &str) -> bool {
     word.quote_style.is_none() && word.value.eq_ignore_ascii_case(keyword)
+}
+
+/// The operand that comes next, where a glance tells what sqlparser would make of it: a constant, or a
+/// name that stands alone. sqlparser first tries whether it is a type before a constant, and makes an error
+/// message in words when it is not.
+fn plain_operand(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+    let next = parser.peek_token_ref();
+    match &next.token {
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) => {
+            Some(parser.parse_value().map(Expr::Value))
+        }
+        Token::Word(word)
+            if word.keyword == Keyword::NoKeyword
+                && ends_name(&parser.peek_nth_token_ref(1).token) =>
+        {
+            let name = word.to_ident(next.span);
+            parser.advance_token();
+            Some(Ok(Expr::Identifier(name)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether what stands before is neither a function, nor a type before a constant.
+fn ends_name(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::EOF
+            | Token::SemiColon
+            | Token::Comma
+            | Token::RParen
+            | Token::Period
+            | Token::DoubleColon
+            | Token::Eq
+            | Token::Neq
+            | Token::Lt
+            | Token::LtEq
+            | Token::Gt
+            | Token::GtEq
+            | Token::Plus
+            | Token::Minus
+            | Token::Mul
+            | Token::Div
+            | Token::Mod
+    )
 }
 
 fn next_is_exists(parser: &Parser) -> bool {

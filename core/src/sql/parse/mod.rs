@@ -134,11 +134,12 @@ fn parse_one(cursor: &mut Cursor<'_>) -> SqlResult<Stmt> {
     if let Some(stmt) = own::parse(cursor)? {
         return Ok(stmt);
     }
-    let statement = cursor.foreign(Parser::parse_statement)?;
+    // Boxed at once: it is large, and moved often.
+    let statement = cursor.foreign(|parser| parser.parse_statement().map(Box::new))?;
     if tail::is_ddl(&statement) {
-        return Ok(Stmt::Ddl(Box::new(tail::parse(cursor, statement)?)));
+        return Ok(Stmt::Ddl(Box::new(tail::parse(cursor, *statement)?)));
     }
-    Ok(Stmt::Sql(Box::new(statement)))
+    Ok(Stmt::Sql(statement))
 }
 
 /// Refuses text whose tree would be deeper than what recursive code can walk.

@@ -193,3 +193,54 @@ proptest! {
         let _ = parse(&words.join(" "));
     }
 }
+
+/// What [`dialect`] reads at a glance is what sqlparser reads, and what looks like it and is something else
+/// stays that.
+#[test]
+fn operands_read_at_a_glance_are_those_sqlparser_reads() {
+    let operands = [
+        "1",
+        "1.5e3",
+        "'a'",
+        "$1",
+        "k",
+        "\"K\"",
+        "kK",
+        "t.k",
+        "s.t.k",
+        "k::int",
+        "'a'::text",
+        "k + 1",
+        "1 + k",
+        "f(1)",
+        "f (k)",
+        "s.f(k)",
+        "k'x'",
+        "k 'x'",
+        "_utf8 'x'",
+        "E'x'",
+        "date '2020-01-01'",
+        "date",
+        "xml",
+        "xml '<a/>'",
+        "interval '1 day'",
+        "k[1]",
+        "k AND j",
+        "k IS NULL",
+        "k IN (1, j)",
+        "k = ANY (j)",
+        "k -> 'a'",
+        "k COLLATE c",
+        "(k, 1, 'a')",
+        "CASE k WHEN 1 THEN 'a' ELSE j END",
+        "k AT TIME ZONE 'UTC'",
+        "k %",
+        "k,",
+    ];
+    let base = sqlparser::dialect::PostgreSqlDialect {};
+    for text in operands {
+        let by_us = Parser::new(&DIALECT).try_with_sql(text).unwrap().parse_expr();
+        let by_sqlparser = Parser::new(&base).try_with_sql(text).unwrap().parse_expr();
+        assert_eq!(by_us, by_sqlparser, "{text}");
+    }
+}

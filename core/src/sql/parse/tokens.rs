@@ -24,13 +24,29 @@ const KEEPING: [char; 10] = ['~', '!', '@', '#', '%', '^', '&', '|', '?', '`'];
 
 /// All tokens, blanks and comments too. Error: 42601 where a token does not end.
 pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
-    let tokens = Tokenizer::new(&DIALECT, source.text())
-        .tokenize_with_location()
+    let mut tokens = Vec::with_capacity(source.text().len().min(USUAL_BYTES_MAX) / BYTES_A_TOKEN);
+    Tokenizer::new(&DIALECT, source.text())
+        .tokenize_with_location_into_buf(&mut tokens)
         .map_err(|e| error::from_tokenizer(source, &e))?;
+    tokens.iter_mut().for_each(|token| replace(&mut token.token));
+    Ok(with_is_null(with_whole_operators(tokens, source)))
+}
+
+/// For the first guess of how many tokens a text has: blanks are tokens, too.
+const BYTES_A_TOKEN: usize = 3;
+const USUAL_BYTES_MAX: usize = 4 << 10;
+
+/// The tokens with signs that touch cut anew.
+fn with_whole_operators(tokens: Vec<TokenWithSpan>, source: &Source<'_>) -> Vec<TokenWithSpan> {
+    let touch = |pair: &[TokenWithSpan]| {
+        pair[0].span.end == pair[1].span.start && pair.iter().all(|token| is_sign(&token.token))
+    };
+    if !tokens.windows(2).any(touch) {
+        return tokens;
+    }
     let mut whole: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut tokens = tokens.into_iter().peekable();
-    while let Some(mut token) = tokens.next() {
-        replace(&mut token.token);
+    while let Some(token) = tokens.next() {
         let mut end = is_sign(&token.token).then_some(token.span.end);
         let from = whole.len();
         whole.push(token);
@@ -42,7 +58,7 @@ pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
         }
         cut_anew(&mut whole, from, source);
     }
-    Ok(with_is_null(whole))
+    whole
 }
 
 /// The tokens with `IS NULL` for each ISNULL that is an operator. The dialect could read it too, but
@@ -154,6 +170,7 @@ fn is_sign(token: &Token) -> bool {
         Token::LParen | Token::RParen | Token::Comma | Token::Period | Token::SemiColon => false,
         Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => false,
         Token::DollarQuotedString(_) | Token::Placeholder(_) | Token::EOF => false,
+        Token::Eq | Token::Lt | Token::Gt | Token::Plus | Token::Minus | Token::Mul => true,
         other => other.to_string().bytes().all(|byte| SIGNS.contains(&byte)),
     }
 }
