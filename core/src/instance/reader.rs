@@ -137,7 +137,7 @@ impl Reader for StoreReader<'_> {
             }
             ScanSource::AllBuckets => {
                 let first = after.as_ref().map_or(BucketId(0), |(bucket, _)| *bucket);
-                for bucket in store.buckets(table).filter(|b| *b >= first) {
+                for bucket in store.buckets_from(table, first) {
                     let resume = after.as_ref().filter(|(b, _)| *b == bucket).map(|(_, key)| key);
                     let from = start(resume);
                     let range = (from.as_ref().map(Vec::as_slice), end);

@@ -1,5 +1,6 @@
 //! Rows in memory, their versions and indexes; the write-ahead log.
 
+mod buckets;
 mod check;
 pub mod disk;
 pub mod key;

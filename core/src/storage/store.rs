@@ -278,9 +278,10 @@ impl Store {
         keys.map(move |(key, chain)| (key.as_slice(), see(chain, AsOf::ts(at))))
     }
 
-    /// The buckets of a table that hold something, in order.
-    pub fn buckets(&self, table: TableId) -> impl Iterator<Item = BucketId> {
-        self.tables.get(&table).into_iter().flat_map(Table::buckets).map(|(bucket, _)| bucket)
+    /// The buckets of a table that hold something, in order, from `first` on.
+    pub fn buckets_from(&self, table: TableId, first: BucketId) -> impl Iterator<Item = BucketId> {
+        let table = self.tables.get(&table).into_iter();
+        table.flat_map(move |table| table.buckets_from(first)).map(|(bucket, _)| bucket)
     }
 
     /// As [`Store::scan`], bucket after bucket: in key order only within each.
@@ -608,8 +609,7 @@ impl Store {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.tables.range(table..).flat_map(move |(id, rows)| {
             let from = if *id == table { bucket } else { BucketId(0) };
-            let buckets = rows.buckets().filter(move |(bucket, _)| *bucket >= from);
-            buckets.flat_map(move |(number, tree)| {
+            rows.buckets_from(from).flat_map(move |(number, tree)| {
                 let first = *id == table && number == bucket;
                 let range = if first { (start, Bound::Unbounded) } else { ALL_KEYS };
                 tree.range(range).map(move |(key, chain)| (*id, number, key.as_slice(), chain))

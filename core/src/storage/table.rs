@@ -7,6 +7,7 @@ use std::ops::Bound;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::buckets::Buckets;
 use super::key::Key;
 use super::ordered::{ALL_KEYS, KeyRange, OrderedIndex};
 use super::secondary::SecondaryIndex;
@@ -79,8 +80,8 @@ pub struct Table {
     /// Of the definition.
     def_digest: u64,
     layout: RowLayout,
-    /// By bucket id; made when first written to.
-    buckets: Vec<Option<Box<BucketTree>>>,
+    /// Made when first written to.
+    buckets: Buckets<BucketTree>,
     indexes: Vec<SecondaryIndex>,
     building: Option<Building>,
     /// Of rows, without indexes.
@@ -98,6 +99,8 @@ struct Digests {
     of_bucket: BTreeMap<BucketId, u64>,
     /// Their sum: the digest of the rows, whatever order they were looked at in.
     sum: u64,
+    /// What is digested.
+    buffer: Vec<u8>,
 }
 
 impl Digests {
@@ -108,7 +111,7 @@ impl Digests {
     }
 
     fn set(&mut self, bucket: BucketId, tree: Option<&BucketTree>) {
-        let digest = tree.map_or(NO_ROWS, |tree| digest_of_rows(bucket, tree));
+        let digest = tree.map_or(NO_ROWS, |tree| digest_of_rows(bucket, tree, &mut self.buffer));
         let before = match digest {
             NO_ROWS => self.of_bucket.remove(&bucket),
             _ => self.of_bucket.insert(bucket, digest),
@@ -127,7 +130,7 @@ impl Table {
             building: None,
             def_digest: digest_of(&def),
             def,
-            buckets: Vec::new(),
+            buckets: Buckets::default(),
             row_bytes: 0,
             newest_write: Timestamp(0),
             digests: RefCell::default(),
@@ -209,7 +212,7 @@ impl Table {
         };
         let done = matches!(building.filled, Filled::Everything);
         let from = after.as_ref().map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_slice()));
-        let rows = self.buckets().filter(|(bucket, _)| *bucket >= first && !done);
+        let rows = self.buckets_from(first).filter(|_| !done);
         let rows = rows.flat_map(|(bucket, tree)| {
             let range = if bucket == first { (from, Bound::Unbounded) } else { ALL_KEYS };
             tree.range(range).map(move |(key, chain)| (bucket, key, chain))
@@ -234,15 +237,17 @@ impl Table {
     }
 
     /// The buckets that were written to, in order.
-    pub fn buckets(&self) -> impl DoubleEndedIterator<Item = (BucketId, &BucketTree)> {
-        self.buckets
-            .iter()
-            .enumerate()
-            .filter_map(|(id, tree)| Some((BucketId(u16::try_from(id).ok()?), tree.as_deref()?)))
+    pub fn buckets(&self) -> impl Iterator<Item = (BucketId, &BucketTree)> {
+        self.buckets_from(BucketId(0))
+    }
+
+    /// As [`Table::buckets`], but for those before `first`.
+    pub fn buckets_from(&self, first: BucketId) -> impl Iterator<Item = (BucketId, &BucketTree)> {
+        self.buckets.from(first)
     }
 
     pub fn bucket(&self, bucket: BucketId) -> Option<&BucketTree> {
-        self.buckets.get(usize::from(bucket.0))?.as_deref()
+        self.buckets.get(bucket)
     }
 
     pub fn chain(&self, bucket: BucketId, key: &[u8]) -> Option<&Chain> {
@@ -294,13 +299,9 @@ impl Table {
         self.digests.get_mut().written(bucket);
         self.index_version(bucket, key, &version);
         let (added, is_delete) = (version.heap_bytes(), version.row().is_none());
-        let at = usize::from(bucket.0);
-        if self.buckets.len() <= at {
-            self.buckets.resize_with(at + 1, || None);
-        }
         let key = Key::new(key);
         let fresh = BucketTree::ENTRY_BYTES + key.heap_bytes();
-        let tree = self.buckets[at].get_or_insert_default();
+        let tree = self.buckets.get_or_insert(bucket);
         let (replaced, superseding) = match tree.entry(key.clone()) {
             Entry::Vacant(vacant) => {
                 vacant.insert(Chain::One(version));
@@ -331,8 +332,7 @@ impl Table {
         take: impl FnOnce(&mut Chain) -> Vec<Version>,
     ) {
         self.digests.get_mut().written(bucket);
-        let tree = self.buckets.get_mut(usize::from(bucket.0)).and_then(Option::as_deref_mut);
-        let Some(tree) = tree else { return };
+        let Some(tree) = self.buckets.get_mut(bucket) else { return };
         let Some(chain) = tree.get_mut(key) else { return };
         let before = chain.overhead_bytes();
         let taken = take(chain);
@@ -350,7 +350,7 @@ impl Table {
     /// [`Table::sweep_rows`] is done with it.
     pub fn take_bucket(&mut self, bucket: BucketId) -> Option<Box<BucketTree>> {
         self.digests.get_mut().written(bucket);
-        self.buckets.get_mut(usize::from(bucket.0))?.take()
+        self.buckets.take(bucket)
     }
 
     /// Drops up to `budget` rows of a bucket's tree that was taken out; gives how many.
@@ -380,13 +380,12 @@ impl Table {
             }
         }
         while swept < budget
-            && let Some(tree) = self.buckets.pop()
+            && let Some(bucket) = self.buckets.any()
         {
-            let Some(mut rows) = tree else { continue };
-            // It has no indexes any more that would ask which bucket this was.
-            swept += self.sweep_rows(BucketId(0), &mut rows, budget - swept);
+            let Some(mut rows) = self.buckets.take(bucket) else { break };
+            swept += self.sweep_rows(bucket, &mut rows, budget - swept);
             if !rows.is_empty() {
-                self.buckets.push(Some(rows));
+                *self.buckets.get_or_insert(bucket) = *rows;
             }
         }
         swept
@@ -443,20 +442,22 @@ fn digest_of(def: &TableRef) -> u64 {
 /// Digest of a bucket whose rows are all deleted: another replica may have freed it.
 const NO_ROWS: u64 = 0;
 
-fn digest_of_rows(bucket: BucketId, tree: &BucketTree) -> u64 {
-    let (mut hash, mut any) = (Xxh3::new(), false);
-    hash.update(&bucket.0.to_le_bytes());
+/// The sum of its rows' digests. `buffer` is for what is digested.
+fn digest_of_rows(bucket: BucketId, tree: &BucketTree, buffer: &mut Vec<u8>) -> u64 {
+    let mut sum = NO_ROWS;
     for (key, chain) in tree.range(ALL_KEYS) {
         let newest = chain.newest();
         let Some(row) = newest.row() else { continue };
-        any = true;
-        hash.update(&newest.ts().0.to_le_bytes());
+        buffer.clear();
+        buffer.extend_from_slice(&bucket.0.to_le_bytes());
+        buffer.extend_from_slice(&newest.ts().0.to_le_bytes());
         for bytes in [key.as_slice(), row] {
-            hash.update(&(bytes.len() as u64).to_le_bytes());
-            hash.update(bytes);
+            buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            buffer.extend_from_slice(bytes);
         }
+        sum = sum.wrapping_add(xxh3_64(buffer));
     }
-    if any { hash.digest() } else { NO_ROWS }
+    sum
 }
 
 /// What a reader at `at` sees of a chain.
