@@ -405,16 +405,18 @@ impl Network {
             arrival_ns = arrival_ns.max(*last_ns);
             *last_ns = arrival_ns;
         }
-        let mut copies = vec_of_arrivals(arrival_ns);
+        let mut again_ns = [None; 2];
         if link.rng.chance(link.rules.duplicate_ppm) {
             struck.note(Kind::NetDuplicate);
-            copies[1] = Some(arrival_ns + link.rng.below(5_000_000));
+            again_ns[0] = Some(arrival_ns + link.rng.below(5_000_000));
         }
         if link.rng.chance(link.rules.replay_ppm) {
             struck.note(Kind::NetLateReplay);
-            copies[2] = Some(arrival_ns + link.rng.range(500_000_000, 20_000_000_000));
+            again_ns[1] = Some(arrival_ns + link.rng.range(500_000_000, 20_000_000_000));
         }
-        for at_ns in copies.into_iter().flatten() {
+        let copy = again_ns.iter().any(Option::is_some).then(|| bytes.clone());
+        self.later(k, arrival_ns, LinkEvent::Deliver { lane, bytes, damage }, queue);
+        for (at_ns, bytes) in again_ns.into_iter().flatten().zip(copy.iter().cycle()) {
             let event = LinkEvent::Deliver { lane, bytes: bytes.clone(), damage };
             self.later(k, at_ns, event, queue);
         }
@@ -461,10 +463,6 @@ impl Network {
     fn index(&self, from: u16, to: u16) -> usize {
         usize::from(from) * self.nodes + usize::from(to)
     }
-}
-
-fn vec_of_arrivals(first_ns: u64) -> [Option<u64>; 3] {
-    [Some(first_ns), None, None]
 }
 
 /// A frame with a bit flipped or its end cut off.

@@ -1,48 +1,54 @@
 //! Timed events, earliest first; events of one time come out in the order they went in.
 //!
-//! A binary heap of entries held inline: no allocation per event once the heap has grown.
+//! A binary heap of small keys; what they stand for lies still beside it until its time comes. No
+//! allocation per event once both have grown.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// One event and when it is due, in nanoseconds of true time.
-struct Entry<T> {
-    at_ns: u64,
-    sequence: u64,
-    item: T,
-}
+/// When an event is due, in nanoseconds of true time, and what came in so many events before it; then
+/// where it lies. In that order from the highest bits on, so that one comparison tells which is earlier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
 
-impl<T> PartialEq for Entry<T> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at_ns, self.sequence) == (other.at_ns, other.sequence)
+/// Bits of a key that say where its event lies.
+const SLOT_BITS: u32 = 24;
+const SLOTS_MAX: u64 = 1 << SLOT_BITS;
+
+impl Key {
+    fn new(at_ns: u64, sequence: u64, slot: u64) -> Key {
+        assert!(slot < SLOTS_MAX, "{slot} events wait");
+        Key(u128::from(at_ns) << 64 | u128::from(sequence << SLOT_BITS | slot))
     }
-}
 
-impl<T> Eq for Entry<T> {}
-
-impl<T> PartialOrd for Entry<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+    fn at_ns(self) -> u64 {
+        (self.0 >> 64) as u64
     }
-}
 
-impl<T> Ord for Entry<T> {
-    /// Reversed: the heap keeps its greatest on top, we want the earliest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at_ns, other.sequence).cmp(&(self.at_ns, self.sequence))
+    fn slot(self) -> usize {
+        (self.0 as u64 % SLOTS_MAX) as usize
     }
 }
 
 /// The events to come. Time of what comes out never goes back.
 pub struct Queue<T> {
-    heap: BinaryHeap<Entry<T>>,
+    heap: BinaryHeap<Reverse<Key>>,
+    slots: Vec<Option<T>>,
+    /// Slots without an event.
+    free: Vec<u32>,
     next_sequence: u64,
     last_ns: u64,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Queue<T> {
-        Queue { heap: BinaryHeap::new(), next_sequence: 0, last_ns: 0 }
+        Queue {
+            heap: BinaryHeap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            next_sequence: 0,
+            last_ns: 0,
+        }
     }
 }
 
@@ -50,16 +56,29 @@ impl<T> Queue<T> {
     /// Adds an event; one due in the past comes out now.
     pub fn push(&mut self, at_ns: u64, item: T) {
         let at_ns = at_ns.max(self.last_ns);
-        self.heap.push(Entry { at_ns, sequence: self.next_sequence, item });
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(item);
+                u64::from(slot)
+            }
+            None => {
+                self.slots.push(Some(item));
+                self.slots.len() as u64 - 1
+            }
+        };
+        self.heap.push(Reverse(Key::new(at_ns, self.next_sequence, slot)));
         self.next_sequence += 1;
     }
 
     /// The earliest event and its time.
     pub fn pop(&mut self) -> Option<(u64, T)> {
-        let entry = self.heap.pop()?;
-        assert!(entry.at_ns >= self.last_ns, "time went back: {} < {}", entry.at_ns, self.last_ns);
-        self.last_ns = entry.at_ns;
-        Some((entry.at_ns, entry.item))
+        let Reverse(key) = self.heap.pop()?;
+        let (at_ns, slot) = (key.at_ns(), key.slot());
+        assert!(at_ns >= self.last_ns, "time went back: {at_ns} < {}", self.last_ns);
+        self.last_ns = at_ns;
+        self.free.push(slot as u32);
+        let item = self.slots[slot].take().expect("a key stands for an event");
+        Some((at_ns, item))
     }
 
     pub fn len(&self) -> usize {

@@ -593,7 +593,7 @@ async fn join(me: &Shared, replaces: Option<uuid::Uuid>) -> Result<Identity, Fai
             let mut state = me.borrow_mut();
             state.join_replies.clear();
             let to = PeerAddr::new(address);
-            state.send(to, Lane::Fast, Body::Join(request.clone()));
+            state.send(to, Lane::Fast, Body::Join(Box::new(request.clone())));
             let at = state.now.mono + state.config.times.join_retry;
             state.sleep_until(at)
         };

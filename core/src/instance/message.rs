@@ -31,7 +31,8 @@ pub struct Msg {
 pub enum Body {
     /// What a turn had for one peer, of any number of groups.
     Raft(Vec<(GroupId, raft::Message)>),
-    Join(Join),
+    /// Boxed, since it is by far the largest and hardly ever sent.
+    Join(Box<Join>),
     JoinReply(JoinReply),
     /// Statement or ring change for the instance that leads.
     Request(Request),
@@ -407,7 +408,7 @@ impl Msg {
                     |r: &mut Reader| Ok((GroupId(r.varint()?), raft::Message::decode(r)?));
                 Body::Raft(r.list(message)?)
             }
-            2 => Body::Join(Join::read(&mut r)?),
+            2 => Body::Join(Box::new(Join::read(&mut r)?)),
             3 => Body::JoinReply(JoinReply::read(&mut r)?),
             4 => Body::Request(Request { id: r.varint()?, what: RequestKind::read(&mut r)? }),
             5 => Body::Response(Response { id: r.varint()?, what: ResponseKind::read(&mut r)? }),
@@ -814,7 +815,7 @@ mod tests {
 
     #[test]
     fn each_body_is_read_as_written() {
-        round_trip(Body::Join(Join {
+        round_trip(Body::Join(Box::new(Join {
             uuid: Uuid::from_u128(5),
             address: "a:1".into(),
             pg_address: "a:2".into(),
@@ -826,7 +827,7 @@ mod tests {
             version: "0.1.0".into(),
             cluster_name: None,
             replaces: Some(Uuid::from_u128(6)),
-        }));
+        })));
         round_trip(Body::JoinReply(JoinReply::Accepted {
             uuid: Uuid::from_u128(3),
             cluster: Uuid::from_u128(9),

@@ -187,7 +187,7 @@ impl Instance {
                 }
             }
             Body::Join(join) => {
-                state.spawner.spawn(governing::answer_join(shared.clone(), from, join));
+                state.spawner.spawn(governing::answer_join(shared.clone(), from, *join));
             }
             Body::JoinReply(reply) => state.join_replied(reply),
             Body::Request(request) => {

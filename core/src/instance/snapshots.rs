@@ -260,6 +260,9 @@ impl State {
     /// A snapshot that takes the place of one that cannot be read, or lets the log be cut, shows something
     /// newer: in a group that rests, an entry without a meaning.
     fn make_news(&mut self, pinned: &[GroupId]) {
+        if pinned.is_empty() && self.snapshots.unreadable.is_empty() {
+            return;
+        }
         let mut unreadable = std::mem::take(&mut self.snapshots.unreadable);
         unreadable.retain(|group, index| {
             self.group(*group).is_some_and(|member| member.node().snapshot().index == *index)
@@ -301,13 +304,14 @@ impl State {
     /// Tells raft of followers that were offered a snapshot, and have it or stopped pulling it.
     fn watch_pulls(&mut self) {
         let now = self.now.mono;
-        let mut needy = BTreeMap::new();
+        let mut needy = Vec::new();
         for (group, _) in self.applied_positions() {
             let Some(member) = self.group(group) else { continue };
             let receivers = member.node().snapshot_receivers();
             needy.extend(receivers.map(|(id, has_it)| ((group, id), has_it)));
         }
-        self.snapshots.pulled.retain(|key, _| needy.contains_key(key));
+        needy.sort_unstable();
+        self.snapshots.pulled.retain(|key, _| needy.iter().any(|(needy, _)| needy == key));
         for ((group, id), has_it) in needy {
             let offered = || Pulled::offered(now);
             let pulled = self.snapshots.pulled.entry((group, id)).or_insert_with(offered);

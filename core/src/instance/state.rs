@@ -252,6 +252,9 @@ impl State {
     /// Takes messages of a group for the end of the turn: what all groups have for one peer leaves
     /// together.
     pub fn send_raft(&mut self, group: GroupId, messages: Vec<raft::Message>) {
+        if messages.is_empty() {
+            return;
+        }
         for message in messages {
             let (to, bytes) = (message.to(), message.entry_bytes());
             match self.raft_batches.iter_mut().rev().find(|batch| batch.to == to) {

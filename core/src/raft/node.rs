@@ -82,6 +82,8 @@ pub struct Node {
     config: NodeConfig,
     /// Elections this member has called since it started: a part of the timeout's hash.
     attempt: u64,
+    /// Term and attempt that the timeout was worked out for, and what it came to.
+    timeout: (u64, u64, usize),
     /// In force here.
     membership: Membership,
     /// Proof that what this member has acknowledged is not in its log.
@@ -132,23 +134,37 @@ impl Node {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raw = RawNode::new(&raft_config, log, &logger)
             .expect("the configuration is valid and the log was checked");
-        let mut node =
-            Node { raw, config, attempt: 0, membership: Membership::default(), lost: None };
+        let mut node = Node {
+            raw,
+            config,
+            attempt: 0,
+            timeout: (0, 0, 0),
+            membership: Membership::default(),
+            lost: None,
+        };
         node.membership_moved();
         node.fix_timeout();
         node
     }
 
-    /// Makes the election timeout a function of the seed.
+    /// Makes the election timeout a function of the seed: raft-rs draws another one now and then.
     fn fix_timeout(&mut self) {
+        let (term, attempt) = (self.raw.raft.term, self.attempt);
+        if (self.timeout.0, self.timeout.1) != (term, attempt) || self.timeout.2 == 0 {
+            self.timeout = (term, attempt, self.timeout_of(term, attempt));
+        }
+        self.raw.raft.set_randomized_election_timeout(self.timeout.2);
+    }
+
+    fn timeout_of(&self, term: u64, attempt: u64) -> usize {
         let mut input = [0u8; 32];
-        let parts = [self.config.group.0, self.config.id.0, self.raw.raft.term, self.attempt];
+        let parts = [self.config.group.0, self.config.id.0, term, attempt];
         for (chunk, part) in input.chunks_exact_mut(8).zip(parts) {
             chunk.copy_from_slice(&part.to_le_bytes());
         }
         let span = self.config.election_ticks;
         let extra = xxh3_64_with_seed(&input, self.config.seed) % span as u64;
-        self.raw.raft.set_randomized_election_timeout(span + extra as usize);
+        span + extra as usize
     }
 
     pub fn role(&self) -> Role {

@@ -100,6 +100,7 @@ canaries! {
 mod active {
     use std::cell::RefCell;
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::Canary;
     use crate::seam::Rng;
@@ -114,8 +115,51 @@ mod active {
         planted: Vec<Canary>,
         marks: BTreeMap<&'static str, u64>,
         root: Option<Rng>,
-        /// A stream for each site met; `None` where the site was not chosen in this run.
-        sites: BTreeMap<&'static str, Option<Rng>>,
+        /// By number of the site.
+        sites: Vec<Met>,
+    }
+
+    /// A site in this run.
+    #[derive(Default)]
+    enum Met {
+        #[default]
+        NotYet,
+        NotChosen,
+        Chosen(Box<Rng>),
+    }
+
+    /// Sites met by any run of this process.
+    static SITES: AtomicUsize = AtomicUsize::new(0);
+
+    /// A place where a run may take the unlikely way. What it does depends on its name alone; its number,
+    /// which depends on what this process ran before, only finds it.
+    pub struct Site {
+        name: &'static str,
+        /// One more than its number; 0 before it was met.
+        number: AtomicUsize,
+    }
+
+    impl Site {
+        pub const fn new(name: &'static str) -> Site {
+            Site { name, number: AtomicUsize::new(0) }
+        }
+
+        fn number(&self) -> usize {
+            match self.number.load(Ordering::Relaxed) {
+                0 => self.meet(),
+                number => number - 1,
+            }
+        }
+
+        #[cold]
+        fn meet(&self) -> usize {
+            let new = SITES.fetch_add(1, Ordering::Relaxed) + 1;
+            // Another thread may have met it at the same time.
+            match self.number.compare_exchange(0, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => new - 1,
+                Err(known) => known - 1,
+            }
+        }
     }
 
     thread_local! {
@@ -144,16 +188,23 @@ mod active {
         PROBES.with_borrow_mut(|probes| *probes.marks.entry(mark).or_default() += 1);
     }
 
-    pub fn fires(site: &'static str) -> bool {
+    pub fn fires(site: &'static Site) -> bool {
         PROBES.with_borrow_mut(|probes| {
             let Some(root) = &probes.root else { return false };
-            let stream = probes.sites.entry(site).or_insert_with(|| {
-                let mut stream = root.fork(site);
-                stream.chance(CHOSEN_PER_MILLION).then_some(stream)
-            });
-            let fires = stream.as_mut().is_some_and(|stream| stream.chance(FIRE_PER_MILLION));
+            let number = site.number();
+            if number >= probes.sites.len() {
+                probes.sites.resize_with(number + 1, Met::default);
+            }
+            let met = &mut probes.sites[number];
+            if let Met::NotYet = met {
+                let mut stream = Box::new(root.fork(site.name));
+                let is_chosen = stream.chance(CHOSEN_PER_MILLION);
+                *met = if is_chosen { Met::Chosen(stream) } else { Met::NotChosen };
+            }
+            let Met::Chosen(stream) = met else { return false };
+            let fires = stream.chance(FIRE_PER_MILLION);
             if fires {
-                *probes.marks.entry(site).or_default() += 1;
+                *probes.marks.entry(site.name).or_default() += 1;
             }
             fires
         })
@@ -164,6 +215,14 @@ mod active {
 mod inactive {
     use super::Canary;
 
+    pub struct Site;
+
+    impl Site {
+        pub const fn new(_: &'static str) -> Site {
+            Site
+        }
+    }
+
     #[inline(always)]
     pub const fn planted(_: Canary) -> bool {
         false
@@ -173,15 +232,15 @@ mod inactive {
     pub const fn reached(_: &'static str) {}
 
     #[inline(always)]
-    pub const fn fires(_: &'static str) -> bool {
+    pub const fn fires(_: &Site) -> bool {
         false
     }
 }
 
 #[cfg(feature = "canaries")]
-pub use active::{begin_run, fires, marks_reached, planted, reached};
+pub use active::{Site, begin_run, fires, marks_reached, planted, reached};
 #[cfg(not(feature = "canaries"))]
-pub use inactive::{fires, planted, reached};
+pub use inactive::{Site, fires, planted, reached};
 
 /// Whether the simulator planted this bug: `canary!(AckBeforeCommit)`. Constant `false` in production.
 #[macro_export]
@@ -202,9 +261,10 @@ macro_rules! sometimes {
 /// Whether to take the unlikely way here: `buggify!("raft: tiny append")`. Constant `false` in production.
 #[macro_export]
 macro_rules! buggify {
-    ($site:literal) => {
-        $crate::seam::probe::fires($site)
-    };
+    ($site:literal) => {{
+        static SITE: $crate::seam::probe::Site = $crate::seam::probe::Site::new($site);
+        $crate::seam::probe::fires(&SITE)
+    }};
 }
 
 #[cfg(all(test, feature = "canaries"))]

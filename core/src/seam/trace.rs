@@ -17,6 +17,9 @@ pub trait Traced {
     fn with_wire(&self, see: &mut dyn FnMut(&[u8]));
 }
 
+/// Stands for a message of a peer.
+const RECEIVED: u64 = 7;
+
 /// A rolling hash.
 #[derive(Clone)]
 pub struct Trace {
@@ -55,6 +58,11 @@ impl Trace {
         self.hash.update(&value.to_le_bytes());
     }
 
+    /// As so many calls of [`Trace::number`].
+    fn numbers<const N: usize>(&mut self, values: [u64; N]) {
+        self.hash.update(values.map(u64::to_le_bytes).as_flattened());
+    }
+
     /// Length first, so that neighbouring fields cannot run into each other.
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
@@ -63,8 +71,10 @@ impl Trace {
 
     /// As [`Trace::event`] of a message whose wire form is at hand.
     pub fn peer_event(&mut self, now: Now, from: &PeerAddr, wire: &[u8]) {
-        self.count_at(now);
-        self.received(from, wire);
+        self.count += 1;
+        self.numbers([now.mono.0, now.wall.0, RECEIVED, from.0.len() as u64]);
+        self.hash.update(from.0.as_bytes());
+        self.bytes(wire);
     }
 
     /// As [`Trace::effect`] of a message whose wire form is at hand.
@@ -75,24 +85,24 @@ impl Trace {
 
     fn count_at(&mut self, now: Now) {
         self.count += 1;
-        self.number(now.mono.0);
-        self.number(now.wall.0);
+        self.numbers([now.mono.0, now.wall.0]);
     }
 
     fn received(&mut self, from: &PeerAddr, wire: &[u8]) {
-        self.number(7);
+        self.number(RECEIVED);
         self.bytes(from.0.as_bytes());
         self.bytes(wire);
     }
 
     fn sent(&mut self, to: &PeerAddr, lane: Lane, wire: &[u8]) {
-        self.number(101);
-        self.bytes(to.0.as_bytes());
-        self.number(match lane {
+        let lane = match lane {
             Lane::Fast => 0,
             Lane::Bulk => 1,
-        });
-        self.bytes(wire);
+        };
+        self.numbers([101, to.0.len() as u64]);
+        self.hash.update(to.0.as_bytes());
+        self.numbers([lane, wire.len() as u64]);
+        self.hash.update(wire);
     }
 
     pub fn event<M: Traced>(&mut self, now: Now, event: &Event<M>) {
@@ -115,9 +125,7 @@ impl Trace {
                 self.bytes(bytes);
             }
             Event::Flushed { conn, bytes } => {
-                self.number(5);
-                self.number(conn.0);
-                self.number(*bytes as u64);
+                self.numbers([5, conn.0, *bytes as u64]);
             }
             Event::Closed { conn } => {
                 self.number(6);
@@ -176,8 +184,7 @@ impl Trace {
                 self.disk_op(what);
             }
             Effect::Wake { at } => {
-                self.number(106);
-                self.number(at.0);
+                self.numbers([106, at.0]);
             }
             Effect::Inspected { request, body } => {
                 self.number(107);

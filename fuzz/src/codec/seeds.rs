@@ -108,7 +108,7 @@ fn bodies() -> Vec<(&'static str, Body)> {
         addresses: vec![(id, "h:1".into())],
     };
     vec![
-        ("join", Body::Join(join())),
+        ("join", Body::Join(Box::new(join()))),
         ("join-accepted", Body::JoinReply(accepted)),
         ("join-elsewhere", Body::JoinReply(JoinReply::Elsewhere(Some("h:1".into())))),
         ("statement", request(statement)),

@@ -137,7 +137,7 @@ impl<N: Node> World<'_, N> {
         self.encoded.clear();
         N::encode(msg, &mut self.encoded);
         self.trace.send_effect(to, lane, &self.encoded);
-        let Some(to) = self.by_address.get(to).copied() else { return };
+        let Some(to) = self.by_address.get(to) else { return };
         let bytes = Bytes::copy_from_slice(&self.encoded);
         self.network.send(at_ns, host, to, lane, bytes, &mut self.queue);
     }
