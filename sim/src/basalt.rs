@@ -15,9 +15,6 @@ use bytes::Bytes;
 use crate::node::{GroupView, Identity, Inspectable, Node, SNAPSHOTS_READ, Votes};
 use crate::workload::{NoWire, PgWire, Wire};
 
-/// The name of what a ring's leader is having done, among the resources.
-const GOVERNOR_STEPS: &str = "steps of the governor under way";
-
 /// One instance of Basalt, and how its clients speak.
 pub struct Basalt<W> {
     instance: Instance,
@@ -49,8 +46,6 @@ impl<W: Spoken> Node for Basalt<W> {
     const OPEN_FILES: u64 = 2;
     const LOG_DIR: &str = WAL_DIR;
     const USED_BY_OTHERS: &[&str] = &["questions of others being worked on", SNAPSHOTS_READ];
-    // A replica set without buckets may have no leader for ever: it is asked again and again to follow the schema.
-    const USED_FOR_OTHERS: &[&str] = &[GOVERNOR_STEPS];
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
         let config = config(identity);
@@ -151,7 +146,7 @@ impl<W> Inspectable for Basalt<W> {
             ("tasks that wait for the ring", kept.ring_waiters, 0),
             ("requests without an answer", kept.requests, asks),
             ("questions of others being worked on", kept.serving, 0),
-            (GOVERNOR_STEPS, kept.steps, 0),
+            ("steps of the governor under way", kept.steps, 0),
             ("statements that make others wait", kept.alone, 0),
             ("bytes that statements keep", kept.statement_bytes, 0),
             ("bytes of writes not committed", kept.uncommitted_bytes, 0),

@@ -69,10 +69,11 @@ impl ClusterView<'_> {
         if facts.leader == Some(id) { Some(0) } else { facts.lag.get(&id).copied() }
     }
 
-    /// The leader of a group: as seen live, else as the ring last recorded it.
+    /// The leader of a group: as seen live, or, where nothing of the group is known, as the ring recorded it
+    /// last.
     fn leader(&self, group: GroupId) -> Option<InstanceId> {
         let recorded = || self.ring.replicasets.get(&group)?.current_master;
-        self.groups.get(&group).and_then(|facts| facts.leader).or_else(recorded)
+        self.groups.get(&group).map_or_else(recorded, |facts| facts.leader)
     }
 
     /// How many buckets a replica set owns.

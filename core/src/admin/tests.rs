@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::metrics::{GroupMetrics, TableMetrics, render};
 use super::*;
 use crate::base::SqlState;
+use crate::topology::RingEntry;
 use crate::topology::governor::GroupFacts;
 use crate::topology::placement::parse_failure_domain;
-use crate::topology::tests::{cluster, join, join_request, set_online};
+use crate::topology::tests::{apply, cluster, join, join_request, set_online};
 
 struct Sample {
     ring: RingState,
@@ -68,6 +69,24 @@ fn the_cluster_is_json() {
     let value: serde_json::Value = serde_json::from_str(&cluster_json(&sample().view())).unwrap();
     let text = serde_json::to_string_pretty(&value).unwrap() + "\n";
     assert_eq!(text, include_str!("golden/cluster.json"), "\n--- got ---\n{text}");
+}
+
+#[test]
+fn a_set_whose_leader_is_gone_has_none_whoever_the_ring_recorded() {
+    let mut sample = sample();
+    let leader = |sample: &Sample| {
+        let value: serde_json::Value = serde_json::from_str(&cluster_json(&sample.view())).unwrap();
+        value["tiers"][0]["replicasets"][0]["leader"].clone()
+    };
+    let master = Some(InstanceId(1));
+    let recorded =
+        RingEntry::SetReplicasetMaster { id: GroupId(1), current: master, target: master };
+    apply(&mut sample.ring, recorded).unwrap();
+    assert_eq!(leader(&sample), 2);
+    sample.groups.get_mut(&GroupId(1)).unwrap().leader = None;
+    assert_eq!(leader(&sample), serde_json::Value::Null);
+    sample.groups.remove(&GroupId(1));
+    assert_eq!(leader(&sample), 1);
 }
 
 #[test]

@@ -88,11 +88,18 @@ impl Governing {
         // Whom it makes reachable or not is for `watch` to see.
         heard.leaving = report.leaving;
         for group in report.groups {
-            let known = self.groups.get(&group.group);
-            if group.leads && known.is_none_or(|(term, _)| group.term >= *term) {
+            let known = self.groups.get_mut(&group.group);
+            let is_news = known.as_ref().is_none_or(|(term, _)| group.term >= *term);
+            if group.leads && is_news {
                 let facts = facts_of(report.from, &group);
                 self.dirty |= known.is_none_or(|(_, known)| *known != facts);
                 self.groups.insert(group.group, (group.term, facts));
+            } else if let Some((_, facts)) = known
+                && is_news
+                && facts.leader == Some(report.from)
+            {
+                facts.leader = None;
+                self.dirty = true;
             }
         }
     }
@@ -136,8 +143,14 @@ impl Governing {
         self.heard.iter().map(|(id, heard)| (*id, facts(heard))).collect()
     }
 
+    /// What is known of each group. Whether one that is not heard still leads is not known: nothing is
+    /// asked of a group in its name.
     pub fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
-        self.groups.iter().map(|(id, (_, facts))| (*id, facts.clone())).collect()
+        let facts = |facts: &GroupFacts| GroupFacts {
+            leader: facts.leader.filter(|id| self.hears(*id)),
+            ..facts.clone()
+        };
+        self.groups.iter().map(|(id, (_, known))| (*id, facts(known))).collect()
     }
 }
 
@@ -705,6 +718,52 @@ mod tests {
         assert_eq!(turns(&mut governing, 1_000..2_000), [1_000, 1_011, 1_042]);
     }
 
+    /// What the leader of group 1 tells of it.
+    fn group_report(term: u64, committed: u64) -> GroupReport {
+        GroupReport {
+            group: GroupId(1),
+            term: Term(term),
+            leads: true,
+            committed: LogIndex(committed),
+            applied: LogIndex(committed),
+            schema: Default::default(),
+            membership: None,
+            changing: false,
+            progress: vec![(InstanceId(2), LogIndex(committed.min(7)), true)],
+            refused: None,
+        }
+    }
+
+    /// What one that leads group 1, or follows there, tells of it.
+    fn word(from: u64, term: u64, leads: bool) -> Report {
+        let group = GroupReport { leads, ..group_report(term, 5) };
+        Report { from: InstanceId(from), leaving: false, groups: vec![group] }
+    }
+
+    #[test]
+    fn one_that_leads_no_more_or_is_not_heard_is_taken_for_no_leader() {
+        let mut governing = Governing::default();
+        let leader = |governing: &mut Governing, at_ms: u64| {
+            let patience = Duration::from_millis(100);
+            governing.watch(Mono(at_ms * 1_000_000), patience, || Duration::MAX);
+            governing.group_facts()[&GroupId(1)].leader
+        };
+        governing.reported(Mono(0), word(1, 2, true));
+        governing.reported(Mono(0), word(2, 3, false));
+        assert_eq!(leader(&mut governing, 0), Some(InstanceId(1)), "another follows, later");
+        governing.reported(Mono(0), word(1, 1, false));
+        assert_eq!(leader(&mut governing, 0), Some(InstanceId(1)), "an old word");
+        governing.dirty = false;
+        governing.reported(Mono(0), word(1, 2, false));
+        assert_eq!((governing.dirty, leader(&mut governing, 0)), (true, None));
+
+        governing.reported(Mono(0), word(2, 3, true));
+        assert_eq!(leader(&mut governing, 100), Some(InstanceId(2)));
+        assert_eq!(leader(&mut governing, 110), None, "silent");
+        governing.reported(Mono(200_000_000), word(2, 3, true));
+        assert_eq!(leader(&mut governing, 200), Some(InstanceId(2)), "back");
+    }
+
     #[test]
     fn a_longer_silence_that_is_tolerated_later_counts() {
         let mut governing = Governing::default();
@@ -724,22 +783,10 @@ mod tests {
 
     #[test]
     fn a_report_is_planned_for_where_a_fact_changed() {
-        let group = |term, committed| GroupReport {
-            group: GroupId(1),
-            term: Term(term),
-            leads: true,
-            committed: LogIndex(committed),
-            applied: LogIndex(committed),
-            schema: Default::default(),
-            membership: None,
-            changing: false,
-            progress: vec![(InstanceId(2), LogIndex(committed.min(7)), true)],
-            refused: None,
-        };
         let mut governing = Governing::default();
         let mut plans = |from, term, committed| {
             governing.dirty = false;
-            let (from, groups) = (InstanceId(from), vec![group(term, committed)]);
+            let (from, groups) = (InstanceId(from), vec![group_report(term, committed)]);
             governing.reported(Mono(0), Report { from, leaving: false, groups });
             governing.dirty
         };
