@@ -414,11 +414,11 @@ impl Network {
             struck.note(Kind::NetLateReplay);
             again_ns[1] = Some(arrival_ns + link.rng.range(500_000_000, 20_000_000_000));
         }
-        let copy = again_ns.iter().any(Option::is_some).then(|| bytes.clone());
+        let copies = again_ns.into_iter().flatten().map(|at_ns| (at_ns, bytes.clone()));
+        let copies: Vec<_> = copies.collect();
         self.later(k, arrival_ns, LinkEvent::Deliver { lane, bytes, damage }, queue);
-        for (at_ns, bytes) in again_ns.into_iter().flatten().zip(copy.iter().cycle()) {
-            let event = LinkEvent::Deliver { lane, bytes: bytes.clone(), damage };
-            self.later(k, at_ns, event, queue);
+        for (at_ns, bytes) in copies {
+            self.later(k, at_ns, LinkEvent::Deliver { lane, bytes, damage }, queue);
         }
     }
 

@@ -6,18 +6,19 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// When an event is due, in nanoseconds of true time, and what came in so many events before it; then
-/// where it lies. In that order from the highest bits on, so that one comparison tells which is earlier.
+/// From the highest bits down: when an event is due, in nanoseconds of true time; how many were added before
+/// it; the slot in which it lies. So one comparison tells which of two is earlier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u128);
 
 /// Bits of a key that say where its event lies.
 const SLOT_BITS: u32 = 24;
 const SLOTS_MAX: u64 = 1 << SLOT_BITS;
+const SEQUENCE_MAX: u64 = u64::MAX >> SLOT_BITS;
 
 impl Key {
     fn new(at_ns: u64, sequence: u64, slot: u64) -> Key {
-        assert!(slot < SLOTS_MAX, "{slot} events wait");
+        assert!(slot < SLOTS_MAX && sequence <= SEQUENCE_MAX, "event {sequence} in slot {slot}");
         Key(u128::from(at_ns) << 64 | u128::from(sequence << SLOT_BITS | slot))
     }
 

@@ -1,9 +1,9 @@
 //! Who waits for a position of a log.
 //!
-//! A reply waits for an entry: the one at a position, of a term, of the log of the rows or of the ring's. While
-//! the member that took it leads, the commit index answers. After it has lost the lead the entry may still be committed, by the next
-//! leader, or another one may take its place; what is applied at that position tells which, so the wait
-//! goes on for a while before it is given up:
+//! A reply waits for an entry: the one at a position, of a term, of the log of the rows or of the ring's.
+//! While the member that took it leads, the commit index answers. After it has lost the lead the entry may
+//! still be committed, by the next leader, or another one may take its place; what is applied at that
+//! position tells which, so the wait goes on for a while before it is given up:
 //!
 //! ```text
 //!   gates, by position:   [5 t2] [6 t2] [7 t2]        the lead of term 2 is lost

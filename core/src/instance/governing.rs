@@ -45,7 +45,11 @@ const INTERRUPT_AFTER: Duration = Duration::from_millis(2500);
 struct Heard {
     last: Mono,
     leaving: bool,
+    /// It was not heard lately.
+    silent: bool,
+    /// Neither silent nor leaving.
     reachable: bool,
+    /// Since when it is reachable, or is not.
     since: Mono,
     /// Silent for longer than the cluster tolerates.
     lost: bool,
@@ -54,7 +58,7 @@ struct Heard {
 impl Heard {
     /// Heard at `now` for the first time.
     fn first(now: Mono, leaving: bool, reachable: bool) -> Heard {
-        Heard { last: now, leaving, reachable, since: now, lost: false }
+        Heard { last: now, leaving, silent: false, reachable, since: now, lost: false }
     }
 }
 
@@ -62,7 +66,8 @@ impl Heard {
 #[derive(Debug, Default)]
 pub struct Governing {
     heard: BTreeMap<InstanceId, Heard>,
-    /// The newest word of each group's leader, and its term.
+    /// The newest word of each group's leader, and its term; without the leader once it has said that it
+    /// leads no more.
     groups: BTreeMap<GroupId, (Term, GroupFacts)>,
     in_flight: Vec<Step>,
     /// Since the last plan a fact changed, a step ended, or this instance began to lead.
@@ -98,6 +103,7 @@ impl Governing {
                 && is_news
                 && facts.leader == Some(report.from)
             {
+                // A word of before it led, come late, is put right by its next.
                 facts.leader = None;
                 self.dirty = true;
             }
@@ -118,7 +124,10 @@ impl Governing {
     fn watch(&mut self, now: Mono, patience: Duration, tolerated: impl Fn() -> Duration) {
         let mut limit = None;
         for heard in self.heard.values_mut() {
-            let reachable = !heard.leaving && now.since(heard.last) <= patience;
+            let silent = now.since(heard.last) > patience;
+            self.dirty |= silent != heard.silent;
+            heard.silent = silent;
+            let reachable = !heard.leaving && !silent;
             if reachable != heard.reachable {
                 *heard = Heard { reachable, since: now, ..*heard };
                 self.dirty = true;
@@ -143,11 +152,12 @@ impl Governing {
         self.heard.iter().map(|(id, heard)| (*id, facts(heard))).collect()
     }
 
-    /// What is known of each group. Whether one that is not heard still leads is not known: nothing is
+    /// What is known of each group. Whether one that is silent still leads is not known: nothing is
     /// asked of a group in its name.
     pub fn group_facts(&self) -> BTreeMap<GroupId, GroupFacts> {
+        let speaks = |id: &InstanceId| self.heard.get(id).is_some_and(|heard| !heard.silent);
         let facts = |facts: &GroupFacts| GroupFacts {
-            leader: facts.leader.filter(|id| self.hears(*id)),
+            leader: facts.leader.filter(speaks),
             ..facts.clone()
         };
         self.groups.iter().map(|(id, (_, known))| (*id, facts(known))).collect()
@@ -760,8 +770,13 @@ mod tests {
         governing.reported(Mono(0), word(2, 3, true));
         assert_eq!(leader(&mut governing, 100), Some(InstanceId(2)));
         assert_eq!(leader(&mut governing, 110), None, "silent");
-        governing.reported(Mono(200_000_000), word(2, 3, true));
-        assert_eq!(leader(&mut governing, 200), Some(InstanceId(2)), "back");
+        governing.reported(Mono(200_000_000), Report { leaving: true, ..word(2, 3, true) });
+        assert_eq!(
+            leader(&mut governing, 200),
+            Some(InstanceId(2)),
+            "back, and leads until it is gone"
+        );
+        assert_eq!(leader(&mut governing, 310), None, "gone");
     }
 
     #[test]

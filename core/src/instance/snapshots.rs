@@ -311,7 +311,8 @@ impl State {
             needy.extend(receivers.map(|(id, has_it)| ((group, id), has_it)));
         }
         needy.sort_unstable();
-        self.snapshots.pulled.retain(|key, _| needy.iter().any(|(needy, _)| needy == key));
+        let is_needy = |key: &_| needy.binary_search_by_key(key, |(needy, _)| *needy).is_ok();
+        self.snapshots.pulled.retain(|key, _| is_needy(key));
         for ((group, id), has_it) in needy {
             let offered = || Pulled::offered(now);
             let pulled = self.snapshots.pulled.entry((group, id)).or_insert_with(offered);

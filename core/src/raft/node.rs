@@ -76,14 +76,22 @@ pub struct Ready {
     pub confirmed: Vec<Bytes>,
 }
 
+/// An election timeout, and what it was worked out for.
+#[derive(Clone, Copy)]
+struct Timeout {
+    term: u64,
+    attempt: u64,
+    ticks: usize,
+}
+
 /// One member of one group.
 pub struct Node {
     raw: RawNode<Log>,
     config: NodeConfig,
     /// Elections this member has called since it started: a part of the timeout's hash.
     attempt: u64,
-    /// Term and attempt that the timeout was worked out for, and what it came to.
-    timeout: (u64, u64, usize),
+    /// The election timeout as last worked out.
+    timeout: Option<Timeout>,
     /// In force here.
     membership: Membership,
     /// Proof that what this member has acknowledged is not in its log.
@@ -138,7 +146,7 @@ impl Node {
             raw,
             config,
             attempt: 0,
-            timeout: (0, 0, 0),
+            timeout: None,
             membership: Membership::default(),
             lost: None,
         };
@@ -150,10 +158,14 @@ impl Node {
     /// Makes the election timeout a function of the seed: raft-rs draws another one now and then.
     fn fix_timeout(&mut self) {
         let (term, attempt) = (self.raw.raft.term, self.attempt);
-        if (self.timeout.0, self.timeout.1) != (term, attempt) || self.timeout.2 == 0 {
-            self.timeout = (term, attempt, self.timeout_of(term, attempt));
-        }
-        self.raw.raft.set_randomized_election_timeout(self.timeout.2);
+        let known = self.timeout.filter(|known| (known.term, known.attempt) == (term, attempt));
+        let timeout = known.unwrap_or_else(|| Timeout {
+            term,
+            attempt,
+            ticks: self.timeout_of(term, attempt),
+        });
+        self.timeout = Some(timeout);
+        self.raw.raft.set_randomized_election_timeout(timeout.ticks);
     }
 
     fn timeout_of(&self, term: u64, attempt: u64) -> usize {

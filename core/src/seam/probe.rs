@@ -131,7 +131,7 @@ mod active {
     /// Sites met by any run of this process.
     static SITES: AtomicUsize = AtomicUsize::new(0);
 
-    /// A place where a run may take the unlikely way. What it does depends on its name alone; its number,
+    /// A place where a run may take the unlikely way, alone in having its name. What it does depends on its name alone; its number,
     /// which depends on what this process ran before, only finds it.
     pub struct Site {
         name: &'static str,

@@ -1,16 +1,17 @@
 //! The buckets of a table that hold something.
 //!
 //! ```text
-//!   bucket   0    1    2    3   …  2999
+//!   bucket   0    1    2    3   …  3000
 //!   slot     –    1    –    0            two bytes each, as far as the highest that was written to
 //!   trees    [3] [1]                     in order of first use
 //!   in use   0101…                       a bit each: who reads all buckets does not ask each of them
 //! ```
-//! A table is in 3,000 buckets, most of which hold nothing where it is small.
+//! A sharded table is in 3,000 buckets, most of which hold nothing where it is small. A global one is in
+//! bucket 0.
 
 use crate::base::BucketId;
 
-/// No slot: fewer buckets than this are in use.
+/// No slot: at most so many buckets are in use.
 const NONE: u16 = u16::MAX;
 
 /// Trees by bucket.
@@ -61,16 +62,19 @@ impl<T: Default> Buckets<T> {
         let at = usize::from(bucket.0);
         self.slots[at] = NONE;
         self.in_use[at / 64] &= !(1 << (at % 64));
-        let (_, tree) = self.trees.swap_remove(slot);
+        let (of, tree) = self.trees.swap_remove(slot);
+        assert_eq!(of, bucket, "slot {slot} holds another bucket");
         if let Some((moved, _)) = self.trees.get(slot) {
             self.slots[usize::from(moved.0)] = slot as u16;
         }
         Some(tree)
     }
 
-    /// Any bucket with a tree.
-    pub fn any(&self) -> Option<BucketId> {
-        self.trees.last().map(|(bucket, _)| *bucket)
+    /// Takes any bucket's tree out.
+    pub fn pop(&mut self) -> Option<(BucketId, Box<T>)> {
+        let (bucket, _) = self.trees.last()?;
+        let bucket = *bucket;
+        Some((bucket, self.take(bucket)?))
     }
 
     /// Those from `first` on, in order.
@@ -96,13 +100,19 @@ mod tests {
     use super::*;
     use crate::seam::Rng;
 
+    const EDGES: [u16; 11] = [0, 1, 62, 63, 64, 65, 127, 128, 2_999, 3_000, u16::MAX];
+
+    fn at(rng: &mut Rng) -> BucketId {
+        BucketId(EDGES[rng.below(EDGES.len() as u64) as usize])
+    }
+
     #[test]
     fn behaves_as_a_map() {
         let mut rng = Rng::from_u64(3).fork("buckets");
         let mut buckets: Buckets<u32> = Buckets::default();
         let mut model: BTreeMap<BucketId, u32> = BTreeMap::new();
         for round in 0..4_000 {
-            let bucket = BucketId(rng.below(300) as u16 * 10);
+            let bucket = at(&mut rng);
             match rng.below(3) {
                 0 => assert_eq!(buckets.take(bucket).map(|tree| *tree), model.remove(&bucket)),
                 1 => {
@@ -111,14 +121,13 @@ mod tests {
                 }
                 _ => assert_eq!(buckets.get_mut(bucket), model.get_mut(&bucket)),
             }
-            let first = BucketId(rng.below(3_100) as u16);
+            let first = at(&mut rng);
             let found: Vec<_> = buckets.from(first).map(|(bucket, tree)| (bucket, *tree)).collect();
             let expected: Vec<_> = model.range(first..).map(|(b, tree)| (*b, *tree)).collect();
             assert_eq!(found, expected, "round {round} from {first:?}");
-            assert_eq!(buckets.any().is_some(), !model.is_empty());
         }
-        while let Some(bucket) = buckets.any() {
-            assert_eq!(buckets.take(bucket).map(|tree| *tree), model.remove(&bucket));
+        while let Some((bucket, tree)) = buckets.pop() {
+            assert_eq!(Some(*tree), model.remove(&bucket));
         }
         assert!(model.is_empty());
     }

@@ -380,9 +380,8 @@ impl Table {
             }
         }
         while swept < budget
-            && let Some(bucket) = self.buckets.any()
+            && let Some((bucket, mut rows)) = self.buckets.pop()
         {
-            let Some(mut rows) = self.buckets.take(bucket) else { break };
             swept += self.sweep_rows(bucket, &mut rows, budget - swept);
             if !rows.is_empty() {
                 *self.buckets.get_or_insert(bucket) = *rows;

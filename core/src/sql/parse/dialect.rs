@@ -297,7 +297,8 @@ fn plain_operand(parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
     }
 }
 
-/// Whether what stands before is neither a function, nor a type before a constant.
+/// Whether what stands before is neither a function, nor a type before a constant. What a period stands
+/// behind may be one: `s.t[] '{}'`.
 fn ends_name(token: &Token) -> bool {
     matches!(
         token,
@@ -305,7 +306,6 @@ fn ends_name(token: &Token) -> bool {
             | Token::SemiColon
             | Token::Comma
             | Token::RParen
-            | Token::Period
             | Token::DoubleColon
             | Token::Eq
             | Token::Neq
