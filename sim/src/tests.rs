@@ -102,13 +102,16 @@ fn the_database_passes_every_scenario() {
 }
 
 /// Plans that found what hardly any other does.
-const RARE: [(&str, u64); 5] = [
+const RARE: [(&str, u64); 6] = [
     // A name given up twice before the ring was heard of.
     ("everything", 1001),
     // A replica set without buckets that has no leader any more, and is asked to follow the schema.
     ("everything", 1345),
     // A full disk for which a snapshot is opened again and again.
     ("forever", 1299),
+    // A disk that stalls for good under the only instance of a replica set, which is asked to follow the
+    // schema.
+    ("disk", 961_493),
     // An instance of the core that has not joined, and gets a place where nobody heals.
     ("dc3", 1749),
     // The offer of a snapshot lost, and then the word that it was taken over.
