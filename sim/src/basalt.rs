@@ -15,10 +15,6 @@ use bytes::Bytes;
 use crate::node::{GroupView, Identity, Inspectable, Node, SNAPSHOTS_READ, Votes};
 use crate::workload::{NoWire, PgWire, Wire};
 
-const GOVERNOR_STEPS: &str = "steps of the governor under way";
-const WAITING_TASKS: &str = "tasks that wait for somebody";
-const REQUESTS: &str = "requests without an answer";
-
 /// One instance of Basalt, and how its clients speak.
 pub struct Basalt<W> {
     instance: Instance,
@@ -50,9 +46,6 @@ impl<W: Spoken> Node for Basalt<W> {
     const OPEN_FILES: u64 = 2;
     const LOG_DIR: &str = WAL_DIR;
     const USED_BY_OTHERS: &[&str] = &["questions of others being worked on", SNAPSHOTS_READ];
-    // One that does not heal may lead a replica set for ever in which nothing is committed: it is asked again
-    // and again to follow the schema, and says of what it began that it is still at it.
-    const USED_FOR_OTHERS: &[&str] = &[GOVERNOR_STEPS, WAITING_TASKS, REQUESTS];
 
     fn boot(identity: &Identity, seed: [u8; 32]) -> Basalt<W> {
         let config = config(identity);
@@ -148,12 +141,12 @@ impl<W> Inspectable for Basalt<W> {
         let asks = u64::from(!self.instance.is_caught_up());
         out.extend([
             ("client sessions", kept.sessions, 0),
-            (WAITING_TASKS, kept.tasks, asks),
+            ("tasks that wait for somebody", kept.tasks, asks),
             ("replies that wait for a commit", kept.gates, 0),
             ("tasks that wait for the ring", kept.ring_waiters, 0),
-            (REQUESTS, kept.requests, asks),
+            ("requests without an answer", kept.requests, asks),
             ("questions of others being worked on", kept.serving, 0),
-            (GOVERNOR_STEPS, kept.steps, 0),
+            ("steps of the governor under way", kept.steps, 0),
             ("statements that make others wait", kept.alone, 0),
             ("bytes that statements keep", kept.statement_bytes, 0),
             ("bytes of writes not committed", kept.uncommitted_bytes, 0),

@@ -49,8 +49,6 @@ pub trait Node: Inspectable + Sized {
     const LOG_DIR: &str = "";
     /// Resources that others use, one in each group they share.
     const USED_BY_OTHERS: &[&str] = &[];
-    /// Resources with which it tries to bring others forward, one in each group they share.
-    const USED_FOR_OTHERS: &[&str] = &[];
 
     /// A new process; the world sends `Event::Boot` first.
     fn boot(identity: &Identity, seed: [u8; 32]) -> Self;

@@ -92,10 +92,15 @@ pub struct Group {
     making_way: Option<(InstanceId, Mono)>,
     /// Ticks counted since this member leads and its lease was valid last.
     ticks_without_lease: u64,
+    /// Up to where this leader's log was committed last, and the ticks counted since with more to commit.
+    waits_behind: (LogIndex, u64),
 }
 
 /// A leader without a lease for so many election timeouts leads no more.
 const LEASELESS_TIMEOUTS: u64 = 8;
+
+/// A leader with entries that were not committed for so many election timeouts is stalled.
+const STALLED_TIMEOUTS: u64 = 16;
 
 /// A leader that was not heard for so many election timeouts leads no more.
 const SILENT_TIMEOUTS: usize = 3;
@@ -143,6 +148,7 @@ impl Group {
             led_since: None,
             making_way: None,
             ticks_without_lease: 0,
+            waits_behind: (LogIndex(0), 0),
         }
     }
 
@@ -234,6 +240,13 @@ impl Group {
             && (self.lease.is_valid(self.node.term(), now) || crate::canary!(ServeWithoutLease))
     }
 
+    /// Whether this member leads and has not brought its log forward for long, though there is more to commit:
+    /// its disk hangs, or those of the others do. Whoever asks it for another entry waits as long.
+    pub fn is_stalled(&self) -> bool {
+        self.is_leader()
+            && self.waits_behind.1 > STALLED_TIMEOUTS * self.times.election_ticks as u64
+    }
+
     /// Takes a message of another member.
     pub fn message(&mut self, now: Mono, message: Message) {
         if message.asks_for_vote() && now < self.no_votes_before {
@@ -280,6 +293,7 @@ impl Group {
     fn count(&mut self, count: u64, passed: u64) {
         self.ticked = Mono(self.ticked.0 + passed * self.times.tick.as_nanos() as u64);
         self.ticks_without_lease += count;
+        self.waits_behind.1 += count;
         for _ in 0..count {
             self.node.tick();
         }
@@ -312,6 +326,7 @@ impl Group {
             self.node.step_down();
         }
         self.give_up_without_lease(now);
+        self.follow_commits();
         self.making_way = self.making_way.filter(|(_, until)| now < *until);
         if self.is_leader() && now >= self.next_question {
             // On multiples of the period: the questions of all groups of an instance leave together.
@@ -335,6 +350,14 @@ impl Group {
             tracing::warn!(group = %self.id(), "answers come too late for a lease: leads no more");
             self.ticks_without_lease = 0;
             self.node.step_down();
+        }
+    }
+
+    fn follow_commits(&mut self) {
+        let committed = self.committed();
+        let waits = self.is_leader() && committed < self.last_index();
+        if !waits || committed != self.waits_behind.0 {
+            self.waits_behind = (committed, 0);
         }
     }
 
@@ -609,6 +632,24 @@ mod tests {
         fn leaders(&self) -> Vec<InstanceId> {
             self.members.iter().filter(|(_, g)| g.is_leader()).map(|(id, _)| *id).collect()
         }
+    }
+
+    #[test]
+    fn a_leader_whose_log_waits_for_its_disk_is_stalled_until_it_goes_on() {
+        let leader = InstanceId(1);
+        let mut lone = Trio::of(&[leader], 7);
+        lone.run(60);
+        lone.stuck = true;
+        lone.run(500);
+        assert!(!lone.members[&leader].is_stalled(), "there is nothing to commit");
+        lone.members.get_mut(&leader).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+        lone.run(230);
+        assert!(!lone.members[&leader].is_stalled(), "not for long");
+        lone.run(20);
+        assert!(lone.leaders() == [leader] && lone.members[&leader].is_stalled());
+        lone.stuck = false;
+        lone.run(5);
+        assert!(lone.leaders() == [leader] && !lone.members[&leader].is_stalled());
     }
 
     #[test]

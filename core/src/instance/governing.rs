@@ -67,7 +67,7 @@ impl Heard {
 pub struct Governing {
     heard: BTreeMap<InstanceId, Heard>,
     /// The newest word of each group's leader, and its term; without the leader once it has said that it
-    /// leads no more.
+    /// leads no more, or is stalled.
     groups: BTreeMap<GroupId, (Term, GroupFacts)>,
     in_flight: Vec<Step>,
     /// Since the last plan a fact changed, a step ended, or this instance began to lead.
@@ -164,6 +164,11 @@ impl Governing {
     }
 }
 
+/// Whether a group is led here and can be asked for something: a stalled leader would be asked for ever.
+fn brings_forward(group: &Group) -> bool {
+    group.is_leader() && !group.is_stalled()
+}
+
 fn facts_of(leader: InstanceId, report: &GroupReport) -> GroupFacts {
     let membership = report.membership.clone().unwrap_or_default();
     let lag = |matched: &LogIndex| report.committed.0.saturating_sub(matched.0);
@@ -197,7 +202,7 @@ impl State {
     }
 
     fn group_report(&self, group: &Group, applied: LogIndex) -> GroupReport {
-        let leads = group.is_leader();
+        let leads = brings_forward(group);
         let shard = self.shard.as_ref().filter(|s| s.group.id() == group.id());
         GroupReport {
             group: group.id(),
@@ -234,7 +239,7 @@ impl State {
     fn differs_from_last_report(&self) -> bool {
         let last = &self.governing.last_report;
         let same = |((group, applied), last): ((&Group, LogIndex), &GroupReport)| {
-            let leads = group.is_leader();
+            let leads = brings_forward(group);
             let shard = self.shard.as_ref().filter(|s| s.group.id() == group.id());
             last.group == group.id()
                 && last.term == group.term()
@@ -336,7 +341,7 @@ pub fn advance(me: &Shared) {
 fn plan(state: &mut State) -> Vec<Step> {
     let now = state.now;
     let Some(ring) = &state.ring else { return Vec::new() };
-    if !ring.group.may_serve(now.mono) {
+    if !ring.group.may_serve(now.mono) || ring.group.is_stalled() {
         return Vec::new();
     }
     let patience = state.config.times.report * SILENT_PERIODS;
@@ -368,10 +373,11 @@ fn same_step(a: &Step, b: &Step) -> bool {
 
 async fn carry_out(me: Shared, step: Step) {
     tracing::debug!(%step, "governor");
-    let deadline = {
+    let (deadline, late) = {
         let state = &mut *me.borrow_mut();
         state.counting.metrics.governor_steps += 1;
-        state.now.mono + STEP_PATIENCE
+        let deadline = state.now.mono + STEP_PATIENCE;
+        (deadline, state.deadline(deadline))
     };
     let request = match step.clone() {
         Step::ProposeRing(entry) => (GroupId::RING, RequestKind::Ring { entry: entry.encode() }),
@@ -384,8 +390,10 @@ async fn carry_out(me: Shared, step: Step) {
             (group, RequestKind::Schema { group, version, change })
         }
     };
-    let answer = serve::ask_leader(&me, request.0, request.1, deadline).await;
-    if let Answer::Response(ResponseKind::Failed(error)) = answer {
+    let answer = async { Some(serve::ask_leader(&me, request.0, request.1, deadline).await) };
+    // Nor is one waited for that is still at it: its reports tell whether the step is due again.
+    let answer = serve::in_time(answer, late).await;
+    if let Some(Answer::Response(ResponseKind::Failed(error))) = answer {
         tracing::warn!(%step, %error, "step refused");
     }
     let state = &mut *me.borrow_mut();

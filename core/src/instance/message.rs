@@ -278,6 +278,7 @@ pub struct Report {
 pub struct GroupReport {
     pub group: GroupId,
     pub term: Term,
+    /// It leads the group and is not stalled.
     pub leads: bool,
     pub committed: LogIndex,
     pub applied: LogIndex,

@@ -28,6 +28,8 @@ use std::time::Duration;
 
 /// Between two attempts to find a leader.
 const RETRY: Duration = Duration::from_millis(20);
+/// Between two attempts with a leader that says each time that it leads and cannot do it yet, at most.
+const RETRY_MAX: Duration = Duration::from_millis(320);
 
 /// Carries out a request that arrived from `from` and answers it.
 pub async fn answer(me: Shared, from: PeerAddr, id: u64, what: RequestKind) {
@@ -343,6 +345,7 @@ pub async fn ask_leader_telling(
     sent: &Cell<bool>,
 ) -> Answer {
     let mut hint = None;
+    let mut retry = RETRY;
     loop {
         let (leader, here) = {
             let state = me.borrow();
@@ -361,6 +364,8 @@ pub async fn ask_leader_telling(
             };
             match answer {
                 Answer::Response(ResponseKind::NotLeader(other)) => {
+                    let again = other == Some(leader);
+                    retry = if again { RETRY_MAX.min(retry * 2) } else { RETRY };
                     hint = other;
                 }
                 Answer::NotDone => {}
@@ -368,7 +373,7 @@ pub async fn ask_leader_telling(
             }
             sent.set(false);
         }
-        pause(me).await;
+        pause_for(me, retry).await;
     }
 }
 
@@ -394,9 +399,13 @@ pub async fn ask_once(me: &Shared, group: GroupId, what: RequestKind, deadline: 
 
 /// A short wait before the next attempt.
 pub async fn pause(me: &Shared) {
+    pause_for(me, RETRY).await;
+}
+
+async fn pause_for(me: &Shared, time: Duration) {
     let pause = {
         let state = &mut *me.borrow_mut();
-        let at = state.now.mono + RETRY;
+        let at = state.now.mono + time;
         state.sleep_until(at)
     };
     pause.await;

@@ -327,7 +327,6 @@ impl<N: Node> World<'_, N> {
         let lost = self.lost();
         let asking = self.hosts.iter().filter(|host| lost.contains(&host.identity.node));
         let asking = asking.filter(|host| host.is_running()).count() as u64;
-        let lost = lost.len() as u64;
         // Who did not heal may wait for ever for the others.
         for host in self.hosts.iter().filter(|host| self.heals(host.identity.node)) {
             let Some(process) = &host.process else { continue };
@@ -335,8 +334,7 @@ impl<N: Node> World<'_, N> {
             process.node.resources(&mut resources);
             let by_others = |name: &str| {
                 let by = if N::USED_BY_OTHERS.contains(&name) { asking } else { 0 };
-                let for_them = if N::USED_FOR_OTHERS.contains(&name) { lost } else { 0 };
-                (by + for_them) * GROUPS_SHARED
+                by * GROUPS_SHARED
             };
             resources.iter_mut().for_each(|(name, _, bound)| *bound += by_others(name));
             let read = resources.iter().find(|(name, ..)| *name == SNAPSHOTS_READ);
