@@ -114,6 +114,11 @@ impl Governing {
         self.next_report
     }
 
+    /// Whether something changed since the last plan.
+    pub fn wants_to_plan(&self) -> bool {
+        self.dirty
+    }
+
     /// Steps begun and not ended.
     pub fn steps_under_way(&self) -> usize {
         self.in_flight.len()

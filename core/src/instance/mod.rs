@@ -69,6 +69,10 @@ use crate::storage::wal::WalEvent;
 pub struct Instance {
     executor: Executor,
     state: Shared,
+    /// Since the last turn there was an event that asks for something by itself.
+    stirred: bool,
+    /// The last turn left work to this one.
+    more: bool,
 }
 
 impl Instance {
@@ -76,7 +80,7 @@ impl Instance {
     pub fn new(config: Config, seed: [u8; 32]) -> Instance {
         let executor = Executor::new();
         let state = State::new(config, Rng::from_seed(seed), executor.spawner());
-        Instance { executor, state: Rc::new(RefCell::new(state)) }
+        Instance { executor, state: Rc::new(RefCell::new(state)), stirred: false, more: false }
     }
 
     /// Takes one event. Its consequences follow at the latest in [`Instance::end_turn`].
@@ -86,6 +90,7 @@ impl Instance {
         if state.phase == Phase::Stopped {
             return;
         }
+        self.stirred |= !matches!(event, Event::Tick | Event::Flushed { .. });
         match event {
             Event::Boot => {
                 state.counting.booted(now.mono);
@@ -133,6 +138,11 @@ impl Instance {
                 effects.append(&mut state.effects);
                 return;
             }
+            let stirred = std::mem::take(&mut self.stirred) || self.more;
+            if !stirred && !self.executor.has_ready() && state.stays_quiet() {
+                effects.append(&mut state.effects);
+                return;
+            }
             state.advance_time();
         }
         boot::end_if_lost(&self.state);
@@ -160,7 +170,8 @@ impl Instance {
         state.flush_clients();
         state.count_turn();
         // What leaves can let a session go on.
-        state.schedule(more || self.executor.has_ready());
+        self.more = more || self.executor.has_ready();
+        state.schedule(self.more);
         effects.append(&mut state.effects);
     }
 

@@ -97,6 +97,8 @@ pub struct Snapshots {
     readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
     /// Each follower in need of a snapshot.
     pulled: BTreeMap<(GroupId, InstanceId), Pulled>,
+    /// When to see again what is due.
+    next_look: Mono,
 }
 
 /// What a leader knows of a follower that it offered a snapshot.
@@ -165,13 +167,15 @@ impl Snapshots {
     }
 }
 
-/// Once a turn: begins what is due.
+/// Once a turn: begins what is due. A log may be a tick late to be cut: most turns need not look.
 pub fn advance(me: &Shared) {
     let due = {
         let state = &mut *me.borrow_mut();
-        if state.phase != Phase::Running {
+        let now = state.now.mono;
+        if now < state.snapshots.next_look || state.phase != Phase::Running {
             return;
         }
+        state.snapshots.next_look = now + state.config.times.group.tick;
         state.watch_pulls();
         state.close_idle_readers();
         let pinned = state.pinned();

@@ -10,6 +10,7 @@ mod full_memory;
 mod golden;
 mod leaving;
 mod lost_lead;
+mod quiet;
 mod snapshot_files;
 mod statements;
 mod unread;

@@ -142,8 +142,38 @@ impl State {
         self.send_raft(group, messages);
     }
 
-    /// Asks for the next wake-up, unless one as early is on its way: a `Tick` too early asks again.
+    /// Asks for the next wake-up. A turn with `more_work` is followed by another one at once.
     pub fn schedule(&mut self, more_work: bool) {
+        let at = if more_work { self.now.mono } else { self.next_work() };
+        self.wake_at(at);
+    }
+
+    /// After no event but for a `Tick` that comes too early, or what asks for nothing: `true` if there is
+    /// nothing to do in this turn.
+    pub fn stays_quiet(&mut self) -> bool {
+        let at = self.next_work();
+        if at <= self.now.mono || self.governing.wants_to_plan() {
+            return false;
+        }
+        self.counting.metrics.turns += 1;
+        self.wake_at(at);
+        true
+    }
+
+    /// Unless one as early is on its way: a `Tick` too early asks again.
+    fn wake_at(&mut self, at: Mono) {
+        if at < self.asked_wake && self.phase != Phase::Stopped {
+            self.asked_wake = at;
+            self.effects.push(Effect::Wake { at });
+        }
+    }
+
+    /// When there is something to do if nothing happens until then.
+    fn next_work(&self) -> Mono {
+        let untidy = self.shard.as_ref().is_some_and(ShardMember::is_untidy);
+        if untidy || self.slices.are_wanted() || self.clients.want_a_turn() {
+            return self.now.mono;
+        }
         let mut at = self.timers.next_wake().min(self.requests.next_wake());
         at = at.min(self.serving.next_wake());
         let ring = self.ring.as_ref().map(RingMember::next_wake);
@@ -152,13 +182,6 @@ impl State {
         if matches!(self.phase, Phase::Running | Phase::Leaving) {
             at = at.min(self.governing.next_wake()).min(self.reach.next_wake());
         }
-        let untidy = self.shard.as_ref().is_some_and(ShardMember::is_untidy);
-        if more_work || untidy || self.slices.are_wanted() || self.clients.want_a_turn() {
-            at = self.now.mono;
-        }
-        if at < self.asked_wake && self.phase != Phase::Stopped {
-            self.asked_wake = at;
-            self.effects.push(Effect::Wake { at });
-        }
+        at
     }
 }

@@ -59,7 +59,9 @@ impl Handle {
     /// So many written bytes have left the shell.
     pub fn flushed(&self, bytes: usize) {
         self.shared.output.borrow_mut().flushed(bytes);
-        self.shared.wake();
+        if self.shared.waits_for_room.replace(false) {
+            self.shared.wake();
+        }
     }
 
     /// The connection is gone.
@@ -135,6 +137,8 @@ pub(super) struct Shared {
     finished: Cell<bool>,
     /// The task waits for what becomes of an earlier reply.
     pub doubts: Cell<bool>,
+    /// The task waits until the client has read more of its output.
+    pub waits_for_room: Cell<bool>,
     waker: RefCell<Option<Resolver<()>>>,
     ticket: FlushTicket,
 }
@@ -153,6 +157,7 @@ impl Shared {
             winding_down: Cell::new(false),
             finished: Cell::new(false),
             doubts: Cell::new(false),
+            waits_for_room: Cell::new(false),
             logged_in: Cell::new(false),
             waker: RefCell::new(None),
             ticket,

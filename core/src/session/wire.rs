@@ -54,7 +54,7 @@ impl Wire {
                 None => {}
             }
             if self.is_output_full() {
-                self.change().await;
+                self.room().await;
                 continue;
             }
             match self.connection.next(&mut self.out.bytes) {
@@ -107,6 +107,12 @@ impl Wire {
         let _ = self.shared.next_change(&self.sessions.spawner).await;
     }
 
+    /// As [`Wire::change`], where the client has to read more before there is anything to do.
+    async fn room(&mut self) {
+        self.shared.waits_for_room.set(true);
+        self.change().await;
+    }
+
     /// Waits for a later turn in the middle of a message, and until the client has read most of what
     /// it was told. Error: the session was interrupted meanwhile.
     pub async fn pause(&mut self) -> SqlResult<()> {
@@ -114,7 +120,7 @@ impl Wire {
         self.shared.begin_statement();
         let _ = self.sessions.turns.later(&self.sessions.spawner).await;
         while self.shared.interrupt.reason().is_none() && self.is_output_full() {
-            self.change().await;
+            self.room().await;
         }
         let interrupted = self.shared.interrupt.check();
         self.shared.end_statement();

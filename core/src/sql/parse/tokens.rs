@@ -33,7 +33,7 @@ pub fn tokens(source: &Source<'_>) -> SqlResult<Vec<TokenWithSpan>> {
 }
 
 /// For the first guess of how many tokens a text has: blanks are tokens, too.
-const BYTES_A_TOKEN: usize = 3;
+const BYTES_A_TOKEN: usize = 2;
 const USUAL_BYTES_MAX: usize = 4 << 10;
 
 /// The tokens with signs that touch cut anew.
