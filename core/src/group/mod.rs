@@ -92,14 +92,14 @@ pub struct Group {
     making_way: Option<(InstanceId, Mono)>,
     /// Ticks counted since this member leads and its lease was valid last.
     ticks_without_lease: u64,
-    /// Up to where this leader's log was committed last, and the ticks counted since with more to commit.
+    /// Up to where this leader could apply its log last, and the ticks counted since with more to apply.
     waits_behind: (LogIndex, u64),
 }
 
 /// A leader without a lease for so many election timeouts leads no more.
 const LEASELESS_TIMEOUTS: u64 = 8;
 
-/// A leader with entries that were not committed for so many election timeouts is stalled.
+/// A leader that could apply nothing for so many election timeouts, with entries that wait, is stalled.
 const STALLED_TIMEOUTS: u64 = 16;
 
 /// A leader that was not heard for so many election timeouts leads no more.
@@ -240,8 +240,9 @@ impl Group {
             && (self.lease.is_valid(self.node.term(), now) || crate::canary!(ServeWithoutLease))
     }
 
-    /// Whether this member leads and has not brought its log forward for long, though there is more to commit:
-    /// its disk hangs, or those of the others do. Whoever asks it for another entry waits as long.
+    /// Whether this member leads and could apply nothing of its log for long, though there is more: its disk
+    /// hangs, or what is not committed waits for a member that is still to catch up. Whoever asks it for
+    /// another entry waits as long.
     pub fn is_stalled(&self) -> bool {
         self.is_leader()
             && self.waits_behind.1 > STALLED_TIMEOUTS * self.times.election_ticks as u64
@@ -326,7 +327,7 @@ impl Group {
             self.node.step_down();
         }
         self.give_up_without_lease(now);
-        self.follow_commits();
+        self.make_way_with_a_hung_disk();
         self.making_way = self.making_way.filter(|(_, until)| now < *until);
         if self.is_leader() && now >= self.next_question {
             // On multiples of the period: the questions of all groups of an instance leave together.
@@ -353,11 +354,22 @@ impl Group {
         }
     }
 
-    fn follow_commits(&mut self) {
-        let committed = self.committed();
-        let waits = self.is_leader() && committed < self.last_index();
-        if !waits || committed != self.waits_behind.0 {
-            self.waits_behind = (committed, 0);
+    /// Makes way where the others commit what this leader's own disk does not take: it could apply none of
+    /// it, so no change of the schema or the membership would ever end.
+    fn make_way_with_a_hung_disk(&mut self) {
+        let appliable = self.node.appliable();
+        let waits = self.is_leader() && appliable < self.last_index();
+        if !waits || appliable != self.waits_behind.0 {
+            self.waits_behind = (appliable, 0);
+        }
+        if self.is_stalled()
+            && appliable < self.committed()
+            && let Some(successor) = self.successor()
+        {
+            crate::sometimes!("group: a leader whose disk hangs makes way");
+            tracing::warn!(group = %self.id(), "the disk hangs: another one is to lead");
+            self.waits_behind.1 = 0;
+            self.transfer_leader(successor);
         }
     }
 
@@ -534,6 +546,8 @@ mod tests {
         underway: Vec<(Mono, Message)>,
         /// Nothing becomes durable any more.
         stuck: bool,
+        /// Nor with this one.
+        hung: Option<InstanceId>,
         now: Mono,
         committed: BTreeMap<InstanceId, Vec<Bytes>>,
     }
@@ -559,6 +573,7 @@ mod tests {
                 slow: None,
                 underway: Vec::new(),
                 stuck: false,
+                hung: None,
                 now: Mono(0),
                 committed: BTreeMap::new(),
             }
@@ -594,7 +609,7 @@ mod tests {
                     mail.extend(ready.messages.iter().cloned());
                     group.hold(ready.number, 0, ready.persisted_messages.clone());
                 }
-                if !self.stuck {
+                if !self.stuck && self.hung != Some(*id) {
                     mail.extend(group.durable(0));
                 }
                 let Some(ready) = ready else { continue };
@@ -650,6 +665,28 @@ mod tests {
         lone.stuck = false;
         lone.run(5);
         assert!(lone.leaders() == [leader] && !lone.members[&leader].is_stalled());
+    }
+
+    #[test]
+    fn a_leader_whose_disk_hangs_makes_room_for_one_that_applies_what_is_committed() {
+        let (mut trio, old) = Trio::led(7);
+        trio.hung = Some(old);
+        trio.run(500);
+        assert_eq!(trio.leaders(), [old], "there is nothing to write");
+        trio.members.get_mut(&old).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+        trio.run(230);
+        assert_eq!(trio.leaders(), [old], "not for long");
+        assert!(trio.members[&old].committed() > trio.members[&old].node.appliable());
+        trio.run(100);
+        let leaders = trio.leaders();
+        assert!(leaders.len() == 1 && leaders[0] != old, "{leaders:?}");
+        let now = trio.now;
+        let leader = trio.members.get_mut(&leaders[0]).unwrap();
+        assert!(leader.may_serve(now));
+        leader.propose(Bytes::from_static(b"y")).unwrap();
+        trio.hung = None;
+        trio.run(20);
+        assert_eq!(trio.committed[&old], [&b"x"[..], b"y"]);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use super::ring::{Proposed, RingMember};
 use super::serve;
 use super::shard::ShardMember;
 use super::state::{Phase, Shared, State};
-use crate::base::{GroupId, InstanceId, LogIndex, SqlError, SqlResult, SqlState, Term};
+use crate::base::{
+    CatalogVersion, GroupId, InstanceId, LogIndex, SqlError, SqlResult, SqlState, Term,
+};
 use crate::group::Group;
 use crate::raft::Change;
 use crate::seam::{Lane, Mono, PeerAddr, StopReason};
@@ -101,11 +103,10 @@ impl Governing {
                 self.groups.insert(group.group, (group.term, facts));
             } else if let Some((_, facts)) = known
                 && is_news
-                && facts.leader == Some(report.from)
             {
                 // A word of before it led, come late, is put right by its next.
-                facts.leader = None;
-                self.dirty = true;
+                self.dirty |= facts.leader.take_if(|leader| *leader == report.from).is_some();
+                self.dirty |= facts.leader.is_none() && follow_schema(facts, &group);
             }
         }
     }
@@ -114,9 +115,9 @@ impl Governing {
         self.next_report
     }
 
-    /// Whether something changed since the last plan.
+    /// Whether this instance leads the ring, and a fact changed since the last plan.
     pub fn wants_to_plan(&self) -> bool {
-        self.dirty
+        self.leads_ring && self.dirty
     }
 
     /// Steps begun and not ended.
@@ -167,6 +168,18 @@ impl Governing {
         };
         self.groups.iter().map(|(id, (_, known))| (*id, facts(known))).collect()
     }
+}
+
+/// Where a group has no leader, what any member has applied tells how far its log is. Whether it is news.
+fn follow_schema(facts: &mut GroupFacts, report: &GroupReport) -> bool {
+    let is_further = report.schema > facts.schema;
+    facts.schema = facts.schema.max(report.schema);
+    let version = |refused: &Option<(CatalogVersion, SqlError)>| refused.as_ref().map(|r| r.0);
+    let is_refused = version(&report.refused) > version(&facts.refused);
+    if is_refused {
+        facts.refused.clone_from(&report.refused);
+    }
+    is_further || is_refused
 }
 
 /// Whether a group is led here and can be asked for something: a stalled leader would be asked for ever.
@@ -324,7 +337,7 @@ impl State {
     }
 }
 
-/// Once a turn: report; and on the ring's leader, plan and begin the steps.
+/// In every turn with something to do: report; and on the ring's leader, plan and begin the steps.
 pub fn advance(me: &Shared) {
     let steps = {
         let state = &mut *me.borrow_mut();
@@ -346,12 +359,14 @@ pub fn advance(me: &Shared) {
 fn plan(state: &mut State) -> Vec<Step> {
     let now = state.now;
     let Some(ring) = &state.ring else { return Vec::new() };
-    if !ring.group.may_serve(now.mono) || ring.group.is_stalled() {
+    if !ring.group.may_serve(now.mono) {
         return Vec::new();
     }
     let patience = state.config.times.report * SILENT_PERIODS;
     state.governing.watch(now.mono, patience, || governor::silence_tolerated(&ring.state));
-    if !state.governing.dirty && state.governing.planned_at == ring.applied {
+    let has_news = state.governing.dirty || state.governing.planned_at != ring.applied;
+    // Who is heard is followed all the same.
+    if !has_news || ring.group.is_stalled() {
         return Vec::new();
     }
     if crate::buggify!("governor: plans later") {
@@ -790,6 +805,29 @@ mod tests {
             "back, and leads until it is gone"
         );
         assert_eq!(leader(&mut governing, 310), None, "gone");
+    }
+
+    #[test]
+    fn without_a_leader_any_member_tells_how_far_the_schema_is() {
+        let mut governing = Governing::default();
+        let refused = |version| {
+            let error = SqlError::new(SqlState::UniqueViolation, "two rows are alike");
+            Some((CatalogVersion(version), error))
+        };
+        let mut told = |from, leads, schema, refused| {
+            let mut report = word(from, 2, leads);
+            report.groups[0].schema = CatalogVersion(schema);
+            report.groups[0].refused = refused;
+            governing.dirty = false;
+            governing.reported(Mono(0), report);
+            let (_, facts) = &governing.groups[&GroupId(1)];
+            (facts.schema.0, facts.refused.as_ref().map(|r| r.0.0), governing.dirty)
+        };
+        assert_eq!(told(1, true, 4, None), (4, None, true));
+        assert_eq!(told(2, false, 5, None), (4, None, false), "the leader has the word");
+        assert_eq!(told(1, false, 4, None), (4, None, true));
+        assert_eq!(told(2, false, 5, refused(6)), (5, Some(6), true));
+        assert_eq!(told(3, false, 4, refused(3)), (5, Some(6), false), "one that is behind");
     }
 
     #[test]

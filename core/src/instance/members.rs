@@ -148,7 +148,7 @@ impl Members {
     }
 }
 
-/// Once a turn: writes down what changed.
+/// In every turn with something to do: writes down what changed.
 pub fn advance(me: &Shared) {
     let members = {
         let state = &mut *me.borrow_mut();

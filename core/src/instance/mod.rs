@@ -6,6 +6,7 @@
 //! ```text
 //!   step: bytes → session queue · message → Raft or a task · disk result → log or a task
 //!   end_turn: timers → (tasks → one Ready a group)* → one write of the log → client output → wake-up
+//!             nothing to do → wake-up
 //! ```
 //!
 //! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
@@ -139,7 +140,8 @@ impl Instance {
                 return;
             }
             let stirred = std::mem::take(&mut self.stirred) || self.more;
-            if !stirred && !self.executor.has_ready() && state.stays_quiet() {
+            if !stirred && !self.executor.has_ready() && state.is_quiet() {
+                state.end_quietly();
                 effects.append(&mut state.effects);
                 return;
             }

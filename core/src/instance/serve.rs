@@ -133,7 +133,7 @@ async fn schema(
         }
         // Nor one that is being carried out: the report tells its end, or who asks again.
         if shard.building().is_some() {
-            return ResponseKind::NotLeader(None);
+            return ResponseKind::NotLeader(shard.group.leader());
         }
         let limit = MemoryLimit { bytes: state.config.limits.memory };
         if let Err(error) = shard.admit_schema(limit, &change) {
@@ -155,7 +155,7 @@ fn membership(me: &Shared, group: GroupId, changes: &[Change]) -> ResponseKind {
     let now = state.now.mono;
     let Some(member) = state.group_mut(group) else { return ResponseKind::NotLeader(None) };
     if !member.may_serve(now) {
-        return ResponseKind::NotLeader(None);
+        return ResponseKind::NotLeader(member.leader());
     }
     let proposed =
         if changes.is_empty() { member.leave_joint() } else { member.propose_change(changes) };
@@ -347,6 +347,8 @@ pub async fn ask_leader_telling(
     let mut hint = None;
     let mut retry = RETRY;
     loop {
+        // Short again but for one that leads and says that it cannot do it yet.
+        let pause = std::mem::replace(&mut retry, RETRY);
         let (leader, here) = {
             let state = me.borrow();
             if state.phase == Phase::Stopped || state.now.mono >= deadline {
@@ -364,8 +366,9 @@ pub async fn ask_leader_telling(
             };
             match answer {
                 Answer::Response(ResponseKind::NotLeader(other)) => {
-                    let again = other == Some(leader);
-                    retry = if again { RETRY_MAX.min(retry * 2) } else { RETRY };
+                    if other == Some(leader) {
+                        retry = RETRY_MAX.min(pause * 2);
+                    }
                     hint = other;
                 }
                 Answer::NotDone => {}

@@ -126,6 +126,11 @@ struct OpenReader {
 }
 
 impl Snapshots {
+    #[cfg(test)]
+    pub fn looks_next(&self) -> Mono {
+        self.next_look
+    }
+
     /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
     /// the leader of a later term has sent what made it needless.
     pub fn drop_staged(&mut self) {
@@ -167,7 +172,7 @@ impl Snapshots {
     }
 }
 
-/// Once a turn: begins what is due. A log may be a tick late to be cut: most turns need not look.
+/// Once a tick, in the first turn there is: begins what is due.
 pub fn advance(me: &Shared) {
     let due = {
         let state = &mut *me.borrow_mut();

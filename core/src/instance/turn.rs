@@ -2,6 +2,8 @@
 //!
 //! Tasks and Raft feed one another (a task proposes, a commit wakes a task), so both run in rounds
 //! until nothing moves. Everything the rounds produced goes to disk in one batch.
+//!
+//! A turn that brings nothing but a tick too early, or word that bytes have left, ends before all that.
 
 use super::message::{Body, Response, ResponseKind};
 use super::ring::RingMember;
@@ -148,16 +150,15 @@ impl State {
         self.wake_at(at);
     }
 
-    /// After no event but for a `Tick` that comes too early, or what asks for nothing: `true` if there is
-    /// nothing to do in this turn.
-    pub fn stays_quiet(&mut self) -> bool {
-        let at = self.next_work();
-        if at <= self.now.mono || self.governing.wants_to_plan() {
-            return false;
-        }
+    /// Whether there is nothing to do in this turn, if no event of it asks for something by itself.
+    pub fn is_quiet(&self) -> bool {
+        self.next_work() > self.now.mono && !self.governing.wants_to_plan()
+    }
+
+    /// Ends a turn in which there is nothing to do.
+    pub fn end_quietly(&mut self) {
         self.counting.metrics.turns += 1;
-        self.wake_at(at);
-        true
+        self.schedule(false);
     }
 
     /// Unless one as early is on its way: a `Tick` too early asks again.

@@ -216,6 +216,12 @@ impl Node {
         LogIndex(self.raw.raft.raft_log.committed)
     }
 
+    /// The highest index that may be applied here: committed, and persisted here.
+    pub fn appliable(&self) -> LogIndex {
+        let log = &self.raw.raft.raft_log;
+        LogIndex(log.committed.min(log.persisted))
+    }
+
     pub fn first_index(&self) -> LogIndex {
         LogIndex(self.raw.raft.raft_log.first_index())
     }

@@ -59,7 +59,7 @@ impl Handle {
     /// So many written bytes have left the shell.
     pub fn flushed(&self, bytes: usize) {
         self.shared.output.borrow_mut().flushed(bytes);
-        if self.shared.waits_for_room.replace(false) {
+        if self.shared.waits_for_room.get() {
             self.shared.wake();
         }
     }

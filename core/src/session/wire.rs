@@ -111,6 +111,7 @@ impl Wire {
     async fn room(&mut self) {
         self.shared.waits_for_room.set(true);
         self.change().await;
+        self.shared.waits_for_room.set(false);
     }
 
     /// Waits for a later turn in the middle of a message, and until the client has read most of what

@@ -113,6 +113,24 @@ fn a_full_output_stops_reading() {
     assert!(answers > 300, "{answers}");
 }
 
+#[test]
+fn word_that_bytes_left_wakes_a_session_only_where_it_waits_for_room() {
+    let limits = SessionLimits { output_bytes: 2000, ..Default::default() };
+    let mut world = World::new(ConnKind::Admin, limits);
+    world.connect();
+    let mut answers_leave = |questions: usize| {
+        let mut out = BytesMut::new();
+        (0..questions).for_each(|_| client::query(&mut out, "SHOW work_mem"));
+        world.handle.receive(out.freeze());
+        world.run();
+        let left = world.handle.drain().bytes.len();
+        world.handle.flushed(left);
+        world.executor.has_ready()
+    };
+    assert!(!answers_leave(1), "it waits for the next question");
+    assert!(answers_leave(400), "it has more to tell");
+}
+
 /// Lets a session have one turn; how many statements it told the end of, and what else it said.
 fn one_turn(world: &mut World) -> (usize, String) {
     world.turn();

@@ -32,7 +32,7 @@ pub struct InstanceFacts {
 /// What the leader of a group last told about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupFacts {
-    /// Who told; `None` once it leads no more, or is silent.
+    /// Who told; `None` once it leads no more, or is stalled or silent.
     pub leader: Option<InstanceId>,
     /// Voters of the configuration in force; of the incoming half while it is joint.
     pub voters: BTreeSet<InstanceId>,
