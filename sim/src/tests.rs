@@ -163,22 +163,50 @@ fn the_database_refuses_what_it_has_no_memory_for_and_goes_on() {
 }
 
 /// With a damaged log it asks those it has written down; with a wiped disk those it is given then.
+/// Plans of scenario `disk` for a replica set of three, in which everything heals.
+fn plans_of_three() -> impl Iterator<Item = Plan> {
+    let abilities = subject("basalt").expect("the database");
+    let scenario = Scenario::by_name("disk").expect("a scenario of that name");
+    let all = (0..).map(move |seed| Plan { core: Vec::new(), ..plan(scenario, seed, abilities) });
+    all.filter(|plan| plan.topology.copies() == 3 && plan.topology.nodes.len() == 3)
+}
+
+#[test]
+fn a_leader_whose_disk_hangs_makes_way_and_is_back_when_it_goes_on() {
+    const MADE_WAY: &str = "group: a leader whose disk hangs makes way";
+    let mut made_way = 0;
+    for mut plan in plans_of_three().take(6) {
+        // Elections as usual: the disk hangs for twice as long as a leader waits.
+        plan.limits.retain(|name, _| !name.contains("tick"));
+        for node in 0..3 {
+            plan.faults = vec![Fault {
+                kind: Kind::DiskStall,
+                at_ms: 100,
+                for_ms: Some(5_000),
+                nodes: vec![node],
+                peers: Vec::new(),
+                amount: 1,
+            }];
+            let verdict = run(&plan);
+            assert_eq!(verdict.failure, None, "seed {}\n{}", plan.seed, verdict.story.join("\n"));
+            made_way += verdict.marks.get(MADE_WAY).copied().unwrap_or(0).min(1);
+        }
+    }
+    assert!(made_way > 3, "{made_way} of 18");
+}
+
 #[test]
 fn a_founder_that_is_told_of_nobody_comes_back() {
     const ASKED: &str = "boot: the others are known from the list of members only";
-    let abilities = subject("basalt").expect("the database");
-    let scenario = Scenario::by_name("disk").expect("a scenario of that name");
-    let base = (0..).map(|seed| plan(scenario, seed, abilities));
-    let three = base.filter(|plan| plan.topology.copies() == 3 && plan.topology.nodes.len() == 3);
     let fault = |kind: Kind, at_ms: u64, amount: u64| {
         let (for_ms, nodes, peers) = (Some(200), vec![0], Vec::new());
         Fault { kind, at_ms, for_ms, nodes, peers, amount }
     };
-    let rots = [fault(Kind::DiskBitRot, 500, 16), fault(Kind::ProcessKill, 600, 1)];
+    // Few enough to leave the list of members alone, as a rule, and enough to hit the log.
+    let rots = [fault(Kind::DiskBitRot, 500, 4), fault(Kind::ProcessKill, 600, 1)];
     let is_wiped = [fault(Kind::ProcessWiped, 600, 1)];
     let mut asked = [0; 3];
-    for mut plan in three.take(6) {
-        plan.core.clear();
+    for mut plan in plans_of_three().take(12) {
         let ways = [(true, rots.to_vec()), (false, rots.to_vec()), (true, is_wiped.to_vec())];
         for ((told_of_nobody, faults), asked) in ways.into_iter().zip(&mut asked) {
             plan.founder_is_told_of_nobody = told_of_nobody;
@@ -188,7 +216,7 @@ fn a_founder_that_is_told_of_nobody_comes_back() {
             *asked += verdict.marks.get(ASKED).copied().unwrap_or(0).min(1);
         }
     }
-    assert!(asked[0] > 4 && asked[1..] == [0, 0], "plans in which they were asked: {asked:?}");
+    assert!(asked[0] > 2 && asked[1..] == [0, 0], "plans in which they were asked: {asked:?}");
 }
 
 /// This test binary again, as the process that repeats a plan.

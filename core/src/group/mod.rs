@@ -355,22 +355,41 @@ impl Group {
     }
 
     /// Makes way where the others commit what this leader's own disk does not take: it could apply none of
-    /// it, so no change of the schema or the membership would ever end.
+    /// it, so no change of the schema or the membership would ever end. Who waits for one to be applied here
+    /// waits for the disk all the same.
     fn make_way_with_a_hung_disk(&mut self) {
         let appliable = self.node.appliable();
         let waits = self.is_leader() && appliable < self.last_index();
         if !waits || appliable != self.waits_behind.0 {
             self.waits_behind = (appliable, 0);
         }
-        if self.is_stalled()
+        let may_try = self.making_way.is_none() && !self.node.is_transferring();
+        if may_try
+            && self.is_stalled()
             && appliable < self.committed()
+            && self.others_decide()
             && let Some(successor) = self.successor()
         {
             crate::sometimes!("group: a leader whose disk hangs makes way");
-            tracing::warn!(group = %self.id(), "the disk hangs: another one is to lead");
-            self.waits_behind.1 = 0;
+            tracing::warn!(group = %self.id(), "its log was not durable for long: another one is to lead");
             self.transfer_leader(successor);
         }
+    }
+
+    /// Whether the voters that are heard, without this one, are a majority; while the voters change, of the
+    /// old ones and of the new ones.
+    fn others_decide(&self) -> bool {
+        let Membership { voters, voters_outgoing, .. } = self.membership();
+        let heard: Vec<InstanceId> = self
+            .progress()
+            .into_iter()
+            .filter(|p| p.recent_active && p.id != self.node.id())
+            .map(|p| p.id)
+            .collect();
+        let decide = |voters: &[InstanceId]| {
+            2 * voters.iter().filter(|voter| heard.contains(voter)).count() > voters.len()
+        };
+        decide(voters) && (voters_outgoing.is_empty() || decide(voters_outgoing))
     }
 
     fn follow_leadership(&mut self) {
@@ -687,6 +706,22 @@ mod tests {
         trio.hung = None;
         trio.run(20);
         assert_eq!(trio.committed[&old], [&b"x"[..], b"y"]);
+    }
+
+    #[test]
+    fn a_leader_whose_disk_hangs_goes_on_serving_where_the_others_are_no_majority() {
+        let (mut trio, old) = Trio::led(7);
+        trio.hung = Some(old);
+        trio.members.get_mut(&old).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+        trio.run(5);
+        let other = trio.members.keys().copied().find(|id| *id != old).unwrap();
+        trio.cut = Some(other);
+        trio.members.get_mut(&old).unwrap().propose(Bytes::from_static(b"y")).unwrap();
+        for _ in 0..400 {
+            trio.run(1);
+            assert!(trio.leaders().contains(&old) && trio.members[&old].may_serve(trio.now));
+        }
+        assert!(trio.members[&old].is_stalled());
     }
 
     #[test]

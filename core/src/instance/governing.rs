@@ -68,8 +68,8 @@ impl Heard {
 #[derive(Debug, Default)]
 pub struct Governing {
     heard: BTreeMap<InstanceId, Heard>,
-    /// The newest word of each group's leader, and its term; without the leader once it has said that it
-    /// leads no more, or is stalled.
+    /// The newest word of each group's leader, and its term. Once it has said that it leads no more, or is
+    /// stalled, without the leader, and of the schema the newest word of any member.
     groups: BTreeMap<GroupId, (Term, GroupFacts)>,
     in_flight: Vec<Step>,
     /// Since the last plan a fact changed, a step ended, or this instance began to lead.
@@ -170,12 +170,13 @@ impl Governing {
     }
 }
 
-/// Where a group has no leader, what any member has applied tells how far its log is. Whether it is news.
+/// Where a leader has said that it leads no more, what any member has applied tells how far the group's log
+/// is. Whether it is news.
 fn follow_schema(facts: &mut GroupFacts, report: &GroupReport) -> bool {
     let is_further = report.schema > facts.schema;
     facts.schema = facts.schema.max(report.schema);
     let version = |refused: &Option<(CatalogVersion, SqlError)>| refused.as_ref().map(|r| r.0);
-    let is_refused = version(&report.refused) > version(&facts.refused);
+    let is_refused = version(&report.refused) > version(&facts.refused).max(Some(facts.schema));
     if is_refused {
         facts.refused.clone_from(&report.refused);
     }

@@ -402,7 +402,8 @@ impl ShardMember {
         self.group.next_wake().min(self.gates.next_wake())
     }
 
-    /// In every turn with something to do: frees what nobody reads any more, and goes on with the index that is being built.
+    /// In every turn with something to do: frees what nobody reads any more, and goes on with the index
+    /// that is being built.
     pub fn tidy(&mut self) {
         // Statements begin with the newest rows; those that go on, and snapshots being scanned, hold what
         // they need.

@@ -29,7 +29,7 @@ pub struct InstanceFacts {
     pub for_time: Duration,
 }
 
-/// What the leader of a group last told about it.
+/// What the leader of a group last told about it; without one, of its schema, what any member did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupFacts {
     /// Who told; `None` once it leads no more, or is stalled or silent.
