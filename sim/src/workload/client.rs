@@ -353,7 +353,8 @@ impl<W: Wire> Client<W> {
     fn wait(&mut self, now_ns: u64, moves: &mut Vec<Move>) {
         let until_ns =
             if self.more > 0 { self.more_at_ns.min(self.give_up_ns) } else { self.give_up_ns };
-        self.due_in(now_ns, until_ns - now_ns, moves);
+        // Where turns take their time, an answer comes late, too: then it is time at once.
+        self.due_in(now_ns, until_ns.saturating_sub(now_ns), moves);
     }
 
     fn send(&mut self, now_ns: u64, request: Request, history: &mut History, bytes: &mut Vec<u8>) {
