@@ -81,7 +81,10 @@ fn empty_madsim(seed: u64) -> u64 {
         let node = runtime.create_node().ip(own.ip()).build();
         node.spawn(speak_and_hear(*own, others, events.clone()));
     }
-    runtime.block_on(madsim::time::sleep(SIMULATED));
+    // Only within it may anything sleep.
+    runtime.block_on(async {
+        madsim::time::sleep(SIMULATED).await;
+    });
     events.load(Ordering::Relaxed)
 }
 
