@@ -97,7 +97,7 @@ pub struct Snapshots {
     readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
     /// Each follower in need of a snapshot.
     pulled: BTreeMap<(GroupId, InstanceId), Pulled>,
-    /// When to see again what is due.
+    /// When it was last seen what is due.
     next_look: Mono,
 }
 
@@ -172,7 +172,7 @@ impl Snapshots {
     }
 }
 
-/// Once a tick, in the first turn there is: begins what is due.
+/// In every turn with something to do: begins what is due.
 pub fn advance(me: &Shared) {
     let due = {
         let state = &mut *me.borrow_mut();
@@ -180,7 +180,7 @@ pub fn advance(me: &Shared) {
         if now < state.snapshots.next_look || state.phase != Phase::Running {
             return;
         }
-        state.snapshots.next_look = now + state.config.times.group.tick;
+        state.snapshots.next_look = now;
         state.watch_pulls();
         state.close_idle_readers();
         let pinned = state.pinned();
