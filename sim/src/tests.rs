@@ -102,7 +102,9 @@ fn the_database_passes_every_scenario() {
 }
 
 /// Plans that found what hardly any other does.
-const RARE: [(&str, u64); 6] = [
+const RARE: [(&str, u64); 7] = [
+    // A member stayed behind its group; seen where what is due of snapshots was looked for once a tick.
+    ("everything", 1484),
     // A name given up twice before the ring was heard of.
     ("everything", 1001),
     // A replica set without buckets that has no leader any more, and is asked to follow the schema.
