@@ -15,6 +15,8 @@
 //!
 //! A group's own snapshot and one that is fetched are never written at the same time: who is offered
 //! one gives up its own. Where the newest cannot be read while somebody pulls it, another one is taken.
+//! One that is being pulled stays on disk while newer ones are taken, and up to a bound the log behind it in
+//! memory: a pull may take longer than the leader takes to fill its log.
 //!
 //! # Two snapshots back each other
 //!
@@ -97,7 +99,7 @@ pub struct Snapshots {
     readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
     /// Each follower in need of a snapshot.
     pulled: BTreeMap<(GroupId, InstanceId), Pulled>,
-    /// When it was last seen what is due.
+    /// When to see again what is due.
     next_look: Mono,
 }
 
@@ -105,16 +107,19 @@ pub struct Snapshots {
 struct Pulled {
     /// When it was last known to make progress.
     last: Mono,
-    has_begun: bool,
+    /// The snapshot that it is being sent; nothing if it has not asked for any since the last offer, or could
+    /// not be sent what it asked for.
+    index: Option<LogIndex>,
 }
 
 impl Pulled {
     fn offered(last: Mono) -> Pulled {
-        Pulled { last, has_begun: false }
+        Pulled { last, index: None }
     }
 
     fn has_stopped(&self, now: Mono) -> bool {
-        now.since(self.last) > if self.has_begun { PULL_PATIENCE } else { OFFER_PATIENCE }
+        let has_begun = self.index.is_some();
+        now.since(self.last) > if has_begun { PULL_PATIENCE } else { OFFER_PATIENCE }
     }
 }
 
@@ -122,6 +127,8 @@ impl Pulled {
 struct OpenReader {
     reader: SnapshotReader,
     next_chunk: u32,
+    /// The one before, should it get lost on its way.
+    sent: Bytes,
     used: Mono,
 }
 
@@ -129,6 +136,12 @@ impl Snapshots {
     #[cfg(test)]
     pub fn looks_next(&self) -> Mono {
         self.next_look
+    }
+
+    /// The snapshots of a group that followers are being sent.
+    fn pulled(&self, group: GroupId) -> impl Iterator<Item = LogIndex> + '_ {
+        let all = self.pulled.range((group, InstanceId(0))..=(group, InstanceId(u64::MAX)));
+        all.filter_map(|(_, pulled)| pulled.index)
     }
 
     /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
@@ -172,7 +185,7 @@ impl Snapshots {
     }
 }
 
-/// In every turn with something to do: begins what is due.
+/// Once a tick, in the first turn with something to do: begins what is due.
 pub fn advance(me: &Shared) {
     let due = {
         let state = &mut *me.borrow_mut();
@@ -180,7 +193,7 @@ pub fn advance(me: &Shared) {
         if now < state.snapshots.next_look || state.phase != Phase::Running {
             return;
         }
-        state.snapshots.next_look = now;
+        state.snapshots.next_look = now + state.config.times.group.tick;
         state.watch_pulls();
         state.close_idle_readers();
         let pinned = state.pinned();
@@ -234,8 +247,9 @@ impl State {
     fn release_covered(&mut self, pinned: &[GroupId]) {
         let limit = self.config.limits.log_before_snapshot;
         for group in pinned {
+            let pulled = self.snapshots.pulled(*group).min();
             let Some(member) = self.group_mut(*group) else { continue };
-            let cut = may_cut(member, member.node().snapshot().index, limit);
+            let cut = may_cut(member, member.node().snapshot().index, pulled, limit);
             if cut >= member.node().first_index() {
                 crate::sometimes!("snapshots: log kept for followers let go later");
                 member.truncate(cut);
@@ -509,12 +523,13 @@ impl State {
     /// A snapshot is durable: marks it in the log and forgets what it covers.
     fn snapshot_taken(&mut self, group: GroupId, position: raft::SnapshotMeta) {
         let limit = self.config.limits.log_before_snapshot;
+        let pulled = self.snapshots.pulled(group).min();
         let Some(member) = self.group_mut(group) else { return };
         if position.index <= member.node().snapshot().index {
             return;
         }
         let before = member.node().snapshot().index;
-        let cut = may_cut(member, position.index, limit);
+        let cut = may_cut(member, position.index, pulled, limit);
         member.set_snapshot(position.clone());
         member.truncate(cut);
         if self.snapshots.unreadable.get(&group) != Some(&before) {
@@ -525,11 +540,13 @@ impl State {
         self.counting.metrics.snapshots_written += 1;
     }
 
-    /// The snapshots that recovery would ask for; `None` if this instance looks after no files any more.
+    /// The snapshots that recovery would ask for, and those that followers are being sent; `None` if this
+    /// instance looks after no files any more.
     fn snapshots_needed(&self, group: GroupId) -> Option<Vec<LogIndex>> {
         let member = self.group(group).filter(|_| self.phase != Phase::Stopped)?;
         let older = self.snapshots.older.get(&group).copied();
-        Some(older.into_iter().chain([member.node().snapshot().index]).collect())
+        let pulled = self.snapshots.pulled(group);
+        Some(older.into_iter().chain(pulled).chain([member.node().snapshot().index]).collect())
     }
 }
 
@@ -543,15 +560,16 @@ pub struct Loaded {
 }
 
 /// How far a log may be cut in memory that a snapshot covers up to `covered`. Followers that are a little
-/// behind should not need a snapshot, within a bound.
-fn may_cut(member: &Group, covered: LogIndex, limit: u64) -> LogIndex {
+/// behind should not need a snapshot, within a bound; with twice the bound, those should not need another that
+/// are being sent one, the oldest of them `pulled`.
+fn may_cut(member: &Group, covered: LogIndex, pulled: Option<LogIndex>, limit: u64) -> LogIndex {
     let progress = member.progress();
     let slowest = progress.iter().filter(|p| p.recent_active).map(|p| p.matched).min();
-    let tight = member.node().log_bytes() as u64 > 2 * limit;
-    let cut = match slowest {
-        Some(slowest) if !tight && !crate::buggify!("snapshots: cut for all") => {
-            slowest.min(covered)
-        }
+    let bytes = member.node().log_bytes() as u64;
+    let cut = match (slowest, pulled) {
+        _ if crate::buggify!("snapshots: cut for all") => covered,
+        (Some(slowest), _) if bytes <= 2 * limit => slowest.min(covered),
+        (_, Some(pulled)) if bytes <= 4 * limit => pulled.min(covered),
         _ => covered,
     };
     // A follower that is further behind is not served from here.
@@ -613,14 +631,14 @@ fn begin_load(first: &Bytes) -> Result<(SnapshotLoad, Store, ShardPosition), Sna
 /// Answers a follower that pulls.
 pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
     let key = (pull.group, pull.index, to.clone());
-    let (disk, open) = {
+    let (disk, open, receiver) = {
         let state = &mut *me.borrow_mut();
-        if let Some(id) = state.instance_at(&to) {
-            let now = state.now.mono;
-            let pulled = Pulled { last: now, has_begun: true };
-            state.snapshots.pulled.insert((pull.group, id), pulled);
+        let receiver = state.instance_at(&to).map(|id| (pull.group, id));
+        if let Some(receiver) = receiver {
+            let pulled = Pulled { last: state.now.mono, index: Some(pull.index) };
+            state.snapshots.pulled.insert(receiver, pulled);
         }
-        (state.disk.clone(), state.snapshots.readers.remove(&key))
+        (state.disk.clone(), state.snapshots.readers.remove(&key), receiver)
     };
     // Files nobody reads from any more: an open one keeps its place on the disk.
     let mut done = Vec::new();
@@ -632,7 +650,12 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
         }
         Err(damage) => {
             tracing::warn!(group = %pull.group, index = %pull.index, %damage, "no chunk to send");
-            me.borrow_mut().found_unreadable(pull.group, pull.index);
+            let state = &mut *me.borrow_mut();
+            state.found_unreadable(pull.group, pull.index);
+            if let Some(receiver) = receiver {
+                let now = state.now.mono;
+                state.snapshots.pulled.insert(receiver, Pulled::offered(now));
+            }
             (false, Bytes::new(), None)
         }
     };
@@ -643,7 +666,8 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
                 let oldest = state.snapshots.readers.pop_first();
                 done.extend(oldest.map(|(_, open)| open.reader));
             }
-            let open = OpenReader { reader, next_chunk: pull.chunk + 1, used: state.now.mono };
+            let (next_chunk, used) = (pull.chunk.saturating_add(1), state.now.mono);
+            let open = OpenReader { reader, next_chunk, sent: data.clone(), used };
             let replaced = state.snapshots.readers.insert(key, open);
             done.extend(replaced.map(|open| open.reader));
         }
@@ -671,6 +695,10 @@ async fn read_chunk(
 ) -> Result<(Option<Bytes>, SnapshotReader), SnapshotDamage> {
     let (mut reader, mut skip) = match open {
         Some(open) if open.next_chunk == pull.chunk => (open.reader, 0),
+        Some(open) if open.next_chunk == pull.chunk.saturating_add(1) => {
+            crate::sometimes!("snapshots: a chunk sent again");
+            return Ok((Some(open.sent), open.reader));
+        }
         other => {
             done.extend(other.map(|open| open.reader));
             (SnapshotReader::open(disk.clone(), pull.group, pull.index).await?, pull.chunk)

@@ -153,10 +153,44 @@ fn a_damaged_snapshot_is_replaced_when_somebody_needs_it() {
     let at = file.len() - 40;
     file[at] ^= 1;
     world.start(away);
-    world.run(Duration::from_secs(12));
+    // It hears at once that there is nothing to send, and a second later of another one.
+    world.run(Duration::from_secs(4));
     assert!(applied(&world, away) > index);
     assert_eq!(applied(&world, away), applied(&world, leader));
     world.check_stores();
+}
+
+#[test]
+fn a_snapshot_that_is_being_pulled_stays_while_newer_ones_are_taken() {
+    let (mut world, leader, away) = three_with_one_far_behind();
+    let index = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().snapshot().index);
+    let pulled = format!("{:016x}/{:016x}", 1, index.0);
+    let is_there = |world: &World, at: usize, name: &str| {
+        world.nodes[at].disk.paths().iter().any(|path| path.ends_with(name))
+    };
+    world.start(away);
+    while !is_there(&world, away, &format!("{pulled}.part")) {
+        world.run(Duration::from_millis(1));
+    }
+    // A chunk gets lost twice, and before it is asked for again, two snapshots are taken.
+    world.nodes[away].deaf = vec![leader];
+    for id in 1001..1003 {
+        assert!(world.says(leader, CONN, &format!("insert into t values ({id})"), "INSERT 0 1"));
+        take(&world, leader, 2_000);
+        world.run(Duration::from_millis(100));
+    }
+    world.nodes[away].deaf.clear();
+    let newest = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().snapshot().index);
+    assert_eq!(newest.0, index.0 + 2);
+    assert!(is_there(&world, leader, &pulled), "{:?}", world.nodes[leader].disk.paths());
+    // Sooner than another one could be offered.
+    world.run(Duration::from_millis(1_500));
+    assert_eq!(applied(&world, away), applied(&world, leader));
+    // Nobody pulls it any more.
+    assert!(world.says(leader, CONN, "insert into t values (1003)", "INSERT 0 1"));
+    take(&world, leader, 2_000);
+    world.run(Duration::from_millis(500));
+    assert!(!is_there(&world, leader, &pulled), "{:?}", world.nodes[leader].disk.paths());
 }
 
 /// The snapshots of a group on disk, oldest first.
