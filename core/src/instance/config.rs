@@ -41,7 +41,8 @@ pub struct Limits {
     pub memory: u64,
     /// Size of a segment of the write-ahead log, in bytes.
     pub wal_segment: u64,
-    /// Log of a group, in bytes, beyond which a snapshot is taken and the log cut.
+    /// Log of a group, in bytes, beyond which a snapshot is taken and the log cut. In memory up to twice as much
+    /// stays for followers that are a little behind, and four times for those that are sent a snapshot.
     pub log_before_snapshot: u64,
     /// Target size of a chunk of a snapshot, in bytes.
     pub snapshot_chunk: usize,

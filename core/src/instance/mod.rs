@@ -12,8 +12,8 @@
 //! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
 //!   answers other instances; [`engine`] runs statements for sessions, [`catalog_changes`] those that
 //!   change the catalog; [`governing`] is the loop of the ring's leader; [`snapshots`] cuts logs and
-//!   brings newcomers up to date; [`reach`] knows who hears whom and finds detours; [`members`] writes
-//!   down where the others are.
+//!   brings newcomers up to date, which are [`receivers`] to their leader; [`reach`] knows who hears whom
+//!   and finds detours; [`members`] writes down where the others are.
 //! * [`replay`] gives an instance a recording of what another was given.
 
 mod boot;
@@ -35,6 +35,7 @@ mod members;
 pub mod message;
 mod reach;
 mod reader;
+mod receivers;
 pub mod replay;
 mod requests;
 pub mod result_rows;

@@ -15,8 +15,8 @@
 //!
 //! A group's own snapshot and one that is fetched are never written at the same time: who is offered
 //! one gives up its own. Where the newest cannot be read while somebody pulls it, another one is taken.
-//! One that is being pulled stays on disk while newer ones are taken, and up to a bound the log behind it in
-//! memory: a pull may take longer than the leader takes to fill its log.
+//! One that a follower was offered stays on disk while newer ones are taken, and up to a bound the log behind
+//! it in memory ([`receivers`]): to pull it may take longer than the leader takes to fill its log.
 //!
 //! # Two snapshots back each other
 //!
@@ -46,12 +46,13 @@ use bytes::Bytes;
 
 use super::boot;
 use super::message::{Body, SnapshotChunk, SnapshotPull};
+use super::receivers::{self, PULL_PATIENCE, Receivers};
 use super::serve;
 use super::shard::ShardPosition;
 use super::state::{Phase, Shared, State};
 use crate::base::codec::{CodecResult, Reader, Writer};
 use crate::base::schema::{TableDef, TableRef};
-use crate::base::{CatalogVersion, GroupId, InstanceId, LogIndex, Timestamp, Wire};
+use crate::base::{CatalogVersion, GroupId, LogIndex, Timestamp, Wire};
 use crate::group::Group;
 use crate::raft::{self, Message, Ready};
 use crate::seam::{Completion, Lane, Mono, PeerAddr, Resolver, StopReason};
@@ -67,10 +68,6 @@ use crate::topology::RingState;
 const CHUNK_PATIENCE: Duration = Duration::from_secs(1);
 /// Times a follower asks for one chunk.
 const CHUNK_TRIES: usize = 3;
-/// A follower that pulls nothing more for so long is offered its snapshot again.
-const PULL_PATIENCE: Duration = Duration::from_secs(5);
-/// So is one that has not begun to pull: the offer was lost, perhaps.
-const OFFER_PATIENCE: Duration = Duration::from_secs(1);
 /// Readers kept open for followers that pull.
 const OPEN_READERS: usize = 8;
 /// Pause after a snapshot that failed: the disk is full, perhaps.
@@ -96,38 +93,22 @@ pub struct Snapshots {
     staged: BTreeMap<GroupId, (LogIndex, Staged)>,
     waiting: BTreeMap<GroupId, (LogIndex, u32, Resolver<SnapshotChunk>)>,
     /// Open for who pulls.
-    readers: BTreeMap<(GroupId, LogIndex, PeerAddr), OpenReader>,
-    /// Each follower in need of a snapshot.
-    pulled: BTreeMap<(GroupId, InstanceId), Pulled>,
+    readers: BTreeMap<ReaderKey, OpenReader>,
+    receivers: Receivers,
+    /// Groups of which there may be files that nobody needs any more.
+    unswept: BTreeSet<GroupId>,
     /// When to see again what is due.
     next_look: Mono,
 }
 
-/// What a leader knows of a follower that it offered a snapshot.
-struct Pulled {
-    /// When it was last known to make progress.
-    last: Mono,
-    /// The snapshot that it is being sent; nothing if it has not asked for any since the last offer, or could
-    /// not be sent what it asked for.
-    index: Option<LogIndex>,
-}
-
-impl Pulled {
-    fn offered(last: Mono) -> Pulled {
-        Pulled { last, index: None }
-    }
-
-    fn has_stopped(&self, now: Mono) -> bool {
-        let has_begun = self.index.is_some();
-        now.since(self.last) > if has_begun { PULL_PATIENCE } else { OFFER_PATIENCE }
-    }
-}
+/// Which snapshot, and who is sent it.
+type ReaderKey = (GroupId, LogIndex, PeerAddr);
 
 /// A snapshot's file that a follower is being sent.
 struct OpenReader {
     reader: SnapshotReader,
     next_chunk: u32,
-    /// The one before, should it get lost on its way.
+    /// Chunk `next_chunk - 1`, should it get lost on its way.
     sent: Bytes,
     used: Mono,
 }
@@ -136,12 +117,6 @@ impl Snapshots {
     #[cfg(test)]
     pub fn looks_next(&self) -> Mono {
         self.next_look
-    }
-
-    /// The snapshots of a group that followers are being sent.
-    fn pulled(&self, group: GroupId) -> impl Iterator<Item = LogIndex> + '_ {
-        let all = self.pulled.range((group, InstanceId(0))..=(group, InstanceId(u64::MAX)));
-        all.filter_map(|(_, pulled)| pulled.index)
     }
 
     /// Raft takes a fetched state over in the round in which it gets the leader's message, or never:
@@ -173,6 +148,24 @@ impl Snapshots {
         self.readers.len()
     }
 
+    /// Keeps a file open for who pulls it; what is to be closed instead.
+    fn keep_open(&mut self, key: ReaderKey, open: OpenReader) -> Option<SnapshotReader> {
+        if let Some(other) = self.readers.get_mut(&key) {
+            // Two answers to one question: who was asked for more goes on.
+            let less = if other.next_chunk < open.next_chunk {
+                std::mem::replace(other, open)
+            } else {
+                open
+            };
+            return Some(less.reader);
+        }
+        let full = self.readers.len() >= OPEN_READERS;
+        let idle = self.readers.iter().filter(|_| full).min_by_key(|(_, open)| open.used);
+        let idle = idle.map(|(key, _)| key.clone());
+        self.readers.insert(key, open);
+        idle.and_then(|key| self.readers.remove(&key)).map(|open| open.reader)
+    }
+
     /// A chunk arrived.
     pub fn arrived(&mut self, chunk: SnapshotChunk) {
         let expected = self
@@ -187,24 +180,32 @@ impl Snapshots {
 
 /// Once a tick, in the first turn with something to do: begins what is due.
 pub fn advance(me: &Shared) {
-    let due = {
+    let (due, unswept) = {
         let state = &mut *me.borrow_mut();
         let now = state.now.mono;
         if now < state.snapshots.next_look || state.phase != Phase::Running {
             return;
         }
         state.snapshots.next_look = now + state.config.times.group.tick;
-        state.watch_pulls();
+        state.watch_receivers();
         state.close_idle_readers();
         let pinned = state.pinned();
         state.release_covered(&pinned);
         state.keep_within_bounds(&pinned);
         state.make_news(&pinned);
-        state.snapshots_due(&pinned)
+        let due = state.snapshots_due(&pinned);
+        // Who takes one sweeps at its end.
+        let unswept = state.sweeps_due(&due);
+        let begun = due.iter().chain(&unswept).map(|group| (*group, ()));
+        state.snapshots.taking.extend(begun);
+        (due, unswept)
     };
     for group in due {
-        me.borrow_mut().snapshots.taking.insert(group, ());
         let task = take(me.clone(), group);
+        me.borrow().spawner.spawn(task);
+    }
+    for group in unswept {
+        let task = sweep_alone(me.clone(), group);
         me.borrow().spawner.spawn(task);
     }
 }
@@ -246,10 +247,15 @@ impl State {
     /// them by now. A group that is hardly ever written to would keep them until its next entry.
     fn release_covered(&mut self, pinned: &[GroupId]) {
         let limit = self.config.limits.log_before_snapshot;
-        for group in pinned {
-            let pulled = self.snapshots.pulled(*group).min();
-            let Some(member) = self.group_mut(*group) else { continue };
-            let cut = may_cut(member, member.node().snapshot().index, pulled, limit);
+        let groups: Vec<GroupId> = self.applied_positions().map(|(group, _)| group).collect();
+        for group in groups {
+            let Some(member) = self.group(group) else { continue };
+            let long = member.node().log_bytes() as u64 > limit;
+            if !long && !pinned.contains(&group) {
+                continue;
+            }
+            let cut = self.may_cut(member, member.node().snapshot().index);
+            let Some(member) = self.group_mut(group) else { continue };
             if cut >= member.node().first_index() {
                 crate::sometimes!("snapshots: log kept for followers let go later");
                 member.truncate(cut);
@@ -263,7 +269,8 @@ impl State {
         let mut due = Vec::new();
         for (group, applied) in self.applied_positions() {
             let Some(member) = self.group(group) else { continue };
-            let long = member.node().log_bytes() as u64 > limits.log_before_snapshot;
+            let long =
+                member.node().log_bytes_behind_snapshot() as u64 > limits.log_before_snapshot;
             let news = applied > member.node().snapshot().index;
             let damaged =
                 self.snapshots.unreadable.get(&group) == Some(&member.node().snapshot().index);
@@ -278,6 +285,16 @@ impl State {
             }
         }
         due
+    }
+
+    /// Groups whose files can be looked through now, besides those a snapshot of which is `due`.
+    fn sweeps_due(&mut self, due: &[GroupId]) -> Vec<GroupId> {
+        let Snapshots { unswept, taking, fetching, .. } = &mut self.snapshots;
+        unswept.retain(|group| !due.contains(group));
+        let may = |group: &GroupId| !taking.contains_key(group) && !fetching.contains_key(group);
+        let swept: Vec<GroupId> = unswept.iter().copied().filter(may).collect();
+        unswept.retain(|group| !swept.contains(group));
+        swept
     }
 
     /// A snapshot that takes the place of one that cannot be read, or lets the log be cut, shows something
@@ -325,31 +342,32 @@ impl State {
     }
 
     /// Tells raft of followers that were offered a snapshot, and have it or stopped pulling it.
-    fn watch_pulls(&mut self) {
+    fn watch_receivers(&mut self) {
         let now = self.now.mono;
-        let mut needy = Vec::new();
-        for (group, _) in self.applied_positions() {
-            let Some(member) = self.group(group) else { continue };
-            let receivers = member.node().snapshot_receivers();
-            needy.extend(receivers.map(|(id, has_it)| ((group, id), has_it)));
-        }
-        needy.sort_unstable();
-        let is_needy = |key: &_| needy.binary_search_by_key(key, |(needy, _)| *needy).is_ok();
-        self.snapshots.pulled.retain(|key, _| is_needy(key));
-        for ((group, id), has_it) in needy {
-            let offered = || Pulled::offered(now);
-            let pulled = self.snapshots.pulled.entry((group, id)).or_insert_with(offered);
-            if !has_it && !pulled.has_stopped(now) {
-                continue;
+        let groups: Vec<GroupId> = self.applied_positions().map(|(group, _)| group).collect();
+        for group in groups {
+            let mut receivers = std::mem::take(&mut self.snapshots.receivers);
+            let seen = receivers.look(group, self.group(group), now);
+            self.snapshots.receivers = receivers;
+            if seen.somebody_left {
+                self.snapshots.unswept.insert(group);
             }
-            *pulled = Pulled::offered(now);
-            if has_it {
-                crate::sometimes!("snapshots: a heartbeat tells of one that was taken over");
-            }
-            if let Some(member) = self.group_mut(group) {
+            let Some(member) = self.group_mut(group) else { continue };
+            for (id, has_it) in seen.reports {
                 member.report_snapshot(id, has_it);
             }
         }
+    }
+
+    /// How far the log of a group may be cut in memory that a snapshot covers up to `covered`.
+    fn may_cut(&self, member: &Group, covered: LogIndex) -> LogIndex {
+        let needs = match crate::buggify!("snapshots: cut for all") {
+            true => Vec::new(),
+            false => self.snapshots.receivers.needs(member),
+        };
+        let limit = self.config.limits.log_before_snapshot;
+        let bytes = member.node().log_bytes() as u64;
+        receivers::may_cut(&needs, (member.node().first_index(), covered), bytes, limit)
     }
 
     /// A file that nobody reads from keeps its place on the disk.
@@ -446,12 +464,28 @@ async fn write_snapshot(me: &Shared, group: GroupId) -> Result<(), SnapshotDamag
     let Some(writer) = written? else { return Ok(()) };
     writer.finish().await?;
     me.borrow_mut().snapshot_taken(group, position);
+    sweep(me, group).await
+}
+
+/// Removes a group's files that nobody needs, once the log tells so too.
+async fn sweep(me: &Shared, group: GroupId) -> Result<(), SnapshotDamage> {
     boot::log_is_durable(me).await;
-    let needed = me.borrow().snapshots_needed(group);
+    let (disk, needed) = {
+        let state = me.borrow();
+        (state.disk.clone(), state.snapshots_needed(group))
+    };
     match needed {
         Some(needed) => snapshot::file::clean(&disk, group, &needed).await,
         None => Ok(()),
     }
+}
+
+/// After somebody who was sent a snapshot; none is taken meanwhile.
+async fn sweep_alone(me: Shared, group: GroupId) {
+    if let Err(damage) = sweep(&me, group).await {
+        tracing::warn!(%group, %damage, "files of old snapshots stay until another is taken");
+    }
+    me.borrow_mut().snapshots.taking.remove(&group);
 }
 
 /// Writes all that a scan finds; `false` if a snapshot of the leader is to take this shard's place.
@@ -522,14 +556,13 @@ impl State {
 
     /// A snapshot is durable: marks it in the log and forgets what it covers.
     fn snapshot_taken(&mut self, group: GroupId, position: raft::SnapshotMeta) {
-        let limit = self.config.limits.log_before_snapshot;
-        let pulled = self.snapshots.pulled(group).min();
-        let Some(member) = self.group_mut(group) else { return };
+        let Some(member) = self.group(group) else { return };
         if position.index <= member.node().snapshot().index {
             return;
         }
         let before = member.node().snapshot().index;
-        let cut = may_cut(member, position.index, pulled, limit);
+        let cut = self.may_cut(member, position.index);
+        let Some(member) = self.group_mut(group) else { return };
         member.set_snapshot(position.clone());
         member.truncate(cut);
         if self.snapshots.unreadable.get(&group) != Some(&before) {
@@ -545,8 +578,8 @@ impl State {
     fn snapshots_needed(&self, group: GroupId) -> Option<Vec<LogIndex>> {
         let member = self.group(group).filter(|_| self.phase != Phase::Stopped)?;
         let older = self.snapshots.older.get(&group).copied();
-        let pulled = self.snapshots.pulled(group);
-        Some(older.into_iter().chain(pulled).chain([member.node().snapshot().index]).collect())
+        let offered = member.node().snapshot_receivers().map(|(_, offered, _)| offered);
+        Some(older.into_iter().chain(offered).chain([member.node().snapshot().index]).collect())
     }
 }
 
@@ -557,23 +590,6 @@ pub struct Loaded {
     pub older: Option<LogIndex>,
     /// There is a newer one, which could not be read.
     pub newest_is_damaged: bool,
-}
-
-/// How far a log may be cut in memory that a snapshot covers up to `covered`. Followers that are a little
-/// behind should not need a snapshot, within a bound; with twice the bound, those should not need another that
-/// are being sent one, the oldest of them `pulled`.
-fn may_cut(member: &Group, covered: LogIndex, pulled: Option<LogIndex>, limit: u64) -> LogIndex {
-    let progress = member.progress();
-    let slowest = progress.iter().filter(|p| p.recent_active).map(|p| p.matched).min();
-    let bytes = member.node().log_bytes() as u64;
-    let cut = match (slowest, pulled) {
-        _ if crate::buggify!("snapshots: cut for all") => covered,
-        (Some(slowest), _) if bytes <= 2 * limit => slowest.min(covered),
-        (_, Some(pulled)) if bytes <= 4 * limit => pulled.min(covered),
-        _ => covered,
-    };
-    // A follower that is further behind is not served from here.
-    cut.max(LogIndex(member.node().first_index().0 - 1))
 }
 
 /// Loads the ring's snapshot at a position that a mark in the log names.
@@ -633,10 +649,10 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
     let key = (pull.group, pull.index, to.clone());
     let (disk, open, receiver) = {
         let state = &mut *me.borrow_mut();
-        let receiver = state.instance_at(&to).map(|id| (pull.group, id));
-        if let Some(receiver) = receiver {
-            let pulled = Pulled { last: state.now.mono, index: Some(pull.index) };
-            state.snapshots.pulled.insert(receiver, pulled);
+        let receiver = state.instance_at(&to);
+        if let Some(id) = receiver {
+            let now = state.now.mono;
+            state.snapshots.receivers.asks(pull.group, id, pull.index, pull.chunk, now);
         }
         (state.disk.clone(), state.snapshots.readers.remove(&key), receiver)
     };
@@ -652,9 +668,9 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
             tracing::warn!(group = %pull.group, index = %pull.index, %damage, "no chunk to send");
             let state = &mut *me.borrow_mut();
             state.found_unreadable(pull.group, pull.index);
-            if let Some(receiver) = receiver {
+            if let Some(id) = receiver {
                 let now = state.now.mono;
-                state.snapshots.pulled.insert(receiver, Pulled::offered(now));
+                state.snapshots.receivers.was_sent_nothing(pull.group, id, pull.index, now);
             }
             (false, Bytes::new(), None)
         }
@@ -662,14 +678,9 @@ pub async fn send_chunk(me: Shared, to: PeerAddr, pull: SnapshotPull) {
     {
         let state = &mut *me.borrow_mut();
         if let Some(reader) = reader {
-            while state.snapshots.readers.len() >= OPEN_READERS {
-                let oldest = state.snapshots.readers.pop_first();
-                done.extend(oldest.map(|(_, open)| open.reader));
-            }
             let (next_chunk, used) = (pull.chunk.saturating_add(1), state.now.mono);
             let open = OpenReader { reader, next_chunk, sent: data.clone(), used };
-            let replaced = state.snapshots.readers.insert(key, open);
-            done.extend(replaced.map(|open| open.reader));
+            done.extend(state.snapshots.keep_open(key, open));
         }
         let SnapshotPull { group, index, chunk } = pull;
         let body = Body::SnapshotChunk(SnapshotChunk { group, index, chunk, last, data });
@@ -701,7 +712,12 @@ async fn read_chunk(
         }
         other => {
             done.extend(other.map(|open| open.reader));
-            (SnapshotReader::open(disk.clone(), pull.group, pull.index).await?, pull.chunk)
+            let reader = SnapshotReader::open(disk.clone(), pull.group, pull.index).await?;
+            if u64::from(pull.chunk) >= reader.chunks_left() {
+                // Who asks for the end anew has had all that is before.
+                return Ok((None, reader));
+            }
+            (reader, pull.chunk)
         }
     };
     loop {

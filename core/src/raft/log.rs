@@ -29,13 +29,22 @@ pub(super) struct Log {
     hard_state: HardState,
     /// Bytes of entry data held.
     bytes: usize,
+    /// Those that `snapshot` covers.
+    covered_bytes: usize,
 }
 
 impl Log {
     /// A log as recovered: everything up to `snapshot`, then `entries`.
     pub fn new(snapshot: SnapshotMeta, hard_state: HardState, entries: Vec<eraftpb::Entry>) -> Log {
         let truncated = (snapshot.index.0, snapshot.term.0);
-        let mut log = Log { truncated, entries: VecDeque::new(), snapshot, hard_state, bytes: 0 };
+        let mut log = Log {
+            truncated,
+            entries: VecDeque::new(),
+            snapshot,
+            hard_state,
+            bytes: 0,
+            covered_bytes: 0,
+        };
         log.append(&entries);
         log
     }
@@ -50,6 +59,11 @@ impl Log {
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Bytes of entry data behind the newest snapshot.
+    pub fn bytes_behind_snapshot(&self) -> usize {
+        self.bytes - self.covered_bytes
     }
 
     pub fn set_hard_state(&mut self, state: HardState) {
@@ -83,7 +97,7 @@ impl Log {
     pub fn restore(&mut self, snapshot: SnapshotMeta) {
         self.truncated = (snapshot.index.0, snapshot.term.0);
         self.entries.clear();
-        self.bytes = 0;
+        (self.bytes, self.covered_bytes) = (0, 0);
         self.snapshot = snapshot;
     }
 
@@ -95,6 +109,12 @@ impl Log {
             snapshot.index,
             self.snapshot.index
         );
+        let held_to = |index: LogIndex| {
+            let entries = index.0.saturating_sub(self.truncated.0);
+            self.entries.len().min(usize::try_from(entries).unwrap_or(usize::MAX))
+        };
+        let newly = self.entries.range(held_to(self.snapshot.index)..held_to(snapshot.index));
+        self.covered_bytes += newly.map(|entry| entry.data.len()).sum::<usize>();
         self.snapshot = snapshot;
     }
 
@@ -112,6 +132,8 @@ impl Log {
         while self.truncated.0 < index.0 {
             let Some(entry) = self.entries.pop_front() else { break };
             self.bytes -= entry.data.len();
+            // Only what a snapshot covers is forgotten.
+            self.covered_bytes -= entry.data.len();
             self.truncated = (entry.index, entry.term);
         }
     }

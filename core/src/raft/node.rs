@@ -263,6 +263,11 @@ impl Node {
         self.raw.store().bytes()
     }
 
+    /// Those of them that are not covered by the newest snapshot.
+    pub fn log_bytes_behind_snapshot(&self) -> usize {
+        self.raw.store().bytes_behind_snapshot()
+    }
+
     /// Entry `index`, stable or not.
     pub fn entry(&self, index: LogIndex) -> Option<Entry> {
         if let Some(entry) = self.raw.store().get(index.0) {
@@ -305,12 +310,15 @@ impl Node {
         all
     }
 
-    /// Who is being sent a snapshot, in no order, and whether its heartbeats say that it has it; nobody on a
-    /// follower.
-    pub fn snapshot_receivers(&self) -> impl Iterator<Item = (InstanceId, bool)> {
+    /// Who is being sent a snapshot, in no order, which one, and whether its heartbeats say that it has it;
+    /// nobody on a follower.
+    pub fn snapshot_receivers(&self) -> impl Iterator<Item = (InstanceId, LogIndex, bool)> {
         let members = self.raw.raft.prs().iter().filter(|_| self.is_leader());
         let receiving = members.filter(|(_, p)| p.state == raft::ProgressState::Snapshot);
-        receiving.map(|(id, p)| (InstanceId(*id), p.committed_index >= p.pending_snapshot))
+        receiving.map(|(id, p)| {
+            let has_it = p.committed_index >= p.pending_snapshot;
+            (InstanceId(*id), LogIndex(p.pending_snapshot), has_it)
+        })
     }
 
     /// One tick of time. It does not count while this member would elect itself alone and its log is not

@@ -173,6 +173,11 @@ impl SnapshotReader {
         }
     }
 
+    /// Chunks not read yet, by the footer.
+    pub fn chunks_left(&self) -> u64 {
+        self.left
+    }
+
     /// The next chunk, checked; `None` after the last. The first is the meta chunk.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, SnapshotDamage> {
         if self.left == 0 {
