@@ -195,6 +195,36 @@ fn a_snapshot_that_is_being_pulled_stays_while_newer_ones_are_taken() {
     assert!(!is_there(&world, leader, &pulled), "nobody needs it any more");
 }
 
+#[test]
+fn a_log_that_is_kept_for_somebody_makes_no_more_snapshots() {
+    let (mut world, leader, away) = three_with_one_far_behind();
+    let index = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().snapshot().index);
+    world.start(away);
+    while receivers(&world, leader) == 0 {
+        world.run(Duration::from_millis(1));
+    }
+    world.nodes.iter_mut().for_each(|node| node.deaf = vec![away]);
+    let bytes =
+        |world: &World| world.state(leader, |s| s.group(GroupId(1)).unwrap().node().log_bytes());
+    let insert = |world: &mut World, from: usize| {
+        let rows: Vec<String> = (from..from + 100).map(|id| format!("({id})")).collect();
+        let sql = format!("insert into t values {}", rows.join(", "));
+        assert!(world.says(leader, CONN, &sql, "INSERT 0 100"));
+    };
+    let before = bytes(&world);
+    insert(&mut world, 2_000);
+    let one = (bytes(&world) - before) as u64;
+    let me = world.nodes[leader].instance.as_ref().unwrap().state.clone();
+    me.borrow_mut().config.limits.log_before_snapshot = 5 * one / 2;
+    let written = |world: &World| world.state(leader, |s| s.counting.metrics.snapshots_written);
+    let before = written(&world);
+    (1..4).for_each(|k| insert(&mut world, 2_000 + k * 100));
+    assert!(bytes(&world) as u64 > 3 * one, "all of it is kept");
+    let first = world.state(leader, |s| s.group(GroupId(1)).unwrap().node().first_index());
+    assert_eq!((receivers(&world, leader), first.0 <= index.0 + 1), (1, true));
+    assert_eq!(written(&world) - before, 1, "after the third");
+}
+
 /// The snapshots of a group on disk, oldest first.
 fn files(world: &World, group: GroupId) -> Vec<String> {
     let dir = format!("snap/{:016x}/", group.0);
