@@ -149,7 +149,7 @@ impl Receivers {
 /// A follower's need of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
-    /// The position from which it goes on.
+    /// The position from which it goes on; 0 if that is not known: its leader is new, or it is.
     pub behind: LogIndex,
     /// It is sent a snapshot, or was and does not have all that is behind it.
     pub is_receiver: bool,
@@ -167,8 +167,9 @@ pub fn may_cut(
     let gone = LogIndex(first.0 - 1);
     let counts = |need: &&Need| {
         let bound = if need.is_receiver { 4 * limit } else { 2 * limit };
-        // Who is further behind is not served from here.
-        need.behind >= gone && bytes <= bound
+        // Who is known to be further behind is not served from here.
+        let is_served = need.behind >= gone || need.behind == LogIndex(0);
+        is_served && bytes <= bound
     };
     let kept = needs.iter().filter(counts).map(|need| need.behind).min();
     kept.map_or(covered, |kept| kept.min(covered)).max(gone)
@@ -194,6 +195,8 @@ mod tests {
         assert_eq!(cut(&[near, sent], 401), 90);
         assert_eq!(cut(&[near, need(39, true), need(20, false)], 10), 90, "too far behind");
         assert_eq!(cut(&[near, need(40, true)], 10), 40, "just not too far");
+        assert_eq!(cut(&[near, need(0, false)], 200), 40, "one of which nothing is known yet");
+        assert_eq!(cut(&[near, need(0, false)], 201), 90);
         assert_eq!(cut(&[], 10), 90);
         assert_eq!(may_cut(&[], (LogIndex(96), LogIndex(90)), 10, 100).0, 95, "never back");
     }
