@@ -26,13 +26,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::catch_up;
 use super::durability::{from_log, meta_from_mark};
 use super::identity::{self, Identity};
 use super::members::{self, Members};
-use super::message::{Body, Join, JoinReply, RequestKind, ResponseKind};
-use super::requests::Answer;
+use super::message::{Body, Join, JoinReply};
 use super::ring::RingMember;
-use super::serve;
 use super::shard::{ShardMember, ShardPosition};
 use super::small_file;
 use super::snapshots::{self, Loaded};
@@ -40,7 +39,7 @@ use super::state::{Phase, Shared, State};
 use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::group::Group;
 use crate::raft::{Entry, HardState, Membership, SnapshotMeta};
-use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, Mono, PeerAddr, StopReason};
+use crate::seam::{DiskError, DiskErrorKind, DiskOp, Lane, PeerAddr, StopReason};
 use crate::storage::Store;
 use crate::storage::disk::{DiskHandle, ROOT_DIR};
 use crate::storage::snapshot::{self, SNAPSHOT_DIR, SnapshotDamage};
@@ -78,8 +77,6 @@ const NOBODY_TO_ASK: &str = "there is no identity, and the file `members` shows 
 /// How often a new instance looks whether its first log batch is on disk.
 const LOG_POLL: Duration = Duration::from_millis(1);
 
-/// An attempt to catch up with the ring takes this part of what a statement is given.
-const CATCH_UP_PART: u32 = 4;
 /// Answers to a request to join that wait to be read, at most.
 const JOIN_REPLIES_MAX: usize = 16;
 
@@ -140,7 +137,7 @@ async fn start(me: &Shared) -> Result<(), Failure> {
         Err(failure) => return Err(failure),
     }
     me.borrow_mut().caught_up = crate::canary!(ServeOldCatalog);
-    me.borrow().spawner.spawn(catch_up(me.clone()));
+    me.borrow().spawner.spawn(catch_up::catch_up(me.clone()));
     let mut state = me.borrow_mut();
     if state.phase != Phase::Stopped {
         state.phase = Phase::Running;
@@ -237,65 +234,7 @@ pub async fn log_is_durable(me: &Shared) {
     }
 }
 
-/// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
-/// takes no clients: what it remembers of the catalog may be long outdated. Nor does it run statements
-/// as the leader of its replica set, so where this takes long, somebody else is to lead it.
-async fn catch_up(me: Shared) {
-    loop {
-        let deadline = {
-            let state = me.borrow();
-            if matches!(state.phase, Phase::Damaged | Phase::Stopped) {
-                return;
-            }
-            state.now.mono + state.config.times.statement_patience / CATCH_UP_PART
-        };
-        if let Some(index) = reach_ring(&me, deadline).await {
-            me.borrow_mut().caught_up = true;
-            tracing::info!(ring = %index, "caught up with the ring: taking clients");
-            return;
-        }
-        me.borrow_mut().give_way();
-        serve::pause(&me).await;
-    }
-}
-
-/// Where the ring stood a moment ago, once this instance is there; `None` at `deadline`.
-pub async fn reach_ring(me: &Shared, deadline: Mono) -> Option<LogIndex> {
-    let index = loop {
-        match serve::ask_leader(me, GroupId::RING, RequestKind::RingIndex, deadline).await {
-            Answer::Response(ResponseKind::Applied { index }) => break index,
-            // An answer was lost, and nothing is changed by asking again.
-            Answer::Unknown if me.borrow().now.mono < deadline => serve::pause(me).await,
-            _ => return None,
-        }
-    };
-    loop {
-        {
-            let state = me.borrow();
-            if state.ring.as_ref().is_some_and(|ring| ring.applied >= index) {
-                return Some(index);
-            }
-            if state.phase == Phase::Stopped || state.now.mono >= deadline {
-                return None;
-            }
-        }
-        serve::pause(me).await;
-    }
-}
-
 impl State {
-    /// Hands the lead of the replica set to somebody who may have the catalog that this instance lacks.
-    pub fn give_way(&mut self) {
-        let Some(shard) = self.shard.as_mut().filter(|shard| shard.group.is_leader()) else {
-            return;
-        };
-        if let Some(successor) = shard.group.successor() {
-            crate::sometimes!("boot: the lead handed over for want of a catalog");
-            tracing::warn!(to = %successor, "behind the ring: handing the replica set over");
-            shard.group.transfer_leader(successor);
-        }
-    }
-
     /// Takes an answer to this instance's request to join; later ones are of no use.
     pub fn join_replied(&mut self, reply: JoinReply) {
         if self.phase == Phase::Joining && self.join_replies.len() < JOIN_REPLIES_MAX {

@@ -11,9 +11,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::boot;
 use super::catalog_changes;
 use super::catalog_view::CatalogView;
+use super::catch_up;
 use super::forwarding;
 use super::gates::{Gated, Release};
 use super::message::ResponseKind;
@@ -405,7 +405,7 @@ pub async fn renew_catalog(me: &Shared, doubt: &SqlError, interrupt: &Interrupt)
             state.now.mono + state.config.times.statement_patience / RENEWAL_PART,
         )
     };
-    match unless_interrupted(interrupt, boot::reach_ring(me, deadline)).await {
+    match unless_interrupted(interrupt, catch_up::reach_ring(me, deadline)).await {
         Some(Some(_)) if me.borrow().catalog_version() == version => Ok(()),
         Some(Some(_)) => {
             crate::sometimes!("statement: an error by an old catalog is not told");

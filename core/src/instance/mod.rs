@@ -9,7 +9,7 @@
 //!             nothing to do → wake-up
 //! ```
 //!
-//! * [`boot`](self) recovers or joins; [`ring`] and [`shard`] are the two Raft members; [`serve`]
+//! * [`boot`](self) recovers or joins, [`catch_up`] sees to it that the catalog is new enough; [`ring`] and [`shard`] are the two Raft members; [`serve`]
 //!   answers other instances; [`engine`] runs statements for sessions, [`catalog_changes`] those that
 //!   change the catalog; [`governing`] is the loop of the ring's leader; [`snapshots`] cuts logs and
 //!   brings newcomers up to date, which are [`receivers`] to their leader; [`reach`] knows who hears whom
@@ -19,6 +19,7 @@
 mod boot;
 mod catalog_changes;
 mod catalog_view;
+mod catch_up;
 mod clients;
 pub mod config;
 mod counting;
@@ -152,6 +153,7 @@ impl Instance {
         governing::advance(&self.state);
         snapshots::advance(&self.state);
         members::advance(&self.state);
+        catch_up::advance(&self.state);
         let mut more = true;
         let rounds = if crate::buggify!("turn: one round") { 1 } else { turn::MAX_ROUNDS };
         for _ in 0..rounds {

@@ -67,6 +67,8 @@ pub struct State {
     /// The ring's state here was once as new as the leader's: a catalog older than that must not
     /// answer anybody.
     pub caught_up: bool,
+    /// Since when the rows led here have had a newer schema than the catalog here.
+    pub rows_ahead_since: Option<Mono>,
     pub identity: Option<Identity>,
     pub durability: Durability,
     pub workbench: Workbench,
@@ -126,6 +128,7 @@ impl State {
             spawner,
             phase: Phase::Booting,
             caught_up: false,
+            rows_ahead_since: None,
             identity: None,
             durability: Durability::default(),
             ring: None,
