@@ -23,7 +23,7 @@ const BUILT: u8 = 2;
 pub(crate) const SECTOR: usize = 512;
 pub(crate) const HEADER: usize = 40;
 const OWNER: WalOwner = WalOwner { cluster: [1; 16], instance: [2; 16] };
-const CONFIG: WalConfig = WalConfig { segment_bytes: 4096, spare_segments: 1 };
+const CONFIG: WalConfig = WalConfig { segment_bytes: 4096, spare_segments: 1, piece_bytes: 1536 };
 /// The group the log goes on with.
 const GROUP: GroupId = GroupId(77);
 

@@ -57,10 +57,12 @@ pub enum DiskOp {
     Sync {
         file: FileId,
     },
-    /// Extends the file to `len` bytes of written zeros and makes data and length durable.
+    /// Extends the file to `len` bytes of written zeros and makes data and length durable. Takes room for
+    /// `reserve` bytes in all first, or fails: a full disk shows before anything is written.
     Allocate {
         file: FileId,
         len: u64,
+        reserve: u64,
     },
     Rename {
         from: Arc<str>,

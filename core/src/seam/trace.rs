@@ -240,10 +240,11 @@ impl Trace {
                 self.number(5);
                 self.number(u64::from(file.0));
             }
-            DiskOp::Allocate { file, len } => {
+            DiskOp::Allocate { file, len, reserve } => {
                 self.number(6);
                 self.number(u64::from(file.0));
                 self.number(*len);
+                self.number(*reserve);
             }
             DiskOp::Rename { from, to } => {
                 self.number(7);

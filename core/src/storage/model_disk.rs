@@ -187,7 +187,7 @@ impl ModelDisk {
                 }
             }
             DiskOp::Sync { file } => self.sync(file),
-            DiskOp::Allocate { file, len } => {
+            DiskOp::Allocate { file, len, .. } => {
                 let content = &mut self.inodes[self.open[&file]].content;
                 content.resize(content.len().max(len as usize), 0);
                 self.sync(file);

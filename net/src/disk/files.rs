@@ -45,7 +45,7 @@ impl Files {
                 if *then == Sync::Data { self.sync(*file) } else { Ok(DiskOk::Done) }
             }
             DiskOp::Sync { file } => self.sync(*file),
-            DiskOp::Allocate { file, len } => self.allocate(*file, *len),
+            DiskOp::Allocate { file, len, reserve } => self.allocate(*file, *len, *reserve),
             DiskOp::Rename { from, to } => {
                 let outcome = fs::rename(self.path(from)?, self.path(to)?);
                 outcome.map_err(|error| failed("rename", from, &error))?;
@@ -127,14 +127,15 @@ impl Files {
         Ok(DiskOk::Read(Bytes::from(buffer)))
     }
 
-    /// Space is taken first, so that a full disk shows before anything is written; then zeros are
-    /// written, because a sync after writing into merely reserved space still changes metadata.
-    fn allocate(&self, id: FileId, len: u64) -> DiskResult {
+    /// Space is taken first; then zeros are written, because a sync after writing into merely reserved space
+    /// still changes metadata.
+    fn allocate(&self, id: FileId, len: u64, reserve: u64) -> DiskResult {
         let file = self.file(id)?;
         let failed = |error: io::Error| failed("allocate", id.0, &error);
         let mut end = file.metadata().map_err(failed)?.len();
         if end < len {
-            match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, len - end) {
+            let room = reserve.max(len) - end;
+            match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
                 Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(failed(error.into())),
             }
@@ -266,11 +267,26 @@ mod tests {
         open(&mut files, "log", OpenMode::Create).unwrap();
         files.write(WAL, 0, b"head").unwrap();
         let len = 3 * ZEROS.len() as u64 + 17;
-        files.run(&DiskOp::Allocate { file: WAL, len }).unwrap();
+        files.run(&DiskOp::Allocate { file: WAL, len, reserve: len }).unwrap();
         let bytes = read(&mut files, 0, u32::MAX);
         assert_eq!(bytes.len() as u64, len);
         assert_eq!(&bytes[..4], b"head");
         assert!(bytes[4..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn room_for_all_pieces_is_taken_with_the_first() {
+        use std::os::unix::fs::MetadataExt;
+        let root = tempfile::tempdir().unwrap();
+        let mut files = Files::new(root.path());
+        open(&mut files, "log", OpenMode::Create).unwrap();
+        files.run(&DiskOp::Allocate { file: WAL, len: 1 << 16, reserve: 1 << 20 }).unwrap();
+        let file = root.path().join("log").metadata().unwrap();
+        assert_eq!(file.len(), 1 << 16);
+        assert!(file.blocks() * 512 >= 1 << 20, "{} blocks", file.blocks());
+        let more_than_there_is = DiskOp::Allocate { file: WAL, len: 1 << 17, reserve: 1 << 62 };
+        assert!(files.run(&more_than_there_is).is_err());
+        assert_eq!(root.path().join("log").metadata().unwrap().len(), 1 << 16);
     }
 
     #[test]

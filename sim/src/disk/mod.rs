@@ -431,7 +431,7 @@ impl Disk {
             DiskOp::ReadAt { file, offset, len } => (self.read(file, offset, len), Then::Nothing),
             DiskOp::WriteAt { file, offset, data, then } => self.write(file, offset, data, then),
             DiskOp::Sync { file } => self.sync(file),
-            DiskOp::Allocate { file, len } => self.allocate(file, len),
+            DiskOp::Allocate { file, len, .. } => self.allocate(file, len),
             DiskOp::Rename { from, to } => (self.rename(from, to), Then::Nothing),
             DiskOp::Remove { path } => (self.remove(path), Then::Nothing),
             DiskOp::List { dir } => (self.list(&dir), Then::Nothing),

@@ -205,7 +205,7 @@ fn what_is_unsynced_is_known_until_it_is_durable() {
     disk.complete(write.done_ns, write.token).unwrap();
     assert_eq!(disk.unsynced(), Unsynced::default());
     let len = 2 * PAGE_BYTES;
-    let grow = disk.issue(0, DiskOp::Allocate { file: F, len });
+    let grow = disk.issue(0, DiskOp::Allocate { file: F, len, reserve: len });
     assert_eq!(disk.unsynced(), Unsynced { changes: 1, has_grown: true, ..Unsynced::default() });
     disk.complete(grow.done_ns, grow.token).unwrap();
     let read = disk.issue(0, DiskOp::ReadAt { file: F, offset: 0, len: 1 });

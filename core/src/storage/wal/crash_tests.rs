@@ -7,7 +7,7 @@
 //!   recover = one of s2..=s5
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -15,12 +15,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::codec::Writer;
 use crate::base::{InstanceId, LogIndex, Term};
-use crate::seam::{DiskErrorKind, Executor, Rng};
+use crate::seam::{DiskErrorKind, DiskOp, Executor, Rng};
 use crate::storage::DiskHandle;
 use crate::storage::model_disk::ModelDisk;
 
 const OWNER: WalOwner = WalOwner { cluster: [1; 16], instance: [2; 16] };
-const SMALL: WalConfig = WalConfig { segment_bytes: 4096, spare_segments: 1 };
+const SMALL: WalConfig = WalConfig { segment_bytes: 4096, spare_segments: 1, piece_bytes: 1536 };
 
 /// A group as its owner knows it; entries are those since the beginning.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -161,7 +161,7 @@ impl World {
     }
 
     fn work(&mut self, mut wal: Wal, disk: &DiskHandle) {
-        let mut pending = std::collections::VecDeque::new();
+        let mut pending = VecDeque::new();
         loop {
             for _ in 0..self.rng.below(4) {
                 self.append_something(&mut wal);
@@ -173,7 +173,7 @@ impl World {
             }
             for _ in 0..self.rng.below(4) {
                 let Some((id, op)) = pending.pop_front() else { break };
-                self.recycled |= matches!(op, crate::seam::DiskOp::Rename { .. });
+                self.recycled |= matches!(op, DiskOp::Rename { .. });
                 let Some(result) = self.disk.run(op) else { return };
                 match wal.disk_done(id, &result, disk) {
                     WalEvent::Durable(lsn) => self.durable = lsn,
@@ -414,6 +414,35 @@ fn one_write_is_in_flight_and_the_rest_gathers() {
     assert!(wal.bytes_waiting() > 0);
     settle(&mut wal, &mut disk, &handle);
     assert_eq!((wal.durable(), wal.bytes_waiting()), (Lsn(3), 0));
+}
+
+#[test]
+fn the_log_is_written_between_two_pieces_of_a_new_segment() {
+    let mut disk = ModelDisk::default();
+    let (mut wal, _) = recover_on(&mut disk, OWNER).unwrap();
+    let handle = DiskHandle::new(Executor::new().spawner());
+    settle(&mut wal, &mut disk, &handle);
+    let mut pending = VecDeque::new();
+    let mut lengths = BTreeMap::new();
+    let mut done = String::new();
+    for index in 1..=200 {
+        wal.append(&[entry(1, index, &[7; 20])]);
+        wal.flush(&handle);
+        pending.extend(handle.take_ops());
+        let (id, op) = pending.pop_front().unwrap();
+        match &op {
+            DiskOp::Allocate { file, len, reserve } => {
+                let before = lengths.insert(*file, *len).unwrap_or(0);
+                assert!(*len - before <= SMALL.piece_bytes && *reserve >= *len, "{op:?}");
+                done.push('a');
+            }
+            DiskOp::WriteAt { .. } => done.push('w'),
+            _ => {}
+        }
+        let result = disk.run(op).unwrap();
+        assert!(!matches!(wal.disk_done(id, &result, &handle), WalEvent::Failed(_)));
+    }
+    assert!(done.matches('a').count() > 12 && !done.contains("aa"), "{done}");
 }
 
 #[test]

@@ -394,8 +394,19 @@ impl Wal {
 
     fn grow_next(&mut self, needed: u64, disk: &DiskHandle) {
         let (None, Some(next)) = (&self.job, &self.next) else { return };
-        let grow = DiskOp::Allocate { file: next.file, len: needed };
-        self.start_job(VecDeque::from([grow]), JobResult::NextGrown(needed), disk);
+        let steps = self.pieces(next.file, next.len, needed).collect();
+        self.start_job(steps, JobResult::NextGrown(needed), disk);
+    }
+
+    /// Fills a file with zeros from `len` bytes to more of them. The disk does one thing at a time: in one go
+    /// whoever commits would wait for all of them.
+    fn pieces(&self, file: FileId, len: u64, needed: u64) -> impl Iterator<Item = DiskOp> + use<> {
+        let piece = self.config.piece_bytes;
+        let count = (needed - len).div_ceil(piece).max(1);
+        (1..=count).map(move |k| {
+            let len = needed.min(len + k * piece);
+            DiskOp::Allocate { file, len, reserve: needed }
+        })
     }
 
     /// Starts the next piece of work on files, if there is one and none is going on.
@@ -422,16 +433,18 @@ impl Wal {
         let path: std::sync::Arc<str> = segment_path(seq).into();
         let mut steps: VecDeque<DiskOp> =
             self.to_close.drain(..).map(|file| DiskOp::Close { file }).collect();
+        let len = self.config.segment_bytes;
+        let mut written = 0;
         if !std::mem::take(&mut self.leftover) && self.oldest_is_reusable() {
             let oldest = self.tracker.sealed.pop_front().expect("the oldest is reusable");
             steps.push_back(DiskOp::Rename {
                 from: segment_path(oldest.seq).into(),
                 to: path.clone(),
             });
+            written = oldest.len;
         }
-        let len = self.config.segment_bytes;
         steps.push_back(DiskOp::Open { file, path, mode: OpenMode::Create });
-        steps.push_back(DiskOp::Allocate { file, len });
+        steps.extend(self.pieces(file, written, len));
         steps.push_back(DiskOp::SyncDir { dir: WAL_DIR.into() });
         (steps, Segment { seq, file, len, end: 0, highest: BTreeMap::new() })
     }

@@ -11,7 +11,7 @@
 //!   wal/0000000000000007   sealed, oldest: what it holds was released, will be renamed to …0011
 //!   wal/0000000000000008   sealed, needed: group 3 has entries in it that no snapshot covers
 //!   wal/0000000000000009   current: batch batch batch zeros…
-//!   wal/000000000000000a   next: allocated ahead, holds no batch of its own yet
+//!   wal/000000000000000a   next: allocated ahead, in pieces between writes; holds no batch of its own yet
 //! ```
 //!
 //! The first batch of a segment repeats the hard state and snapshot mark of every group, so an older
@@ -69,11 +69,13 @@ pub struct WalConfig {
     pub segment_bytes: u64,
     /// Released segments kept for reuse; more are removed.
     pub spare_segments: usize,
+    /// A new segment is filled with zeros in pieces of so many bytes; between them the log is written.
+    pub piece_bytes: u64,
 }
 
 impl Default for WalConfig {
     fn default() -> WalConfig {
-        WalConfig { segment_bytes: 64 << 20, spare_segments: 2 }
+        WalConfig { segment_bytes: 64 << 20, spare_segments: 2, piece_bytes: 1 << 20 }
     }
 }
 
