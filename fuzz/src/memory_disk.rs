@@ -73,7 +73,7 @@ impl MemoryDisk {
                 content.resize(content.len().max(end), 0);
                 content[offset as usize..end].copy_from_slice(&data);
             }
-            DiskOp::Allocate { file, len } => {
+            DiskOp::Allocate { file, len, .. } => {
                 let content = self.content(file);
                 content.resize(content.len().max(len as usize), 0);
             }
