@@ -128,11 +128,14 @@ impl Group {
             group,
             id,
             election_ticks: times.election_ticks,
-            // Our questions are heartbeats already; raft's own are only a safety net.
+            // Our questions are heartbeats already; raft's own are for when nothing can be asked.
             heartbeat_ticks: times.election_ticks - 1,
             seed,
             max_append_bytes: if tiny { 1 } else { 1 << 20 },
             max_inflight: if one { 1 } else { 256 },
+            // Who follows in the ring needs the catalog at once. Rows are read from the leader, who tells
+            // the others with what it sends them next.
+            tells_commits: group == GroupId::RING,
         };
         let no_votes_before = if restarted { now + times.election_timeout() } else { now };
         Group {
@@ -504,7 +507,10 @@ impl Group {
         if !self.node.has_ready() {
             return None;
         }
-        let ready = self.node.ready();
+        let mut ready = self.node.ready();
+        if self.asks_followers() {
+            ready.messages.retain(|message| !message.is_bare_heartbeat());
+        }
         for context in &ready.confirmed {
             let Ok(asked) = <[u8; 8]>::try_from(context.as_ref()) else { continue };
             let timeout = self.times.election_timeout();
@@ -512,6 +518,13 @@ impl Group {
             self.lease.renew(self.node.term(), asked, timeout);
         }
         Some(ready)
+    }
+
+    /// Whether this leader's questions reach all followers in every period: raft's own heartbeats bring
+    /// nothing then.
+    fn asks_followers(&self) -> bool {
+        // Raft answers the question of an only voter by itself, and asks no learner.
+        self.is_leader() && self.node.committed_in_term() && self.membership().voters.len() > 1
     }
 
     /// Holds a `Ready`'s answers until everything up to `ticket` is durable.
@@ -568,6 +581,8 @@ mod tests {
         /// Nor with this one.
         hung: Option<InstanceId>,
         now: Mono,
+        /// Messages that have arrived.
+        arrived: usize,
         committed: BTreeMap<InstanceId, Vec<Bytes>>,
     }
 
@@ -578,13 +593,17 @@ mod tests {
 
         /// As many as these.
         fn of(ids: &[InstanceId], seed: u64) -> Trio {
+            Trio::in_group(GroupId(1), ids, seed)
+        }
+
+        fn in_group(group: GroupId, ids: &[InstanceId], seed: u64) -> Trio {
             let membership = Membership { voters: ids.to_vec(), ..Membership::default() };
             let start = SnapshotMeta { index: LogIndex(1), term: Term(1), membership };
             let hard = HardState { term: Term(1), commit: LogIndex(1), ..HardState::default() };
             let member = |id| {
                 let recovered = (start.clone(), hard, [].as_slice());
                 let times = GroupTimes::default();
-                (id, Group::new(GroupId(1), id, times, seed, Mono(0), false, recovered))
+                (id, Group::new(group, id, times, seed, Mono(0), false, recovered))
             };
             Trio {
                 members: ids.iter().copied().map(member).collect(),
@@ -594,6 +613,7 @@ mod tests {
                 stuck: false,
                 hung: None,
                 now: Mono(0),
+                arrived: 0,
                 committed: BTreeMap::new(),
             }
         }
@@ -656,6 +676,7 @@ mod tests {
                     continue;
                 }
                 if let Some(group) = self.members.get_mut(&message.to()) {
+                    self.arrived += 1;
                     group.message(self.now, message);
                     group.advance(self.now);
                 }
@@ -738,6 +759,33 @@ mod tests {
         for id in [1, 2, 3] {
             assert_eq!(trio.committed[&InstanceId(id)], [Bytes::from_static(b"x")]);
         }
+    }
+
+    #[test]
+    fn followers_hear_of_a_commit_with_the_next_question_and_in_the_ring_at_once() {
+        let ids = [1, 2, 3].map(InstanceId);
+        for (group, messages, at_once) in [(GroupId(1), 4, 1), (GroupId::RING, 8, 3)] {
+            let mut trio = Trio::in_group(group, &ids, 7);
+            trio.run(60);
+            let leader = trio.leaders()[0];
+            let before = trio.arrived;
+            trio.members.get_mut(&leader).unwrap().propose(Bytes::from_static(b"x")).unwrap();
+            while trio.deliver() {}
+            let knows = |trio: &Trio| trio.committed.values().filter(|all| all.len() == 1).count();
+            assert_eq!((trio.arrived - before, knows(&trio)), (messages, at_once), "{group}");
+            trio.run(3);
+            assert_eq!(knows(&trio), 3);
+        }
+    }
+
+    #[test]
+    fn an_idle_leader_sends_its_questions_and_no_heartbeat_besides() {
+        let (mut trio, leader) = Trio::led(7);
+        let before = trio.arrived;
+        trio.run(300);
+        let (questions, followers, with_its_answer) = (100, 2, 2);
+        assert_eq!(trio.arrived - before, questions * followers * with_its_answer);
+        assert!(trio.members[&leader].may_serve(trio.now));
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Message {
         )
     }
 
+    /// Whether it is a heartbeat that asks nothing.
+    pub fn is_bare_heartbeat(&self) -> bool {
+        self.0.get_msg_type() == MessageType::MsgHeartbeat && self.0.context.is_empty()
+    }
+
     /// The highest entry this message says the sender knows to be committed.
     pub fn commit(&self) -> LogIndex {
         LogIndex(self.0.commit)

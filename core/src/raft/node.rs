@@ -34,6 +34,8 @@ pub struct NodeConfig {
     pub max_append_bytes: u64,
     /// Append messages to one follower that may be unanswered.
     pub max_inflight: usize,
+    /// Whether a commit is told by a message of its own, and not with the next append or heartbeat.
+    pub tells_commits: bool,
 }
 
 /// Why a proposal was not taken.
@@ -134,6 +136,7 @@ impl Node {
             applied,
             max_size_per_msg: config.max_append_bytes,
             max_inflight_msgs: config.max_inflight,
+            skip_bcast_commit: !config.tells_commits,
             check_quorum: true,
             pre_vote: true,
             max_uncommitted_size: raft::NO_LIMIT,
@@ -629,6 +632,7 @@ mod tests {
             seed: 7,
             max_append_bytes: 1 << 20,
             max_inflight: 256,
+            tells_commits: true,
         };
         Node::new(config, meta, hard_state, &entries)
     }
