@@ -112,8 +112,8 @@ impl<E: Engine> Conversation<E> {
         }
     }
 
-    pub fn hand_over(&mut self) {
-        self.wire.hand_over();
+    pub fn flush(&mut self) {
+        self.wire.flush();
     }
 
     async fn frame(&mut self, frame: &Frame) {
@@ -129,7 +129,7 @@ impl<E: Engine> Conversation<E> {
                 return self.refuse(frame.tag, &error);
             }
             Message::Flush => {
-                self.hand_over();
+                self.flush();
                 Ok(())
             }
             Message::Parse { name, sql, types } => self.parse(name, sql, types).await,
@@ -175,6 +175,7 @@ impl<E: Engine> Conversation<E> {
             self.report_settings();
         }
         backend::ready_for_query(&mut self.wire.out.bytes, b'I');
+        self.wire.end_reply();
     }
 
     fn report_settings(&mut self) {
@@ -361,6 +362,7 @@ impl<E: Engine> Conversation<E> {
         };
         let limit = self.wire.sessions.limits.statements;
         self.statements.insert(name, Statement { sql, types, prepared }, limit)?;
+        self.wire.announce();
         backend::parse_complete(&mut self.wire.out.bytes);
         Ok(())
     }
@@ -397,6 +399,7 @@ impl<E: Engine> Conversation<E> {
         }
         portal.formats.assign(bind.result_formats);
         portal.prepared = prepared;
+        self.wire.announce();
         backend::bind_complete(&mut self.wire.out.bytes);
         Ok(())
     }
@@ -407,6 +410,7 @@ impl<E: Engine> Conversation<E> {
                 let prepared = self.current_plan(name).await?;
                 let types = prepared.as_ref().map_or(&[][..], |p| &p.params);
                 let oids = types.iter().map(|ty| ty.info().oid);
+                self.wire.announce();
                 backend::parameter_description(&mut self.wire.out.bytes, oids)?;
                 self.describe_rows(prepared.as_ref(), &ResultFormats::default())
             }
@@ -426,6 +430,7 @@ impl<E: Engine> Conversation<E> {
         match prepared {
             Some(prepared) if prepared.columns.is_some() => self.row_description(prepared, formats),
             _ => {
+                self.wire.announce();
                 backend::no_data(&mut self.wire.out.bytes);
                 Ok(())
             }
@@ -433,6 +438,7 @@ impl<E: Engine> Conversation<E> {
     }
 
     fn row_description(&mut self, prepared: &Prepared, formats: &ResultFormats) -> SqlResult<()> {
+        self.wire.announce();
         let columns = prepared.columns.as_deref().unwrap_or(&[]);
         let fields = columns.iter().enumerate().map(|(k, column)| {
             let (table, attnum) = column.origin.map_or((0, 0), |(table, n)| (table.0, n));
@@ -455,6 +461,7 @@ impl<E: Engine> Conversation<E> {
         let portal = self.portals.get_mut(name)?;
         let Some(prepared) = &portal.prepared else {
             backend::empty_query_response(&mut self.wire.out.bytes);
+            self.wire.end_reply();
             return Ok(());
         };
         match &mut portal.state {
@@ -515,6 +522,7 @@ impl<E: Engine> Conversation<E> {
             Target::Statement(name) => self.statements.remove(name),
             Target::Portal(name) => self.portals.remove(name),
         };
+        self.wire.announce();
         backend::close_complete(&mut self.wire.out.bytes);
     }
 }
@@ -543,6 +551,7 @@ fn send_rows(wire: &mut Wire, portal: &mut Portal, max_rows: u32) {
     if count == wanted {
         forget_sent(rows, sent);
         backend::portal_suspended(&mut wire.out.bytes);
+        wire.end_reply();
         return;
     }
     let mut tag = *tag;

@@ -56,7 +56,7 @@ pub(super) async fn run<E: Engine>(
             rows.restart();
             // Replies to earlier statements need not wait for this one.
             wire.hand_over();
-            mark = 0;
+            mark = wire.out.bytes.len();
             let (buffer, kept) = rows_to.buffer(&mut wire.out);
             let mut rows = RowWriter::new(buffer, columns, formats, limit, kept);
             let timer = timeout.map(|t| engine.deadline(engine.now() + t));
@@ -76,10 +76,10 @@ pub(super) async fn run<E: Engine>(
     settle(wire, outcome, mark)
 }
 
-/// Puts the gate in front of the outcome and writes what is written either way.
+/// Puts the gate in front of the reply, with what announced it, and writes what is written either way.
 fn settle(wire: &mut Wire, outcome: Outcome, mark: usize) -> SqlResult<Tag> {
     if let Some(gate) = &outcome.gate {
-        wire.out.gate(mark, gate);
+        wire.out.gate(wire.reply_begins(mark), gate);
     }
     match outcome.result {
         Ok(done) => {
@@ -99,6 +99,7 @@ fn settle(wire: &mut Wire, outcome: Outcome, mark: usize) -> SqlResult<Tag> {
 pub(super) fn complete(wire: &mut Wire, tag: Tag) {
     wire.sessions.counters.borrow_mut().statements += 1;
     backend::command_complete(&mut wire.out.bytes, tag.words, tag.rows);
+    wire.end_reply();
 }
 
 impl Rows<'_> {

@@ -30,7 +30,7 @@ pub(super) async fn run<E: Engine>(
     watch_login(&sessions, &*engine, &handle);
     let mut wire = Wire::new(sessions.clone(), handle.shared.clone());
     let Some(login) = log_in(&mut wire, &*engine, kind).await else {
-        wire.hand_over();
+        wire.flush();
         handle.shared.finish();
         return;
     };
@@ -40,7 +40,7 @@ pub(super) async fn run<E: Engine>(
     if conversation.greet(&key) {
         conversation.serve().await;
     }
-    conversation.hand_over();
+    conversation.flush();
     sessions.unregister(key.pid);
     handle.shared.finish();
 }

@@ -21,6 +21,9 @@ pub(super) struct Wire {
     pub connection: Connection,
     /// Replies not yet handed over to the output.
     pub out: Stretch,
+    /// From where on `out` announces a reply that is still to come (`ParseComplete`, `RowDescription`): it
+    /// leaves with that reply, in one piece.
+    announced: Option<usize>,
     pub shared: Rc<Shared>,
     pub sessions: Rc<Sessions>,
     /// The client has asked for something that is not answered to its end.
@@ -34,7 +37,7 @@ impl Wire {
     pub fn new(sessions: Rc<Sessions>, shared: Rc<Shared>) -> Wire {
         let connection = Connection::new(sessions.limits.message_bytes);
         let out = Stretch::new(&sessions.results);
-        Wire { connection, out, shared, sessions, answering: false, unknown: None }
+        Wire { connection, out, announced: None, shared, sessions, answering: false, unknown: None }
     }
 
     /// The next thing to deal with; `None` when the session is over (the client was told why).
@@ -75,9 +78,38 @@ impl Wire {
         }
     }
 
-    /// Lets everything written so far go to the client, as its gates allow.
+    /// Lets the replies written so far go to the client, as their gates allow.
     pub fn hand_over(&mut self) {
+        if self.announced == Some(0) {
+            return;
+        }
+        let announcement = self.announced.map(|at| self.out.bytes.split_off(at));
         self.shared.output.borrow_mut().absorb(&mut self.out);
+        if let Some(announcement) = announcement {
+            self.out.bytes = announcement;
+            self.announced = Some(0);
+        }
+    }
+
+    /// As [`Wire::hand_over`], with what announces a reply that is still to come.
+    pub fn flush(&mut self) {
+        self.announced = None;
+        self.hand_over();
+    }
+
+    /// What is written next announces a reply.
+    pub fn announce(&mut self) {
+        self.announced.get_or_insert(self.out.bytes.len());
+    }
+
+    /// With what was written last the reply is there that was announced.
+    pub fn end_reply(&mut self) {
+        self.announced = None;
+    }
+
+    /// Where in `out` a reply begins whose rows begin at `rows`.
+    pub fn reply_begins(&self, rows: usize) -> usize {
+        self.announced.unwrap_or(rows)
     }
 
     /// Reports an error, unless the session ends anyway: then its end is what the client is told.
@@ -90,6 +122,7 @@ impl Wire {
         }
         self.sessions.counters.borrow_mut().error(error.state);
         backend::error_response(&mut self.out.bytes, Severity::Error, error);
+        self.end_reply();
     }
 
     pub fn fatal(&mut self, error: &SqlError) {
@@ -136,7 +169,7 @@ impl Wire {
     pub fn is_output_full(&mut self) -> bool {
         let limit = self.sessions.limits.output_bytes;
         if self.out.bytes.len() > HAND_OVER_BYTES.min(limit) {
-            self.hand_over();
+            self.flush();
         }
         self.shared.output.borrow().pending() > limit
     }

@@ -64,8 +64,7 @@ fn what_a_long_query_reads_is_held() {
         world.query(0, SHORT, "update t set v = v + 1 where id > 19000");
         world.run(Duration::from_millis(5));
     }
-    let (begun, _) = world.answer(0, LONG).unwrap();
-    assert_eq!(begun, "Tsum", "the columns are known, the rows are not");
+    assert!(world.answer(0, LONG).is_none(), "the columns are known, the rows are not");
     let superseded =
         |world: &World| world.state(0, |s| s.shard.as_ref().unwrap().store.superseded());
     assert!(superseded(&world) >= 1000);
@@ -142,7 +141,7 @@ fn a_forwarded_statement_is_waited_for_and_withdrawn() {
     // Longer than anybody waits for an instance that says nothing.
     world.run(Duration::from_secs(15));
     let running = |world: &World| world.state(leader, |s| s.slices.are_wanted());
-    assert_eq!(world.answer(other, SHORT).unwrap().0, "Tcount");
+    assert!(world.answer(other, SHORT).is_none());
     assert!(running(&world));
     let closed = Event::Closed { conn: SHORT };
     world.push(other, 0, Happening::Event(Box::new(closed)));
