@@ -85,6 +85,7 @@ fn lexeme(text: &str, at: usize) -> Option<(Lexeme, usize)> {
         quote @ (b'\'' | b'"') => (Lexeme::Other, quoted_end(bytes, at + 1, quote, false)),
         b'$' => (Lexeme::Other, dollar_end(text, at)),
         b'0'..=b'9' => (Lexeme::Other, number_end(bytes, at)),
+        b'.' if next.is_some_and(|b| b.is_ascii_digit()) => (Lexeme::Other, number_end(bytes, at)),
         byte if is_word_start(byte) => (Lexeme::Other, word_end(bytes, at)),
         _ => (Lexeme::Other, at + 1),
     };
@@ -203,6 +204,7 @@ mod tests {
             ("\"a;\"\"b;\"; c", &["\"a;\"\"b;\"", "c"]),
             ("$$;$$; $a$ ; $$ ; $a$; $1; a$$; b", &["$$;$$", "$a$ ; $$ ; $a$", "$1", "a$$", "b"]),
             ("ä;'ö;'", &["ä", "'ö;'"]),
+            ("1.5.0x$$;a", &["1.5.0x$$", "a"]),
             ("a; /* ;", &["a", "/* ;"]),
             ("a; 'b;", &["a", "'b;"]),
         ] {
