@@ -58,7 +58,8 @@ pub enum DiskOp {
         file: FileId,
     },
     /// Extends the file to `len` bytes of written zeros and makes data and length durable. Takes room for
-    /// `reserve` bytes in all first, or fails: a full disk shows before anything is written.
+    /// `reserve` bytes in all first, or fails, where the file system can: a full disk shows before anything
+    /// is written.
     Allocate {
         file: FileId,
         len: u64,

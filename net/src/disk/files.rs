@@ -133,9 +133,9 @@ impl Files {
         let file = self.file(id)?;
         let failed = |error: io::Error| failed("allocate", id.0, &error);
         let mut end = file.metadata().map_err(failed)?.len();
-        if end < len {
-            let room = reserve.max(len) - end;
-            match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, room) {
+        let reserve = reserve.max(len);
+        if end < reserve {
+            match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, end, reserve - end) {
                 Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(failed(error.into())),
             }
@@ -284,8 +284,9 @@ mod tests {
         let file = root.path().join("log").metadata().unwrap();
         assert_eq!(file.len(), 1 << 16);
         assert!(file.blocks() * 512 >= 1 << 20, "{} blocks", file.blocks());
-        let more_than_there_is = DiskOp::Allocate { file: WAL, len: 1 << 17, reserve: 1 << 62 };
-        assert!(files.run(&more_than_there_is).is_err());
+        // However much room there is, no file is so long; and none is written before.
+        let too_much = DiskOp::Allocate { file: WAL, len: 1 << 17, reserve: 1 << 62 };
+        assert!(files.run(&too_much).is_err());
         assert_eq!(root.path().join("log").metadata().unwrap().len(), 1 << 16);
     }
 

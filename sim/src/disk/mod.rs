@@ -710,7 +710,11 @@ impl Disk {
                 latency.write_ns + latency.sync_ns + moved(data.len() as u64)
             }
             DiskOp::Sync { .. } | DiskOp::SyncDir { .. } => latency.sync_ns,
-            DiskOp::Allocate { len, .. } => latency.sync_ns + moved(*len),
+            DiskOp::Allocate { file, len, .. } => {
+                let inode = self.open.get(file).and_then(|inode| self.inodes.get(inode));
+                let held = inode.map_or(0, |inode| inode.cached.len());
+                latency.sync_ns + moved(len.saturating_sub(held))
+            }
             DiskOp::Open { .. } | DiskOp::Close { .. } | DiskOp::List { .. } => latency.write_ns,
             DiskOp::Rename { .. } | DiskOp::Remove { .. } | DiskOp::MakeDir { .. } => {
                 latency.write_ns

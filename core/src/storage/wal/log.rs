@@ -47,8 +47,8 @@ pub struct Wal {
     job: Option<Job>,
     /// The segment after the current one, ready to be written to.
     next: Option<Segment>,
-    /// A file with the next sequence number exists, from before the last crash.
-    leftover: bool,
+    /// A file with the next sequence number exists, from before the last crash, of so many bytes.
+    leftover: Option<u64>,
     /// Files of sealed segments, still open.
     to_close: Vec<FileId>,
     last_lsn: Lsn,
@@ -146,7 +146,7 @@ impl Wal {
         owner: WalOwner,
         tracker: Tracker,
         durable: Lsn,
-        leftover: bool,
+        leftover: Option<u64>,
     ) -> Wal {
         assert!(
             config.segment_bytes >= 2048
@@ -154,6 +154,11 @@ impl Wal {
                 && config.segment_bytes.is_multiple_of(SECTOR as u64),
             "a WAL segment of {} bytes",
             config.segment_bytes
+        );
+        assert!(
+            config.piece_bytes > 0 && config.piece_bytes.is_multiple_of(SECTOR as u64),
+            "pieces of {} bytes",
+            config.piece_bytes
         );
         Wal {
             written: Written::default(),
@@ -398,10 +403,11 @@ impl Wal {
         self.start_job(steps, JobResult::NextGrown(needed), disk);
     }
 
-    /// Fills a file with zeros from `len` bytes to more of them. The disk does one thing at a time: in one go
-    /// whoever commits would wait for all of them.
+    /// Fills a file with zeros from `len` bytes to more of them. A shell's disk may do one thing at a time: in
+    /// one go whoever commits would wait for all of them. Where there is no segment to write to, everybody does.
     fn pieces(&self, file: FileId, len: u64, needed: u64) -> impl Iterator<Item = DiskOp> + use<> {
-        let piece = self.config.piece_bytes;
+        let is_waited_for = self.tracker.current.is_none();
+        let piece = if is_waited_for { needed } else { self.config.piece_bytes };
         let count = (needed - len).div_ceil(piece).max(1);
         (1..=count).map(move |k| {
             let len = needed.min(len + k * piece);
@@ -434,8 +440,9 @@ impl Wal {
         let mut steps: VecDeque<DiskOp> =
             self.to_close.drain(..).map(|file| DiskOp::Close { file }).collect();
         let len = self.config.segment_bytes;
-        let mut written = 0;
-        if !std::mem::take(&mut self.leftover) && self.oldest_is_reusable() {
+        let leftover = self.leftover.take();
+        let mut written = leftover.unwrap_or(0).min(len);
+        if leftover.is_none() && self.oldest_is_reusable() {
             let oldest = self.tracker.sealed.pop_front().expect("the oldest is reusable");
             steps.push_back(DiskOp::Rename {
                 from: segment_path(oldest.seq).into(),
