@@ -212,12 +212,23 @@ impl Group {
 
     /// The member that should lead in this one's place: it votes, is heard, and has most of the log.
     pub fn successor(&self) -> Option<InstanceId> {
+        self.successor_of(|_| true)
+    }
+
+    /// As [`Group::successor`], of those that are `wanted`.
+    pub fn successor_of(&self, wanted: impl Fn(InstanceId) -> bool) -> Option<InstanceId> {
+        self.heirs()
+            .filter(|p| wanted(p.id))
+            .max_by_key(|p| (p.matched, std::cmp::Reverse(p.id)))
+            .map(|p| p.id)
+    }
+
+    /// The members that could lead in this one's place.
+    pub fn heirs(&self) -> impl Iterator<Item = Progress> {
         let votes = |id: &InstanceId| self.membership().voters.contains(id);
         self.progress()
             .into_iter()
-            .filter(|p| p.id != self.node.id() && votes(&p.id) && p.recent_active)
-            .max_by_key(|p| (p.matched, std::cmp::Reverse(p.id)))
-            .map(|p| p.id)
+            .filter(move |p| p.id != self.node.id() && votes(&p.id) && p.recent_active)
     }
 
     /// Why this member must not go on under its name: what it has acknowledged is gone.

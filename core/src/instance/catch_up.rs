@@ -5,11 +5,13 @@
 //! same log all the same. Statements are planned by the catalog where the rows are led: where that is too old
 //! for too long, somebody else is to lead them.
 
+use std::collections::BTreeSet;
+
 use super::message::{RequestKind, ResponseKind};
 use super::requests::Answer;
 use super::serve;
 use super::state::{Phase, Shared, State};
-use crate::base::{GroupId, LogIndex};
+use crate::base::{GroupId, InstanceId, LogIndex, Term};
 use crate::seam::Mono;
 
 /// An attempt to catch up with the ring takes this part of what a statement is given.
@@ -18,6 +20,20 @@ const CATCH_UP_PART: u32 = 4;
 /// Rows that are ahead of the catalog for so many election timeouts are doubtful: a schema change is finished
 /// soon after they carry it out.
 const DOUBTFUL_TIMEOUTS: u32 = 16;
+
+/// Whoever could lead the rows has so many election timeouts to say that it has the catalog.
+const HEIR_TIMEOUTS: u32 = 2;
+
+/// How the rows led here stand to the catalog here.
+#[derive(Clone, Copy, Default, Debug)]
+pub enum RowsAhead {
+    /// They are not ahead of it, as far as is known.
+    #[default]
+    No,
+    Since(Mono),
+    /// A task is finding out what to do about it.
+    Asking,
+}
 
 /// Asks the ring's leader how far the ring is, and waits until this instance is there. Until then it
 /// takes no clients: what it remembers of the catalog may be long outdated. Nor does it run statements
@@ -31,12 +47,15 @@ pub async fn catch_up(me: Shared) {
             }
             state.catch_up_deadline()
         };
-        if let Some(index) = reach_ring(&me, deadline).await {
+        let index = ring_index(&me, deadline).await;
+        if let Some(index) = index
+            && reaches(&me, index, deadline).await
+        {
             me.borrow_mut().caught_up = true;
             tracing::info!(ring = %index, "caught up with the ring: taking clients");
             return;
         }
-        me.borrow_mut().give_way();
+        give_way(&me, index).await;
         serve::pause(&me).await;
     }
 }
@@ -83,14 +102,37 @@ pub fn advance(me: &Shared) {
     }
 }
 
-/// Where nobody leads the ring, no other instance would have a newer catalog.
+/// Where nobody leads the ring, nobody can say who has a newer catalog.
 async fn give_way_if_behind(me: Shared) {
     let deadline = me.borrow().catch_up_deadline();
-    let Some(index) = ring_index(&me, deadline).await else { return };
-    let deadline = me.borrow().catch_up_deadline();
-    if !reaches(&me, index, deadline).await {
-        crate::sometimes!("catch-up: a catalog that stays behind the rows");
-        me.borrow_mut().give_way();
+    if let Some(index) = ring_index(&me, deadline).await {
+        let deadline = me.borrow().catch_up_deadline();
+        if !reaches(&me, index, deadline).await {
+            crate::sometimes!("catch-up: a catalog that stays behind the rows");
+            give_way(&me, Some(index)).await;
+        }
+    }
+    me.borrow_mut().rows_ahead = RowsAhead::No;
+}
+
+/// Hands the lead of the rows to somebody who has the ring's log up to `index`; where that is not known, to
+/// whoever may have it. Who lacks it as well would only hand the lead back.
+pub async fn give_way(me: &Shared, index: Option<LogIndex>) {
+    let Some((term, heirs)) = me.borrow().heirs() else { return };
+    let late = match index {
+        Some(index) => {
+            let soon = {
+                let state = me.borrow();
+                state.now.mono + state.config.times.group.election_timeout() * HEIR_TIMEOUTS
+            };
+            serve::who_is_late(me, index, &heirs, soon).await
+        }
+        None => BTreeSet::new(),
+    };
+    let state = &mut *me.borrow_mut();
+    let is_here = |index| state.ring.as_ref().is_some_and(|ring| ring.applied >= index);
+    if !index.is_some_and(is_here) {
+        state.hand_rows_over(term, &(&heirs - &late));
     }
 }
 
@@ -107,26 +149,31 @@ impl State {
             }
             _ => false,
         };
-        if !is_ahead {
-            self.rows_ahead_since = None;
-            return false;
-        }
         let now = self.now.mono;
-        let since = *self.rows_ahead_since.get_or_insert(now);
-        let is_doubtful =
-            now.since(since) > self.config.times.group.election_timeout() * DOUBTFUL_TIMEOUTS;
-        if is_doubtful {
-            self.rows_ahead_since = Some(now);
-        }
-        is_doubtful
+        let long = self.config.times.group.election_timeout() * DOUBTFUL_TIMEOUTS;
+        self.rows_ahead = match self.rows_ahead {
+            RowsAhead::Asking => return false,
+            _ if !is_ahead => RowsAhead::No,
+            RowsAhead::No => RowsAhead::Since(now),
+            RowsAhead::Since(since) if now.since(since) > long => RowsAhead::Asking,
+            waits => waits,
+        };
+        matches!(self.rows_ahead, RowsAhead::Asking)
     }
 
-    /// Hands the lead of the replica set to somebody who may have the catalog that this instance lacks.
-    pub fn give_way(&mut self) {
-        let Some(shard) = self.shard.as_mut().filter(|shard| shard.group.is_leader()) else {
+    /// Who could lead the rows that this instance leads in the term given.
+    fn heirs(&self) -> Option<(Term, BTreeSet<InstanceId>)> {
+        let group = &self.shard.as_ref().filter(|shard| shard.group.is_leader())?.group;
+        Some((group.term(), group.heirs().map(|heir| heir.id).collect()))
+    }
+
+    /// Unless somebody leads them meanwhile, or this instance anew.
+    fn hand_rows_over(&mut self, term: Term, to: &BTreeSet<InstanceId>) {
+        let Some(shard) = &mut self.shard else { return };
+        if !shard.group.is_leader() || shard.group.term() != term {
             return;
-        };
-        if let Some(successor) = shard.group.successor() {
+        }
+        if let Some(successor) = shard.group.successor_of(|id| to.contains(&id)) {
             crate::sometimes!("catch-up: the lead handed over for want of a catalog");
             tracing::warn!(to = %successor, "behind the ring: handing the replica set over");
             shard.group.transfer_leader(successor);

@@ -9,11 +9,11 @@
 //!             nothing to do → wake-up
 //! ```
 //!
-//! * [`boot`](self) recovers or joins, [`catch_up`] sees to it that the catalog is new enough; [`ring`] and [`shard`] are the two Raft members; [`serve`]
-//!   answers other instances; [`engine`] runs statements for sessions, [`catalog_changes`] those that
-//!   change the catalog; [`governing`] is the loop of the ring's leader; [`snapshots`] cuts logs and
-//!   brings newcomers up to date, which are [`receivers`] to their leader; [`reach`] knows who hears whom
-//!   and finds detours; [`members`] writes down where the others are.
+//! * [`boot`](self) recovers or joins, [`catch_up`] sees to it that the catalog is new enough; [`ring`] and
+//!   [`shard`] are the two Raft members; [`serve`] answers other instances; [`engine`] runs statements for
+//!   sessions, [`catalog_changes`] those that change the catalog; [`governing`] is the loop of the ring's
+//!   leader; [`snapshots`] cuts logs and brings newcomers up to date, which are [`receivers`] to their
+//!   leader; [`reach`] knows who hears whom and finds detours; [`members`] writes down where the others are.
 //! * [`replay`] gives an instance a recording of what another was given.
 
 mod boot;

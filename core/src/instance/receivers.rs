@@ -1,7 +1,7 @@
 //! Followers that are sent a snapshot, as the leader sees them.
 //!
 //! ```text
-//!   raft offers one ─> asks for chunk 0, 1, … ─> has it ─> has the log behind it too: forgotten
+//!   raft offers one ─> asks for chunk 0, 1, … ─> has it ─> has all that a snapshot covers by now: forgotten
 //!          └──────────── asks no more ──┴─> raft is told, and offers the newest
 //! ```
 //! Until one is forgotten, the log in memory is kept from where it will go on, up to twice the bound of
@@ -29,7 +29,7 @@ struct Receiver {
     progress: Mono,
     /// The first chunk that was never asked for.
     next_chunk: u32,
-    /// It is being sent entries now.
+    /// Raft knows, or is being told: it is sent entries then.
     has_it: bool,
 }
 
@@ -113,7 +113,7 @@ impl Receivers {
         seen
     }
 
-    /// Those that stopped, have all that is behind their snapshot, or went silent.
+    /// Those that stopped, went silent, or have all that the newest snapshot covers: no log is cut that they need.
     fn forget(&mut self, group: GroupId, member: &Group, seen: &mut Seen) {
         let covered = member.node().snapshot().index;
         let receiving: BTreeMap<InstanceId, bool> =
@@ -151,13 +151,13 @@ impl Receivers {
 pub struct Need {
     /// The position from which it goes on; 0 if that is not known: its leader is new, or it is.
     pub behind: LogIndex,
-    /// It is sent a snapshot, or was and does not have all that is behind it.
+    /// It is sent a snapshot, or was and is not forgotten.
     pub is_receiver: bool,
 }
 
 /// How far a log of so many `bytes` may be cut in memory that begins at `first` and that a snapshot covers up
-/// to `covered`. Up to twice the `limit`, in bytes, nothing goes that somebody needs who has what is before;
-/// up to four times, nothing that one needs who is sent a snapshot.
+/// to `covered`. While the log has at most twice the `limit`, in bytes, it is kept for everybody who can go on
+/// from an entry in it; up to four times, for those who are sent a snapshot.
 pub fn may_cut(
     needs: &[Need],
     (first, covered): (LogIndex, LogIndex),

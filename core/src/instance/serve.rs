@@ -249,7 +249,7 @@ fn others_online(me: &Shared) -> BTreeSet<InstanceId> {
 
 /// Asks these whether they have applied the ring up to `index`, and waits for all of their answers. Gives
 /// those that did not say by `deadline` that they have, or cannot be asked.
-async fn who_is_late(
+pub async fn who_is_late(
     me: &Shared,
     index: LogIndex,
     others: &BTreeSet<InstanceId>,

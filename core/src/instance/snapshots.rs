@@ -82,6 +82,7 @@ enum Staged {
 /// Snapshots under way on this instance.
 #[derive(Default)]
 pub struct Snapshots {
+    /// One is being written, or files that nobody needs are being removed.
     taking: BTreeMap<GroupId, ()>,
     /// After a failure, when the next one may be tried.
     not_before: BTreeMap<GroupId, Mono>,

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::catch_up::RowsAhead;
 use super::clients::Clients;
 use super::config::Config;
 use super::counting::Counting;
@@ -67,8 +68,8 @@ pub struct State {
     /// The ring's state here was once as new as the leader's: a catalog older than that must not
     /// answer anybody.
     pub caught_up: bool,
-    /// Since when the rows led here have had a newer schema than the catalog here.
-    pub rows_ahead_since: Option<Mono>,
+    /// Whether the rows led here have a newer schema than the catalog here.
+    pub rows_ahead: RowsAhead,
     pub identity: Option<Identity>,
     pub durability: Durability,
     pub workbench: Workbench,
@@ -128,7 +129,7 @@ impl State {
             spawner,
             phase: Phase::Booting,
             caught_up: false,
-            rows_ahead_since: None,
+            rows_ahead: RowsAhead::default(),
             identity: None,
             durability: Durability::default(),
             ring: None,

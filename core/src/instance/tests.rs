@@ -349,12 +349,17 @@ impl World {
 }
 
 fn three() -> World {
+    one_replica_set_of(3)
+}
+
+fn one_replica_set_of(count: u8) -> World {
     let mut world = World::new();
-    world.add(3);
+    world.add(count);
     world.run(Duration::from_millis(100));
-    world.add(3);
-    world.add(3);
-    world.run(Duration::from_secs(2));
+    for _ in 1..count {
+        world.add(count);
+    }
+    world.run(Duration::from_secs(u64::from(count) - 1));
     world
 }
 

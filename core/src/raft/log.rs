@@ -1,13 +1,14 @@
-//! The log as raft-rs reads it: the tail after the last snapshot, in memory.
+//! The log as raft-rs reads it, in memory: what is behind the newest snapshot, and before it what somebody
+//! may still need.
 //!
 //! Entries are here from the moment raft hands them over, before they are durable: raft-rs requires
 //! that they can be read before `advance_append_async`. What is durable is the write-ahead log's
 //! business.
 //!
 //! ```text
-//!     snapshot.index            first = snapshot.index + 1 … last
-//!     ──────────────┬──────────────────────────────────────────
-//!     forgotten     │ entries (front … back), contiguous
+//!     truncated     first = truncated + 1 … snapshot.index … last
+//!     ─────────────┬──────────────────────────────────────────────
+//!     forgotten    │ entries (front … back), contiguous
 //! ```
 
 use std::collections::VecDeque;
@@ -79,6 +80,12 @@ impl Log {
             head.index,
             self.first(),
             self.last()
+        );
+        assert!(
+            self.entries.is_empty() || head.index > self.snapshot.index.0,
+            "entry {} takes the place of one that snapshot {} covers",
+            head.index,
+            self.snapshot.index
         );
         while self.last() >= head.index {
             self.bytes -= self.entries.pop_back().map_or(0, |e| e.data.len());
