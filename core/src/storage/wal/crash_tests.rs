@@ -446,6 +446,27 @@ fn the_log_is_written_between_two_pieces_of_a_new_segment() {
 }
 
 #[test]
+fn the_first_write_after_a_start_waits_for_one_piece() {
+    let mut fresh = ModelDisk::default();
+    for disk in [&mut fresh, &mut written_log(3)] {
+        let (mut wal, _) = recover_on(disk, OWNER).unwrap();
+        let handle = DiskHandle::new(Executor::new().spawner());
+        let written = wal.append(&[entry(1, 4, b"d")]);
+        let mut lengths = Vec::new();
+        while wal.durable() < written {
+            wal.flush(&handle);
+            let (id, op) = handle.take_ops().remove(0);
+            if let DiskOp::Allocate { len, .. } = &op {
+                lengths.push(*len);
+            }
+            let result = disk.run(op).unwrap();
+            assert!(!matches!(wal.disk_done(id, &result, &handle), WalEvent::Failed(_)));
+        }
+        assert_eq!(lengths, [SMALL.segment_bytes]);
+    }
+}
+
+#[test]
 fn a_failed_write_stops_the_log() {
     let mut disk = ModelDisk::default();
     let (mut wal, _) = recover_on(&mut disk, OWNER).unwrap();

@@ -47,8 +47,8 @@ pub struct Wal {
     job: Option<Job>,
     /// The segment after the current one, ready to be written to.
     next: Option<Segment>,
-    /// A file with the next sequence number exists, from before the last crash, of so many bytes.
-    leftover: Option<u64>,
+    /// A file with the next sequence number exists, from before the last crash.
+    leftover: bool,
     /// Files of sealed segments, still open.
     to_close: Vec<FileId>,
     last_lsn: Lsn,
@@ -146,7 +146,7 @@ impl Wal {
         owner: WalOwner,
         tracker: Tracker,
         durable: Lsn,
-        leftover: Option<u64>,
+        leftover: bool,
     ) -> Wal {
         assert!(
             config.segment_bytes >= 2048
@@ -404,7 +404,7 @@ impl Wal {
     }
 
     /// Fills a file with zeros from `len` bytes to more of them. A shell's disk may do one thing at a time: in
-    /// one go whoever commits would wait for all of them. Where there is no segment to write to, everybody does.
+    /// one go whoever commits would wait for all of them. Where there is no segment to write to, as after a start, everybody does.
     fn pieces(&self, file: FileId, len: u64, needed: u64) -> impl Iterator<Item = DiskOp> + use<> {
         let is_waited_for = self.tracker.current.is_none();
         let piece = if is_waited_for { needed } else { self.config.piece_bytes };
@@ -440,9 +440,8 @@ impl Wal {
         let mut steps: VecDeque<DiskOp> =
             self.to_close.drain(..).map(|file| DiskOp::Close { file }).collect();
         let len = self.config.segment_bytes;
-        let leftover = self.leftover.take();
-        let mut written = leftover.unwrap_or(0).min(len);
-        if leftover.is_none() && self.oldest_is_reusable() {
+        let mut written = 0;
+        if !std::mem::take(&mut self.leftover) && self.oldest_is_reusable() {
             let oldest = self.tracker.sealed.pop_front().expect("the oldest is reusable");
             steps.push_back(DiskOp::Rename {
                 from: segment_path(oldest.seq).into(),

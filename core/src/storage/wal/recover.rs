@@ -87,8 +87,8 @@ struct Replay {
     last_batch: Option<Patch>,
     /// Where the last segment with a batch ends, and the one after it, with the sector found there.
     ends: Vec<Patch>,
-    /// The last segment read holds no batch; where it begins, and the bytes of its file.
-    empty_segment: Option<(WalPosition, u64)>,
+    /// The last segment read holds no batch.
+    empty_segment: Option<WalPosition>,
     cut: Option<WalPosition>,
 }
 
@@ -115,7 +115,7 @@ impl Replay {
     fn segment(&mut self, seq: u64, len: u64, bytes: &Bytes) -> Result<(), WalDamage> {
         let start = WalPosition { segment_seq: seq, offset: 0 };
         check_number(start, seq)?;
-        if let Some((at, _)) = self.empty_segment {
+        if let Some(at) = self.empty_segment {
             return corrupt(at, "no batch in a segment that is not the last");
         }
         if self.previous_seq.is_some_and(|previous| previous + 1 != seq) {
@@ -131,7 +131,7 @@ impl Replay {
         let at = WalPosition { segment_seq: seq, offset: end as u64 };
         if end == 0 {
             // Not part of the log: the file that will be its next segment.
-            self.empty_segment = Some((start, len));
+            self.empty_segment = Some(start);
             self.tracker.current = self.tracker.sealed.pop_back();
         } else {
             self.cut = None;
@@ -275,7 +275,7 @@ impl Replay {
             let older = std::mem::take(&mut group.older_marks);
             group.older_marks = older.into_iter().filter(|mark| group.goes_on_from(mark)).collect();
         }
-        let leftover = self.empty_segment.map(|(_, len)| len);
+        let leftover = self.empty_segment.is_some();
         let recovered = Recovered { groups: self.groups, durable, cut: self.cut, fresh };
         (Wal::new(config, self.owner, self.tracker, durable, leftover), recovered)
     }
